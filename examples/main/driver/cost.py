@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What a pool costs a program: time of the compiler for a definition, bytes of code for an inlined call."""
+import os
+import statistics
+import subprocess
+
+from errors import JobError
+from progress import rounds
+
+FEW, MANY = 1, 25
+
+DEFINITION = '''
+struct type{n} {{ int id; unsigned char data[{bytes}]; }};
+static int init{n}(struct type{n} *t, void *a) {{ (void)a; t->id = {n}; return 0; }}
+static bool reset{n}(struct type{n} *t, void *a) {{ (void)a; t->data[0] = 0; return true; }}
+OPOOL_DEFINE(pool{n}, struct type{n}, .init = init{n}, .reset = reset{n});
+'''
+USE = '''
+int use{n}(void);
+int use{n}(void)
+{{
+    struct pool{n} *pool;
+    if (pool{n}_create(&pool, NULL) != 0)
+        return -1;
+    struct type{n} *t = pool{n}_get(pool);
+    int id = t ? t->id : -1;
+    pool{n}_put(pool, t);
+    pool{n}_destroy(&pool);
+    return id;
+}}
+'''
+
+
+def source(count, used):
+    text = '#include <opool.h>\n'
+    for n in range(count):
+        text += DEFINITION.format(n=n, bytes=n + 8) + (USE.format(n=n) if used else '')
+    return text
+
+
+def compile_file(path, include):
+    """Processor milliseconds that gcc took: other programs on the machine do not count."""
+    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(path), '-o', str(path.with_suffix('.o'))]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    try:
+        message = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise JobError(f'gcc failed on {path.name}: {(message.strip().splitlines() or ["no message"])[0]}')
+    return 1000 * (usage.ru_utime + usage.ru_stime)
+
+
+def definitions(include, scratch, budget, progress):
+    """Milliseconds a definition, alone and with a create, get, put and destroy: many less few, by their difference."""
+    raw = {'definition': [], 'used': []}
+    files = {}
+    for name in raw:
+        for count in (FEW, MANY):
+            files[name, count] = scratch / f'{name}-{count}.c'
+            files[name, count].write_text(source(count, name == 'used'), encoding='utf-8')
+
+    def one_round(number):
+        progress.working(f'cost: round {number + 1}')
+        for name, values in raw.items():
+            few, many = (compile_file(files[name, count], include) for count in (FEW, MANY))
+            values.append((many - few) / (MANY - FEW))
+
+    rounds(budget, 3, 'cost: compiling', progress, one_round)
+    return {name: {'unit': 'ms', 'raw': [round(v, 4) for v in values], 'median': round(statistics.median(values), 4),
+                   'min': round(min(values), 4), 'max': round(max(values), 4)} for name, values in raw.items()}
+
+
+def code_bytes(main, include, scratch):
+    """Bytes of the function that does nothing but one inlined get, or put; parts that gcc moved away (.cold) included."""
+    target = scratch / 'inlined.o'
+    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(main / 'inlined.c'), '-o', str(target)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise JobError(f'gcc failed on inlined.c: {(done.stderr.strip().splitlines() or ["no message"])[0]}')
+    listing = subprocess.run(['objdump', '-t', str(target)], capture_output=True, text=True, check=True).stdout
+    found = {'get': 0, 'put': 0}
+    for line in listing.splitlines():
+        words = line.split()  # address flags... section size name
+        for name in found:
+            if words and ' F ' in line and words[-1].split('.')[0] == f'inlined_{name}':
+                found[name] += int(words[-2], 16)
+    return found
+
+
+def measure(main, include, scratch, budget, progress):
+    code = code_bytes(main, include, scratch)
+    return {'compile': definitions(include, scratch, budget, progress), 'code_bytes': code}

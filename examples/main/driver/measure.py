@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Runs the measuring programs, every one in turn, round after round, so that a slow minute of the machine meets all."""
+import os
+import subprocess
+
+import machine
+from errors import JobError
+from progress import rounds
+
+GLIBC = 'glibc'
+# The names to try for LD_PRELOAD: Debian's releases carry different ones.
+MALLOCS = {GLIBC: (), 'jemalloc': ('libjemalloc.so.2',), 'mimalloc': ('libmimalloc.so.2', 'libmimalloc.so.3'),
+           'tcmalloc': ('libtcmalloc_minimal.so.4',)}
+FRAMES = (4 << 10, 64 << 10, 1 << 20)
+POOLS = ('basic', 'unchecked', 'uncounted')
+
+# They change what is measured.
+UNWANTED = ('OPOOL_', 'LD_PRELOAD', 'LD_BIND', 'MALLOC_', 'GLIBC_TUNABLES', 'MIMALLOC_', 'TCMALLOC_', 'JE_MALLOC')
+
+
+class Programs:
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(UNWANTED)}
+        self.served_by = {}
+
+    def run(self, program, *arguments, malloc=GLIBC):
+        """The lines a program prints, split into words; its `source` line is checked and kept out."""
+        names = MALLOCS[malloc]
+        for name in names or ('',):
+            lines = self._run(program, arguments, name)
+            source = next((words[1] for words in lines if words[0] == 'source'), '')
+            if os.path.basename(source).startswith(name.split('.so')[0]):
+                self.served_by[malloc if 'opool' not in os.path.basename(source) else 'opool'] = source
+                return [words for words in lines if words[0] != 'source']
+        raise JobError(f'{malloc} did not take the place of malloc: is {" or ".join(names)} installed?')
+
+    def _run(self, program, arguments, preload):
+        environment = dict(self.environment, LD_PRELOAD=preload) if preload else self.environment
+        argv = [str(self.folder / program), *map(str, arguments)]
+        try:
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        except FileNotFoundError as error:
+            raise JobError(f'{argv[0]}: not built') from error
+        except OSError as error:
+            raise JobError(f'{argv[0]}: {error.strerror}') from error
+        except subprocess.TimeoutExpired as error:
+            raise JobError(f'{program}: still running after five minutes') from error
+        if done.returncode != 0:
+            why = done.stderr.strip().splitlines() or ['no message']
+            raise JobError(f'{program} failed ({done.returncode}): {why[-1]}')
+        return [line.split() for line in done.stdout.splitlines()]
+
+    def versions(self):
+        about = {words[0]: ' '.join(words[1:]) for words in self.run('decode', 'about')}
+        return {'opool': about['opool'], 'libzstd': about['libzstd'], 'compiler': about['compiler'],
+                'gcc': machine.command('gcc', '--version'), 'slot_bytes': int(about['slot-bytes']),
+                'needed_bytes': int(about['needed-bytes']), 'cpuid_ns': float(about['cpuid-nanoseconds'])}
+
+    def sources(self):
+        """Which file served each malloc, and the package it came from."""
+        found = {}
+        for name, path in sorted(self.served_by.items()):
+            owner = machine.command('dpkg-query', '-S', os.path.realpath(path)).partition(': ')[0]
+            version = machine.command('dpkg-query', '-W', '-f', '${Version}\n', owner) if owner else ''
+            found[name] = {'file': path, 'package': owner, 'version': version}
+        return {'sources': found}
+
+
+def in_turn(configurations, number):
+    """Forwards and backwards by turns: a drift of the machine then weighs on both ends alike."""
+    return configurations if number % 2 == 0 else configurations[::-1]
+
+
+class Samples(dict):
+    """samples[row][configuration] = a list of repetitions for each round."""
+
+    def add(self, row, configuration, values):
+        self.setdefault(row, {}).setdefault(configuration, []).append(values)
+
+
+def pack(programs, content, scratch, progress):
+    """Compresses the input once: an ordinary .zst file of independent frames for each size."""
+    progress.working('decode: compressing')
+    original = scratch / 'content'
+    try:
+        original.write_bytes(content.bytes)
+    except OSError as error:
+        raise JobError(f'{scratch.parent}: no room for {len(content.bytes) >> 20} MiB of input: {error.strerror}; '
+                       'TMPDIR names another folder') from error
+    files = []
+    for frame in FRAMES:
+        path = scratch / f'frames-{frame}.zst'
+        programs.run('decode', 'pack', original, frame, path)
+        files += [frame, path]
+    return original, files
+
+
+def decode(programs, content, scratch, budget, quick, progress):
+    original, files = pack(programs, content, scratch, progress)
+    configurations = [('create', malloc) for malloc in MALLOCS] + [('initialise', GLIBC), ('keep', GLIBC)]
+    samples = Samples()
+
+    def one_round(number):
+        for method, malloc in in_turn(configurations, number):
+            progress.working(f'decode: round {number + 1}, {method}, {malloc}')
+            for words in programs.run('decode', 'run', method, 2 if quick else 20, original, *files, malloc=malloc):
+                _, _, frame, threads, frames, processor, wall, *use = words
+                samples.add(('decode', int(frame), int(threads)), malloc if method == 'create' else method,
+                            {'ns': [float(processor)], 'wall_ns': [float(wall)], 'frames': int(frames),
+                             **({'gets': int(use[0]), 'built': int(use[1])} if use else {})})
+
+    rounds(budget, 2 if quick else 3, 'decode', progress, one_round)
+    return samples
+
+
+def micro(programs, budget, quick, progress):
+    configurations = [('malloc', malloc) for malloc in MALLOCS] + [(pool, GLIBC) for pool in POOLS]
+    samples = Samples()
+
+    def one_round(number):
+        for variant, malloc in in_turn(configurations, number):
+            name = malloc if variant == 'malloc' else variant
+            progress.working(f'micro: round {number + 1}, {name}')
+            for _, workload, size, *values in programs.run(f'micro-{variant}', 3 if quick else 20, 2, malloc=malloc):
+                samples.add(('micro', workload, int(size)), name, {'ns': [float(value) for value in values]})
+
+    rounds(budget, 2 if quick else 3, 'micro', progress, one_round)
+    return samples

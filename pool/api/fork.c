@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include <stddef.h>
+
+#include "api/pool.h"
+#include "cache/reclaim.h"
+#include "depot/magazine.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+/*
+ * fork in a threaded program. prepare takes every lock but those of heads, in the order of os/lock.h, so that depots, slabs
+ * and lists are whole in the child. Heads of other threads are not waited for: a thread that was inside its section left
+ * a head that `top` describes (see adopt_head in cache/cache.c); one that held its head's lock had started to change magazines,
+ * and what that head holds is out for ever, and counted.
+ *
+ * No allocation anywhere: another thread may have held malloc's locks.
+ */
+
+static void each_pool(void (*act)(struct opool *))
+{
+    /* The registry lock is held, or nobody else is left. */
+    for (struct opool *pool = NULL; (pool = opool__registry_next_locked(pool)) != NULL;)
+        act(pool);
+}
+
+static void lock_pool(struct opool *pool)
+{
+    opool__depot_lock_all(&pool->depot);
+    opool__lock_take(&pool->slab.lock);
+    opool__lock_take(&pool->fit_lock);
+}
+
+static void unlock_pool(struct opool *pool)
+{
+    opool__lock_drop(&pool->fit_lock);
+    opool__lock_drop(&pool->slab.lock);
+    opool__depot_unlock_all(&pool->depot);
+}
+
+static void reset_pool(struct opool *pool)
+{
+    opool__lock_reset(&pool->fit_lock);
+    opool__lock_reset(&pool->slab.lock);
+    opool__depot_reset_locks(&pool->depot);
+    opool__bounded_adopt(&pool->depot.store, pool->slab.used);
+    pool->settlers = 0;
+}
+
+static void prepare(void)
+{
+    opool__lock_take(&opool__reclaim_lock);
+    opool__registry_lock_handles();
+    opool__lock_take(&opool__threads_lock);
+    each_pool(lock_pool);
+    opool__magazine_lock_all();
+}
+
+static void parent(void)
+{
+    opool__magazine_unlock_all();
+    each_pool(unlock_pool);
+    opool__lock_drop(&opool__threads_lock);
+    opool__registry_unlock_handles();
+    opool__lock_drop(&opool__reclaim_lock);
+}
+
+static void child(void)
+{
+    opool__magazine_reset_locks();
+    each_pool(reset_pool);
+    opool__lock_reset(&opool__threads_lock);
+    opool__registry_reset_locks();
+    opool__lock_reset(&opool__reclaim_lock);
+    opool__cache_adopt();
+}
+
+int opool__fork_init(void)
+{
+    return opool__os.at_fork(prepare, parent, child);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "api/pool.h"
+
+static void *fail(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+/* From the locked store, waiting if need be. */
+static void *get_stored(struct opool *pool, int timeout_ms)
+{
+    void *object;
+    switch (opool__bounded_take(&pool->depot.store, timeout_ms, &object)) {
+    case OPOOL__BOUNDED_OBJECT:
+        opool__count(&pool->shared_gets);
+        return object;
+    case OPOOL__BOUNDED_PERMIT:
+        if ((object = opool__build(pool)) != NULL)
+            opool__count(&pool->shared_gets);
+        else
+            opool__bounded_return(&pool->depot.store);
+        return object;
+    case OPOOL__BOUNDED_FULL:
+        opool__count(&pool->shared_capacity_fails);
+        return fail(timeout_ms ? ETIMEDOUT : EAGAIN);
+    case OPOOL__BOUNDED_CLOSED:
+        break;
+    }
+    return fail(ESHUTDOWN);
+}
+
+/* What the thread's cache and the depot have; else build exactly one. */
+static void *get_cached(struct opool *pool)
+{
+    void *object = opool__cache_get(&pool->cache);
+    if (object)
+        return object;
+    if ((object = opool__depot_pop(&pool->depot)) == NULL && (object = opool__build(pool)) == NULL)
+        return NULL;
+    opool__count(&pool->shared_gets);
+    return object;
+}
+
+static void *get_slow(struct opool *pool, int timeout_ms)
+{
+    if (!pool)
+        return fail(EINVAL);
+    if (opool__state_of(pool) != OPOOL__OPEN) {
+        opool__check_pool(pool, "get", NULL);
+        return fail(ESHUTDOWN);
+    }
+    return pool->cached ? get_cached(pool) : get_stored(pool, timeout_ms);
+}
+
+void *opool__get_slow(struct opool *pool)
+{
+    return get_slow(pool, 0);
+}
+
+void *opool_get(struct opool *pool)
+{
+    return opool__get_inline(pool);
+}
+
+void *opool_get_wait(struct opool *pool, int timeout_ms)
+{
+    if (pool && pool->cached)
+        return opool__get_inline(pool);
+    void *object = get_slow(pool, timeout_ms < 0 ? -1 : timeout_ms);
+    if (!object && errno == EAGAIN)
+        errno = ETIMEDOUT;
+    return object;
+}
+
+size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)
+{
+    size_t got = 0;
+    while (got < n) {
+        size_t run = pool && pool->cached ? opool__cache_get_run(&pool->cache, objects + got, n - got) : 0;
+        got += run;
+        if (got == n)
+            break;
+        void *object = opool__get_slow(pool);
+        if (!object)
+            break;
+        objects[got++] = object;
+    }
+    return got;
+}

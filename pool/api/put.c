@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/pool.h"
+#include "os/lock.h"
+#include "os/report.h"
+
+/* Give up an object that is out, for `reason`; it counts as put. */
+static void drop(struct opool *pool, void *object, uint64_t *reason)
+{
+    bool stored = !pool->cached;
+    opool__count(reason);
+    opool__count(&pool->shared_puts);
+    opool__tear_down(pool, object);
+    if (stored)
+        opool__bounded_return(&pool->depot.store);
+    if (opool__state_of(pool) == OPOOL__CLOSING)
+        opool__settle(pool);
+}
+
+static bool footprint_fits(struct opool *pool, const void *object)
+{
+    struct opool_footprint footprint = pool->type.footprint(object, pool->arg);
+    opool__lock_take(&pool->fit_lock);
+    bool keep = opool__fit_keep(&pool->fit, footprint);
+    opool__lock_drop(&pool->fit_lock);
+    return keep;
+}
+
+/* Everything that a put does before the object is idle. False: the object was given up. */
+static bool prepare(struct opool *pool, void *object)
+{
+    opool__check_pool(pool, "put", object);
+    if (!pool)
+        return false;
+    opool__check_object(pool, "put", object);
+    if (pool->type.footprint && !footprint_fits(pool, object)) {
+        drop(pool, object, &pool->shared_bloated);
+        return false;
+    }
+    if (!opool__reset(pool, object)) {
+        drop(pool, object, &pool->shared_discarded);
+        return false;
+    }
+    return true;
+}
+
+void opool__put_slow(struct opool *pool, void *object)
+{
+    opool__check_pool(pool, "put", object);
+    if (!pool->cached || !opool__cache_put(&pool->cache, object)) {
+        opool__count(&pool->shared_puts);
+        opool__bounded_give(&pool->depot.store, object);
+    }
+    /* The object may have become idle behind the back of a close that had looked here before: it is torn down now. Seen, because
+       that look and this put held one lock, and close wrote CLOSING before. */
+    if (opool__state_of(pool) == OPOOL__CLOSING)
+        opool__settle(pool);
+}
+
+void opool__put_refused(struct opool *pool, void *object)
+{
+    opool__heads[opool__cache_offset(&pool->cache) / sizeof(struct opool_head)].calling = 0;
+    drop(pool, object, &pool->shared_discarded);
+}
+
+void opool_put(struct opool *pool, void *object)
+{
+    if (object && prepare(pool, object))
+        opool__put_slow(pool, object);
+}
+
+void opool_discard(struct opool *pool, void *object)
+{
+    if (!object)
+        return;
+    opool__check_pool(pool, "discard", object);
+    if (!pool)
+        return;
+    opool__check_object(pool, "discard", object);
+    drop(pool, object, &pool->shared_discarded);
+}
+
+/* ---- batches ---- */
+
+enum { RUN = 64 };
+
+static void put_run(struct opool *pool, void *const *objects, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        size_t run = pool->cached ? opool__cache_put_run(&pool->cache, objects + done, n - done) : 0;
+        done += run;
+        if (run == 0)
+            opool__put_slow(pool, objects[done++]);
+    }
+}
+
+void opool_put_batch(struct opool *pool, void *const objects[], size_t n)
+{
+    void *ready[RUN];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        void *object = objects[i];
+        if (!object)
+            continue;
+        if (count && ready[count - 1] == object && pool && pool->label.checks != OPOOL_CHECKS_OFF)
+            opool__fault(&pool->label, "put", object, "put twice in a row");
+        if (!prepare(pool, object))
+            continue;
+        ready[count++] = object;
+        if (count == RUN) {
+            put_run(pool, ready, count);
+            count = 0;
+        }
+    }
+    if (count)
+        put_run(pool, ready, count);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "api/pool.h"
+#include "cache/reclaim.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+/* Handles live in a slab of their own, which is never given back: type-stable. */
+enum { HANDLES_MOST = 1 << 20, QUARANTINE = 64 };
+
+static struct opool__slab handles;
+static bool handles_made;
+/* Destroyed handles, oldest first: the longer one is not used again, the longer a late put is told from a foreign pointer. */
+static struct opool *quarantine[QUARANTINE];
+static unsigned quarantine_at;
+uint32_t opool__registry_lock;
+
+static void at_thread_end(void *thread)
+{
+    opool__cache_leave(thread);
+    opool__settle_all();
+}
+
+static int init_locked(void)
+{
+    static bool key_made, made;
+    if (made)
+        return 0;
+    int r = key_made ? 0 : opool__os.thread_end_init(at_thread_end);
+    key_made = r == 0;
+    if (r == 0)
+        r = opool__fork_init();
+    if (r != 0)
+        return -ENOMEM;
+    opool__barrier_init();
+    made = true;
+    return 0;
+}
+
+int opool__process_init(void)
+{
+    opool__lock_take(&opool__registry_lock);
+    int r = init_locked();
+    opool__lock_drop(&opool__registry_lock);
+    return r;
+}
+
+static void *take_handle_locked(void)
+{
+    if (!handles_made) {
+        int r = opool__slab_init(&handles, sizeof(struct opool), _Alignof(struct opool), HANDLES_MOST, NULL);
+        handles_made = r == 0;
+    }
+    return handles_made ? opool__slab_take(&handles) : NULL;
+}
+
+struct opool *opool__registry_claim(void)
+{
+    opool__lock_take(&opool__registry_lock);
+    struct opool *pool = take_handle_locked();
+    opool__lock_drop(&opool__registry_lock);
+    if (pool)
+        pool->index = opool__slab_index(&handles, pool);
+    return pool;
+}
+
+void opool__registry_publish(struct opool *pool)
+{
+    opool__lock_take(&opool__registry_lock);
+    opool__store_release(&pool->shared_state, (uint32_t)OPOOL__OPEN);
+    opool__lock_drop(&opool__registry_lock);
+}
+
+void opool__registry_retire(struct opool *pool)
+{
+    opool__lock_take(&opool__registry_lock);
+    opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);
+    struct opool *oldest = quarantine[quarantine_at];
+    quarantine[quarantine_at] = pool;
+    quarantine_at = (quarantine_at + 1) % QUARANTINE;
+    if (oldest)
+        opool__slab_give(&handles, oldest);
+    opool__lock_drop(&opool__registry_lock);
+}
+
+static struct opool *live_from_locked(uint32_t index)
+{
+    uint32_t end = handles_made ? handles.extents[0].shared_opened * handles.layout.slots : 0;
+    for (; index < end; index++) {
+        struct opool *pool = opool__slab_slot(&handles, index);
+        uint32_t state = opool__load_relaxed(&pool->shared_state);
+        if (state == OPOOL__OPEN || state == OPOOL__CLOSING)
+            return pool;
+    }
+    return NULL;
+}
+
+struct opool *opool__registry_next_locked(const struct opool *previous)
+{
+    return live_from_locked(previous ? previous->index + 1 : 0);
+}
+
+struct opool *opool__registry_next(const struct opool *previous)
+{
+    opool__lock_take(&opool__registry_lock);
+    struct opool *pool = opool__registry_next_locked(previous);
+    opool__lock_drop(&opool__registry_lock);
+    return pool;
+}
+
+void opool__registry_lock_handles(void)
+{
+    opool__lock_take(&opool__registry_lock);
+    opool__lock_take(&handles.lock);
+}
+
+void opool__registry_unlock_handles(void)
+{
+    opool__lock_drop(&handles.lock);
+    opool__lock_drop(&opool__registry_lock);
+}
+
+void opool__registry_reset_locks(void)
+{
+    opool__lock_reset(&handles.lock);
+    opool__lock_reset(&opool__registry_lock);
+}

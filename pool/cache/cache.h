@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_CACHE_CACHE_H
+#define OPOOL_CACHE_CACHE_H
+
+/*
+ * Thread caches: for each thread and pool a head with two magazines. The fast path is in <opool/inline.h>; here is what it
+ * falls back to, always under the head's lock, and the exchange with the depot.
+ *
+ *     objects of a head == (top - loaded->slots) + spare->count
+ *     floor == loaded->slots and limit == floor + capacity, or floor == top == limit where no barrier can be had
+ */
+
+#include "cache/thread.h"
+#include "depot/depot.h"
+
+struct opool__cache {
+    struct opool__depot *depot;
+    uint32_t shared_number;  /* of the head in each thread's array; 0: no thread has a cache for this pool */
+    uint32_t shared_closing; /* heads are not taken into use any more, and keep what they have until it is taken */
+    /* Under opool__threads_lock: */
+    uint64_t retired_puts; /* puts of heads that were given up */
+    uint64_t stolen, steal_timeouts;
+    uint64_t abandoned; /* heads that a fork left locked */
+};
+
+/* Take the lowest free number. Without one left, or without memory, the pool works without caches. */
+void opool__cache_open(struct opool__cache *cache, struct opool__depot *depot);
+
+/* Offset of the pool's head in an array of heads: opool_front.offset. */
+static inline uint32_t opool__cache_offset(const struct opool__cache *cache)
+{
+    return opool__load_relaxed(&cache->shared_number) * (uint32_t)sizeof(struct opool_head);
+}
+
+/* The calling thread's idle object, from its cache or through it from the depot's magazines; NULL: none there. */
+void *opool__cache_get(struct opool__cache *cache);
+
+/* Put into the calling thread's cache; false: it has none, or no magazine can be had: nothing happened. */
+bool opool__cache_put(struct opool__cache *cache, void *object);
+
+/* As many as one step gives, at most n; 0: the caller goes the single way. Objects come newest first. */
+size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n);
+size_t opool__cache_put_run(struct opool__cache *cache, void *const *objects, size_t n);
+
+/* The calling thread ends: its heads go to the depots, its record is free. */
+void opool__cache_leave(struct opool__thread *thread);
+
+/* In the child of a fork: take over what other threads' heads hold, as far as they were not locked. */
+void opool__cache_adopt(void);
+
+struct opool__cache_figures {
+    uint64_t idle, puts, heads, stolen, steal_timeouts;
+};
+struct opool__cache_figures opool__cache_read(struct opool__cache *cache);
+
+/* Is the calling thread inside an inlined callback of this pool? */
+bool opool__cache_calling(const struct opool__cache *cache);
+
+/* ---- for reclaim.c: under the head's lock, by whoever may touch the magazines ---- */
+
+/* Give both magazines to the depot and leave the head as a thread that never used it has it. Returns the objects given. */
+uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct opool_head *head);
+
+/* The number can be used by another pool. Under opool__threads_lock, after all heads were emptied. */
+void opool__cache_free_number(struct opool__cache *cache);
+
+#endif

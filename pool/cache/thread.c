@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/thread.h"
+
+#include <string.h>
+
+#include "os/lock.h"
+#include "os/os.h"
+
+/* A refused thread asks again after this many misses: memory may be back. */
+enum { RETRY_AFTER = 64 };
+
+/* Heads of threads without a record: all zero, so every operation misses. Fast paths do write `busy` here, all of them
+   the same two values, and nobody reads it. 1 MiB of .bss, of which only touched pages exist. */
+static struct opool_head missing[OPOOL__HEADS];
+
+struct self {
+    struct opool__thread *record;
+    uint32_t refused; /* misses until it asks again */
+    bool ended;
+};
+
+#ifdef OPOOL_EXPLORE
+/* The explorer's threads share one thread of the system. */
+static struct opool_head *explored_heads[EXPLORER_THREADS_MOST];
+static struct self explored_selves[EXPLORER_THREADS_MOST];
+struct opool_head **opool__explorer_heads(void)
+{
+    struct opool_head **heads = &explored_heads[explorer_self()];
+    if (!*heads)
+        *heads = missing;
+    return heads;
+}
+#define self explored_selves[explorer_self()]
+#else
+__thread struct opool_head *opool__heads __attribute__((tls_model(OPOOL_TLS_MODEL))) = missing;
+static __thread struct self self;
+#endif
+
+uint32_t opool__threads_lock;
+struct opool__thread *opool__threads;
+
+static size_t round_up(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+static struct opool__thread *make_record(void)
+{
+    size_t head_bytes = OPOOL__HEADS * sizeof(struct opool_head);
+    size_t bytes = round_up(head_bytes + sizeof(struct opool__thread), opool__os.page_size());
+    void *map;
+    if (opool__os.reserve(&map, bytes) != 0)
+        return NULL;
+    if (opool__os.commit(map, bytes) != 0) {
+        (void)opool__os.release(map, bytes);
+        return NULL;
+    }
+    struct opool__thread *record = (struct opool__thread *)(void *)((char *)map + head_bytes);
+    record->heads = map;
+    return record;
+}
+
+static struct opool__thread *find_free_locked(void)
+{
+    struct opool__thread *record = opool__threads;
+    while (record && record->in_use)
+        record = record->next;
+    return record;
+}
+
+static struct opool__thread *acquire_record(void)
+{
+    static uint32_t threads_so_far;
+    opool__lock_take(&opool__threads_lock);
+    struct opool__thread *record = find_free_locked();
+    if (!record && (record = make_record()) != NULL) {
+        record->shard = threads_so_far++;
+        record->next = opool__threads;
+        opool__threads = record;
+    }
+    if (record)
+        record->in_use = true;
+    opool__lock_drop(&opool__threads_lock);
+    return record;
+}
+
+static void free_record(struct opool__thread *record)
+{
+    opool__lock_take(&opool__threads_lock);
+    record->in_use = false;
+    opool__lock_drop(&opool__threads_lock);
+}
+
+static struct opool__thread *attach(void)
+{
+    struct opool__thread *record = acquire_record();
+    if (record && opool__os.at_thread_end(record) != 0) {
+        /* Without a call at its end the thread would strand what it caches. */
+        free_record(record);
+        record = NULL;
+    }
+    if (!record) {
+        self.refused = RETRY_AFTER;
+        return NULL;
+    }
+    self.record = record;
+    opool__heads = record->heads;
+    return record;
+}
+
+struct opool__thread *opool__thread_self(void)
+{
+    if (self.record)
+        return self.record;
+    if (self.ended)
+        return NULL;
+    if (self.refused) {
+        self.refused--;
+        return NULL;
+    }
+    return attach();
+}
+
+struct opool__thread *opool__thread_known(void)
+{
+    return self.record;
+}
+
+void opool__thread_leave(void)
+{
+    opool__heads = missing;
+    self.record = NULL;
+#ifndef OPOOL_EXPLORE /* there, a later execution uses the thread again */
+    self.ended = true;
+#endif
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_CACHE_THREAD_H
+#define OPOOL_CACHE_THREAD_H
+
+/*
+ * Threads and their arrays of heads. A record and its array are one reservation; both live for ever: an ended thread's
+ * are used again by the next one. So a reclaimer may look at any record at any time, and heads never move.
+ */
+
+#include <opool/inline.h>
+
+enum {
+#ifdef OPOOL_EXPLORE
+    OPOOL__HEADS = 64,
+#else
+    OPOOL__HEADS = 16384, /* 1 MiB of address space a thread; number 0 serves no pool */
+#endif
+    OPOOL__HEAD_WORDS = OPOOL__HEADS / 64
+};
+
+struct opool__thread {
+    struct opool_head *heads;
+    struct opool__thread *next; /* of all records, used or not */
+    uint32_t shard;             /* of depots: spreads threads over them */
+    bool in_use;                /* under opool__threads_lock */
+    /* Heads in use, a bit each. Written under opool__threads_lock, set by the owner only; the owner reads its own without:
+       a bit that was just cleared is found out under the head's lock. */
+    uint64_t shared_used[OPOOL__HEAD_WORDS];
+};
+
+/* Guards the list of records, their bits, and who owns which pool number. */
+extern uint32_t opool__threads_lock;
+extern struct opool__thread *opool__threads;
+
+/* The calling thread's record; makes or recycles one. NULL: the thread has ended, or the system refuses: no caches. */
+struct opool__thread *opool__thread_self(void);
+
+/* The same without making one. */
+struct opool__thread *opool__thread_known(void);
+
+/* The calling thread has no record from now on, for ever: it ends. Its heads must be given up before its record is freed. */
+void opool__thread_leave(void);
+
+static inline bool opool__thread_uses(const struct opool__thread *thread, uint32_t number)
+{
+    return opool__load_relaxed(&thread->shared_used[number / 64]) >> number % 64 & 1;
+}
+
+static inline void opool__thread_mark(struct opool__thread *thread, uint32_t number, bool used)
+{
+    uint64_t *word = &thread->shared_used[number / 64], bit = UINT64_C(1) << number % 64;
+    opool__store_relaxed(word, used ? opool__load_relaxed(word) | bit : opool__load_relaxed(word) & ~bit);
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_DEPOT_DEPOT_H
+#define OPOOL_DEPOT_DEPOT_H
+
+/*
+ * What all threads share of one pool: stacks of filled and of empty magazines, in shards with one short lock each, paid once a
+ * magazine; and the locked store for single objects.
+ *
+ *     objects of a shard == sum of the counts of its filled magazines
+ *     every object in the depot is in state IDLE, every other one that exists is OUT
+ *
+ *                       give   take   pop    count      "lock": both hold the shard's lock, so they are ordered
+ *     give   (owner)    lock   lock   lock   lock       No pair needs more. A take that looks at `shared_filled` without the
+ *     take   (owner)           lock   lock   lock       lock may miss a magazine that is given at that moment: it then
+ *     pop    (any)                    lock   lock       builds an object more than it had to.
+ */
+
+#include "depot/bounded.h"
+#include "depot/magazine.h"
+
+enum { OPOOL__SHARDS_MOST = 8 };
+
+struct opool__shard {
+    uint32_t lock;
+    uint32_t shared_filled; /* filled magazines; peeked without the lock */
+    struct opool__magazine *filled, *empty;
+    uint32_t empties;
+    /* Figures, under the lock: objects in filled magazines; magazines and objects that went to and came from caches. */
+    uint64_t objects, refills, flushes, to_caches, from_caches;
+} __attribute__((aligned(64)));
+
+struct opool__depot {
+    struct opool__shard shards[OPOOL__SHARDS_MOST];
+    struct opool__bounded store;
+    const struct opool__slab *slab;
+    const struct opool__label *label;
+    uint32_t shard_mask;
+    uint32_t magazine_capacity;
+    uint64_t shared_magazines; /* made for this pool, wherever they are */
+};
+
+/* `slab` and `label` outlive the depot. magazine_capacity: 1 to OPOOL__MAGAZINE_MOST. */
+void opool__depot_init(struct opool__depot *depot, const struct opool__slab *slab, const struct opool__label *label,
+                       uint32_t magazine_capacity, size_t capacity);
+
+/* A magazine with at least one object, from the caller's shard or else any other; NULL: none. `shard` is any number. */
+struct opool__magazine *opool__depot_take(struct opool__depot *depot, uint32_t shard);
+
+/* Give a magazine with at least one object; one that is idle already is a fault. Returns an empty magazine if one is at hand. */
+struct opool__magazine *opool__depot_give(struct opool__depot *depot, uint32_t shard, struct opool__magazine *filled);
+
+/* Add a magazine of objects that come from no cache: prefill. */
+void opool__depot_stock(struct opool__depot *depot, struct opool__magazine *filled);
+
+/* An empty magazine; NULL: no memory. */
+struct opool__magazine *opool__depot_empty(struct opool__depot *depot, uint32_t shard);
+void opool__depot_give_empty(struct opool__depot *depot, uint32_t shard, struct opool__magazine *empty);
+
+/* A single object, for threads without a cache and for tear-down; NULL: nothing is idle here. */
+void *opool__depot_pop(struct opool__depot *depot);
+
+/* Idle objects in magazines and store. Exact when no call is in progress. */
+uint64_t opool__depot_idle(struct opool__depot *depot);
+
+/* Sums over the shards. */
+struct opool__flows {
+    uint64_t refills, flushes, to_caches, from_caches;
+};
+struct opool__flows opool__depot_flows(struct opool__depot *depot);
+
+/* Free the empty magazines. All objects must have been popped. */
+void opool__depot_fini(struct opool__depot *depot);
+
+/* For fork. */
+void opool__depot_lock_all(struct opool__depot *depot);
+void opool__depot_unlock_all(struct opool__depot *depot);
+void opool__depot_reset_locks(struct opool__depot *depot);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "depot/magazine.h"
+
+#include "os/lock.h"
+#include "slab/slab.h"
+
+/* Capacities are rounded up to powers of two, each with slabs of its own, made at first use and kept. */
+enum { CLASSES = 8, ALIGN = 64, RESERVE_SLOTS = 1 << 20 };
+
+static uint32_t lock;
+static struct opool__slab slabs[CLASSES];
+static uint32_t shared_made[CLASSES];
+
+static unsigned class_of(uint32_t capacity)
+{
+    return capacity < 2 ? 0 : 32 - (unsigned)__builtin_clz(capacity - 1);
+}
+
+static size_t bytes_of(unsigned class)
+{
+    return sizeof(struct opool__magazine) + ((size_t)1 << class) * sizeof(void *);
+}
+
+static struct opool__slab *slab_for(unsigned class)
+{
+    if (opool__load_acquire(&shared_made[class]))
+        return &slabs[class];
+    opool__lock_take(&lock);
+    if (!shared_made[class] && opool__slab_init(&slabs[class], bytes_of(class), ALIGN, RESERVE_SLOTS, NULL) == 0)
+        opool__store_release(&shared_made[class], 1u); /* release: who sees 1 sees the slab */
+    bool made = shared_made[class];
+    opool__lock_drop(&lock);
+    return made ? &slabs[class] : NULL;
+}
+
+struct opool__magazine *opool__magazine_make(uint32_t capacity)
+{
+    struct opool__slab *slab = slab_for(class_of(capacity));
+    struct opool__magazine *magazine = slab ? opool__slab_take(slab) : NULL;
+    if (magazine)
+        magazine->capacity = capacity;
+    return magazine;
+}
+
+void opool__magazine_free(struct opool__magazine *magazine)
+{
+    opool__slab_give(&slabs[class_of(magazine->capacity)], magazine);
+}
+
+size_t opool__magazine_bytes(uint32_t capacity)
+{
+    return bytes_of(class_of(capacity));
+}
+
+void opool__magazine_lock_all(void)
+{
+    opool__lock_take(&lock);
+    for (int i = 0; i < CLASSES; i++)
+        opool__lock_take(&slabs[i].lock);
+}
+
+void opool__magazine_unlock_all(void)
+{
+    for (int i = 0; i < CLASSES; i++)
+        opool__lock_drop(&slabs[i].lock);
+    opool__lock_drop(&lock);
+}
+
+void opool__magazine_reset_locks(void)
+{
+    for (int i = 0; i < CLASSES; i++)
+        opool__lock_reset(&slabs[i].lock);
+    opool__lock_reset(&lock);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_POOL_H
+#define OPOOL_POOL_H
+
+/*
+ * The untyped calls, exported: for run-time types, other languages, and underneath the typed ones of OPOOL_DEFINE.
+ *
+ * Thread safety, unless a function says otherwise: safe from any thread at any time, threads attach by themselves.
+ * No call is async-signal-safe. Functions that can fail return 0 or a negative errno value; gets return NULL with errno
+ * set, and leave errno alone when they succeed.
+ */
+
+#include "types.h"
+#include "version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Create a pool. Takes no memory for objects before the first get, except for prefill.
+ *
+ * @param out      receives the pool, NULL on error
+ * @param type     copied
+ * @param options  copied; NULL: all defaults
+ * @return 0
+ *         -EINVAL: out, type, its shape, size or alignment, or an option that makes no sense (a region too small for one
+ *         object, capacity that no address space holds, prefill or keep above capacity, magazine above 128); unless
+ *         checks are off, a line on standard error says which
+ *         -ENOMEM: no memory; or what init returned, negative, when an object of prefill could not be built
+ *         -ENOTSUP: the program was compiled against another ABI of the library
+ * Blocks: for memory from the system and for init.
+ */
+OPOOL_API OPOOL_NODISCARD int opool_create(struct opool **out, const struct opool_type *type, const struct opool_options *options);
+
+/** What the opool_create macro calls: the sizes let a library that knows more members read what an older program filled. */
+OPOOL_API OPOOL_NODISCARD int opool__create(struct opool **out, const struct opool_type *type, size_t type_size,
+                                            const struct opool_options *options, size_t options_size, unsigned abi);
+#define opool_create(out, type, options) \
+    opool__create((out), (type), sizeof(struct opool_type), (options), sizeof(struct opool_options), OPOOL_ABI)
+
+/**
+ * Tear down all idle objects (fini) and give the memory back; *pool becomes NULL. pool or *pool NULL: nothing happens.
+ *
+ * No other thread may be inside a call on the pool, nor call it afterwards (opool_close is for that). With objects out, a
+ * line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside a
+ * callback of any pool destroy is refused: a line says so and nothing changes.
+ */
+OPOOL_API void opool_destroy(struct opool **pool);
+
+/**
+ * No more gets through this pool (ESHUTDOWN); the put of the last object that is out frees it. *pool becomes NULL; threads
+ * that still hold the handle may put, and must not get after their last put. pool or *pool NULL: nothing happens.
+ * Waiters in get_wait are woken with ESHUTDOWN. May be called from a callback.
+ */
+OPOOL_API void opool_close(struct opool **pool);
+
+/**
+ * An object, built (zero memory, then init) or reused as reset left it. A miss builds exactly one; without full checks a
+ * thread's last put is its next get. The caller owns the object until put or discard.
+ *
+ * @return the object, aligned to type->align; NULL with errno:
+ *         ENOMEM no memory; EAGAIN all objects of a pool with a capacity are out; ESHUTDOWN the pool is closed; EINVAL pool
+ *         is NULL; or what init returned
+ * Blocks: never on another thread's put; for memory from the system, and for init, when it builds.
+ */
+OPOOL_API void *opool_get(struct opool *pool);
+
+/**
+ * As opool_get; at capacity it waits for a put, first come first served, and no later get overtakes it.
+ *
+ * @param timeout_ms  milliseconds; -1: no limit; 0: does not wait
+ * @return as opool_get, with ETIMEDOUT instead of EAGAIN
+ */
+OPOOL_API void *opool_get_wait(struct opool *pool, int timeout_ms);
+
+/**
+ * Give an object back: footprint, reset, then the thread's cache; the library does not write into an idle object.
+ * NULL object: nothing happens. The object must have come from a get of this pool and not have been put since; basic
+ * checks (README) abort with a line that says what is wrong. Needs no memory. Blocks: never, but for the callbacks.
+ */
+OPOOL_API void opool_put(struct opool *pool, void *object);
+
+/** Give back an object that must not be used again: no footprint, no reset, fini before it returns. NULL: nothing happens. */
+OPOOL_API void opool_discard(struct opool *pool, void *object);
+
+/**
+ * Up to n objects.
+ *
+ * @param objects  room for n pointers; entries from the result on are not touched
+ * @return how many were got; errno says why it is less than n
+ */
+OPOOL_API size_t opool_get_batch(struct opool *pool, void *objects[], size_t n);
+
+/** As n puts; NULL entries are skipped. */
+OPOOL_API void opool_put_batch(struct opool *pool, void *const objects[], size_t n);
+
+/** "0.1.0": of the library, where OPOOL_VERSION is of the header. Static storage. */
+OPOOL_API const char *opool_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

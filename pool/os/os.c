@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NANOSECONDS 1000000000u
+
+static int result(int r)
+{
+    return r == 0 ? 0 : -errno;
+}
+
+static int os_reserve(void **out, size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    /* One touched slot must not make 2 MiB resident; refused by kernels without huge pages, which is as good. */
+    (void)madvise(at, bytes, MADV_NOHUGEPAGE);
+    *out = at;
+    return 0;
+}
+
+static int os_release(void *at, size_t bytes)
+{
+    return result(munmap(at, bytes));
+}
+
+static int os_commit(void *at, size_t bytes)
+{
+    return result(mprotect(at, bytes, PROT_READ | PROT_WRITE));
+}
+
+static int os_purge(void *at, size_t bytes)
+{
+    return result(madvise(at, bytes, MADV_DONTNEED));
+}
+
+static int membarrier(int command)
+{
+    return result((int)syscall(SYS_membarrier, command, 0, 0));
+}
+
+static int os_barrier_register(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+static int os_barrier(void)
+{
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+static uint64_t os_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NANOSECONDS + (uint64_t)t.tv_nsec;
+}
+
+static void os_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+    /* WAIT_BITSET takes an absolute time of the monotonic clock. */
+    struct timespec until = {.tv_sec = (time_t)(deadline / NANOSECONDS), .tv_nsec = (long)(deadline % NANOSECONDS)};
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline ? &until : NULL, NULL,
+            FUTEX_BITSET_MATCH_ANY);
+}
+
+static void os_wake(uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static pthread_key_t end_key;
+
+static int os_thread_end_init(void (*at_end)(void *))
+{
+    return -pthread_key_create(&end_key, at_end);
+}
+
+static int os_at_thread_end(void *value)
+{
+    return -pthread_setspecific(end_key, value);
+}
+
+static int os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return -pthread_atfork(prepare, parent, child);
+}
+
+static size_t os_address_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return (size_t)limit.rlim_cur;
+}
+
+static size_t os_page_size(void)
+{
+    long size = sysconf(_SC_PAGESIZE);
+    return size > 0 ? (size_t)size : 4096;
+}
+
+static unsigned os_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < INT_MAX ? (unsigned)n : 1;
+}
+
+static uint64_t os_thread_number(void)
+{
+    return (uint64_t)syscall(SYS_gettid);
+}
+
+struct opool__os opool__os = {
+    .reserve = os_reserve,
+    .release = os_release,
+    .commit = os_commit,
+    .purge = os_purge,
+    .barrier_register = os_barrier_register,
+    .barrier = os_barrier,
+    .now = os_now,
+    .wait = os_wait,
+    .wake = os_wake,
+    .thread_end_init = os_thread_end_init,
+    .at_thread_end = os_at_thread_end,
+    .at_fork = os_at_fork,
+    .address_limit = os_address_limit,
+    .page_size = os_page_size,
+    .processors = os_processors,
+    .thread_number = os_thread_number,
+};

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_OS_OS_H
+#define OPOOL_OS_OS_H
+
+/*
+ * All that opool asks of the system, as one table: nothing else in the library calls mmap, madvise, membarrier, futex,
+ * clocks or pthread keys, and a test can make any call fail. Refusals are normal (locked memory, the mapping limit,
+ * seccomp); every caller has an answer to them.
+ *
+ * Results: 0 or a negative errno value, unless said otherwise. Addresses and sizes are multiples of the page size.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct opool__os {
+    /* Address space of `bytes`, without access and without commitment. */
+    int (*reserve)(void **out, size_t bytes);
+    /* Give address space back. May be refused at the mapping limit: then the range is still there, as it was. */
+    int (*release)(void *at, size_t bytes);
+    /* Make a part of a reservation readable and writable; it is zero when it was not committed before. */
+    int (*commit)(void *at, size_t bytes);
+    /* Give the memory of a committed range back; 0: it is zero from now on. Refused on locked memory: contents unknown. */
+    int (*purge)(void *at, size_t bytes);
+    /* Say that this process will use `barrier`. Once, before the first. */
+    int (*barrier_register)(void);
+    /* A full memory barrier on every running thread of the process. May be refused at any call, not only at the first. */
+    int (*barrier)(void);
+    /* Monotonic, nanoseconds. */
+    uint64_t (*now)(void);
+    /* Sleep while *word == expected, until woken or `deadline` (of `now`; 0: none). May wake for no reason. */
+    void (*wait)(uint32_t *word, uint32_t expected, uint64_t deadline);
+    /* Wake up to `count` threads that sleep on `word`. */
+    void (*wake)(uint32_t *word, int count);
+    /* Once a process, before the next one: what threads shall call when they end. */
+    int (*thread_end_init)(void (*at_end)(void *));
+    /* Have it called with `value` when the calling thread ends. */
+    int (*at_thread_end)(void *value);
+    int (*at_fork)(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+    /* Most bytes of address space this process may have; SIZE_MAX: no limit. */
+    size_t (*address_limit)(void);
+    size_t (*page_size)(void);
+    unsigned (*processors)(void);
+    uint64_t (*thread_number)(void);
+};
+
+/* The table in use: the real one, until a test puts another in its place. */
+extern struct opool__os opool__os;
+
+#endif

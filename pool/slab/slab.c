@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+#include "slab/slab.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "os/lock.h"
+#include "os/os.h"
+
+enum {
+    GUARD_PAGES = 1,
+    COMMIT_STEP = 1 << 20 /* most bytes committed ahead of need */
+};
+
+#define RESERVE_GOAL ((uint64_t)16 << 30)   /* bytes of slots a pool; 64-bit address spaces hold thousands of these */
+#define RESERVE_GOAL_32 ((uint64_t)16 << 20)
+#define LIMITED_SHARE 64 /* of a limited address space (ulimit -v), one pool takes at most this part at once */
+
+static size_t round_up(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* ---- lists of slabs ---- */
+
+static uint32_t list_for(const struct opool__slab *slab, const struct opool__record *record)
+{
+    if (record->used == 0)
+        return OPOOL__LIST_EMPTY;
+    return (uint32_t)((uint64_t)record->used * OPOOL__BUCKETS / slab->layout.slots);
+}
+
+static void link_slab(struct opool__slab *slab, uint32_t number, uint32_t list)
+{
+    struct opool__record *record = opool__slab_record(slab, number);
+    record->bucket = list;
+    record->previous = OPOOL__SLAB_NONE;
+    record->next = slab->lists[list];
+    if (record->next != OPOOL__SLAB_NONE)
+        opool__slab_record(slab, record->next)->previous = number;
+    slab->lists[list] = number;
+    slab->empties += list == OPOOL__LIST_EMPTY;
+}
+
+static void unlink_slab(struct opool__slab *slab, uint32_t number)
+{
+    struct opool__record *record = opool__slab_record(slab, number);
+    if (record->next != OPOOL__SLAB_NONE)
+        opool__slab_record(slab, record->next)->previous = record->previous;
+    if (record->previous != OPOOL__SLAB_NONE)
+        opool__slab_record(slab, record->previous)->next = record->next;
+    else
+        slab->lists[record->bucket] = record->next;
+    slab->empties -= record->bucket == OPOOL__LIST_EMPTY;
+}
+
+/* After `used` changed: full slabs are in no list. */
+static void relink_slab(struct opool__slab *slab, uint32_t number, bool was_listed)
+{
+    struct opool__record *record = opool__slab_record(slab, number);
+    bool full = record->used == slab->layout.slots;
+    uint32_t list = list_for(slab, record);
+    if (was_listed && !full && list == record->bucket)
+        return;
+    if (was_listed)
+        unlink_slab(slab, number);
+    if (!full)
+        link_slab(slab, number, list);
+}
+
+/* ---- extents ---- */
+
+static uint64_t reserve_goal(void)
+{
+    uint64_t goal = sizeof(void *) < 8 ? RESERVE_GOAL_32 : RESERVE_GOAL;
+    size_t limit = opool__os.address_limit();
+    return limit == SIZE_MAX || limit / LIMITED_SHARE > goal ? goal : limit / LIMITED_SHARE;
+}
+
+static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint32_t slabs)
+{
+    size_t page = opool__os.page_size();
+    size_t records = round_up(slabs * slab->layout.record_bytes, page) + GUARD_PAGES * page;
+    size_t bytes = records + slabs * slab->layout.slab_bytes;
+    void *map;
+    if (opool__os.reserve(&map, bytes) != 0)
+        return false;
+    *extent = (struct opool__extent){
+        .slots = (char *)map + records, .records = map, .slabs = slabs, .map = map, .map_bytes = bytes};
+    return true;
+}
+
+/* Slabs for `goal_slots` or for the usual amount, as far as slot indexes and the address space reach. */
+static uint64_t slabs_wanted(const struct opool__slab *slab, uint32_t first_slab)
+{
+    uint64_t slabs = reserve_goal() / slab->layout.slab_bytes + 1;
+    uint64_t wanted = (slab->goal_slots + (uint64_t)slab->layout.slots - 1) / slab->layout.slots;
+    if (slab->goal_slots && wanted < slabs)
+        slabs = wanted;
+    uint64_t most = (OPOOL__SLOT_NONE >> slab->layout.shift) - first_slab;
+    return slabs < most ? slabs : most;
+}
+
+/* Another extent; under the lock, or before the slab is used. */
+static int add_extent(struct opool__slab *slab)
+{
+    uint32_t count = slab->shared_extents;
+    if (count == OPOOL__EXTENTS)
+        return -ENOMEM;
+    struct opool__extent *extent = &slab->extents[count];
+    const struct opool__extent *last = count ? extent - 1 : NULL;
+    uint32_t first_slab = last ? last->first_slab + last->slabs : 0;
+    for (uint64_t slabs = slabs_wanted(slab, first_slab); slabs > 0; slabs /= 2) {
+        if (!reserve(slab, extent, (uint32_t)slabs))
+            continue;
+        extent->first_slab = first_slab;
+        /* release: who sees the count sees the extent (opool__slab_find takes no lock). */
+        opool__store_release(&slab->shared_extents, count + 1);
+        return 0;
+    }
+    return -ENOMEM;
+}
+
+/* Make base[0, needed) usable; ahead of need by as much as there is already, so that calls are few. */
+static int commit_to(char *base, size_t *committed, size_t needed, size_t most)
+{
+    if (needed <= *committed)
+        return 0;
+    size_t page = opool__os.page_size();
+    size_t ahead = *committed < COMMIT_STEP ? *committed : COMMIT_STEP;
+    size_t least = round_up(needed, page), want = round_up(needed + ahead, page);
+    want = want < most ? want : round_up(most, page);
+    int r = opool__os.commit(base + *committed, want - *committed);
+    if (r != 0 && want > least)
+        r = opool__os.commit(base + *committed, (want = least) - *committed);
+    if (r == 0)
+        *committed = want;
+    return r;
+}
+
+static int commit_slab(struct opool__slab *slab, struct opool__extent *extent, uint32_t local)
+{
+    const struct opool__layout *layout = &slab->layout;
+    if (!extent->map)
+        return 0;
+    size_t before = extent->committed_records;
+    int r = commit_to(extent->records, &extent->committed_records, (local + 1) * layout->record_bytes,
+                      extent->slabs * layout->record_bytes);
+    slab->metadata_bytes += extent->committed_records - before;
+    return r != 0 ? r
+                  : commit_to(extent->slots, &extent->committed_slots, (local + 1) * layout->slab_bytes,
+                              extent->slabs * layout->slab_bytes);
+}
+
+static void publish_bound(struct opool__slab *slab)
+{
+    const struct opool__extent *first = slab->extents;
+    if (slab->shared_bound)
+        opool__store_relaxed(slab->shared_bound, (uintptr_t)first->shared_opened * slab->layout.slots);
+}
+
+/* A slab that was never used. SLAB_NONE: no memory. */
+static uint32_t open_slab(struct opool__slab *slab)
+{
+    struct opool__extent *extent = &slab->extents[slab->shared_extents - 1];
+    if (extent->shared_opened == extent->slabs) {
+        if (!extent->map || add_extent(slab) != 0)
+            return OPOOL__SLAB_NONE;
+        extent++;
+    }
+    uint32_t local = extent->shared_opened;
+    if (commit_slab(slab, extent, local) != 0)
+        return OPOOL__SLAB_NONE;
+    struct opool__record *record = opool__slab_record(slab, extent->first_slab + local);
+    memset(record, 0, slab->layout.record_bytes);
+    record->free = OPOOL__SLOT_NONE;
+    /* A region holds whatever the caller left in it. */
+    if (!extent->map)
+        memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_DIRTY, slab->layout.slots);
+    slab->slots += slab->layout.slots;
+    opool__store_relaxed(&extent->shared_opened, local + 1);
+    publish_bound(slab);
+    return extent->first_slab + local;
+}
+
+/* ---- take and give ---- */
+
+/* The fullest slab with room; else an empty one, a cold one, a new one. */
+static uint32_t pick_slab(struct opool__slab *slab, bool *listed)
+{
+    *listed = true;
+    for (uint32_t b = OPOOL__BUCKETS; b-- > 0;)
+        if (slab->lists[b] != OPOOL__SLAB_NONE)
+            return slab->lists[b];
+    if (slab->lists[OPOOL__LIST_EMPTY] != OPOOL__SLAB_NONE)
+        return slab->lists[OPOOL__LIST_EMPTY];
+    uint32_t cold = slab->lists[OPOOL__LIST_COLD];
+    if (cold != OPOOL__SLAB_NONE) {
+        slab->slots += slab->layout.slots;
+        return cold;
+    }
+    *listed = false;
+    return open_slab(slab);
+}
+
+static uint32_t pop_slot(struct opool__slab *slab, struct opool__record *record)
+{
+    uint32_t within = record->free;
+    if (within != OPOOL__SLOT_NONE) {
+        record->free = opool__record_links(record)[within];
+    } else {
+        within = record->fresh++;
+        slab->touched_bytes += slab->layout.stride;
+    }
+    record->used++;
+    slab->used++;
+    return within;
+}
+
+void *opool__slab_take(struct opool__slab *slab)
+{
+    opool__lock_take(&slab->lock);
+    bool listed;
+    uint32_t number = pick_slab(slab, &listed);
+    if (number == OPOOL__SLAB_NONE) {
+        opool__lock_drop(&slab->lock);
+        return NULL;
+    }
+    uint32_t within = pop_slot(slab, opool__slab_record(slab, number));
+    relink_slab(slab, number, listed);
+    uint32_t index = (number << slab->layout.shift) + within;
+    opool__lock_drop(&slab->lock);
+
+    uint8_t *state = opool__slab_shared_state(slab, index);
+    bool dirty = opool__load_relaxed(state) == OPOOL__SLOT_DIRTY;
+    opool__store_relaxed(state, (uint8_t)OPOOL__SLOT_OUT);
+    void *slot = opool__slab_slot(slab, index);
+    if (dirty)
+        memset(slot, 0, slab->layout.size);
+    return slot;
+}
+
+/* Give the memory of an empty slab, which is in no list, back. Without the lock: it is a system call. */
+static void purge_slab(struct opool__slab *slab, uint32_t number)
+{
+    struct opool__record *record = opool__slab_record(slab, number);
+    const struct opool__extent *extent = opool__slab_extent_at(slab, number);
+    char *memory = extent->slots + (number - extent->first_slab) * slab->layout.slab_bytes;
+    bool gone = opool__os.purge(memory, slab->layout.slab_bytes) == 0;
+    opool__lock_take(&slab->lock);
+    if (gone) {
+        slab->touched_bytes -= (uint64_t)record->fresh * slab->layout.stride;
+        slab->slots -= slab->layout.slots;
+        record->fresh = 0;
+        record->free = OPOOL__SLOT_NONE;
+        memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_ZERO, slab->layout.slots);
+    }
+    link_slab(slab, number, gone ? OPOOL__LIST_COLD : OPOOL__LIST_EMPTY);
+    opool__lock_drop(&slab->lock);
+}
+
+void opool__slab_give(struct opool__slab *slab, void *slot)
+{
+    uint32_t index = opool__slab_index(slab, slot), number = index >> slab->layout.shift;
+    uint32_t within = opool__slab_within(slab, index);
+    struct opool__record *record = opool__slab_record(slab, number);
+    opool__store_relaxed(opool__slab_shared_state(slab, index), (uint8_t)OPOOL__SLOT_DIRTY);
+    opool__lock_take(&slab->lock);
+    bool was_listed = record->used < slab->layout.slots;
+    opool__record_links(record)[within] = record->free;
+    record->free = within;
+    record->used--;
+    slab->used--;
+    relink_slab(slab, number, was_listed);
+    /* One empty slab stays, so that a pool that breathes by a slab does not call the system each time. */
+    bool purge = record->used == 0 && slab->empties > 1 && slab->extents[0].map;
+    if (purge)
+        unlink_slab(slab, number);
+    opool__lock_drop(&slab->lock);
+    if (purge)
+        purge_slab(slab, number);
+}
+
+/* ---- life and look-up ---- */
+
+static void start(struct opool__slab *slab, struct opool__layout layout, size_t goal_slots, uintptr_t *bound)
+{
+    memset(slab, 0, sizeof *slab);
+    slab->layout = layout;
+    slab->goal_slots = goal_slots;
+    slab->shared_bound = bound;
+    for (int i = 0; i < OPOOL__LISTS; i++)
+        slab->lists[i] = OPOOL__SLAB_NONE;
+}
+
+int opool__slab_init(struct opool__slab *slab, size_t size, size_t align, size_t slots, uintptr_t *bound)
+{
+    start(slab, opool__layout_choose(size, align, opool__os.page_size()), slots, bound);
+    if (slots > OPOOL__SLOT_NONE || slots > SIZE_MAX / 2 / slab->layout.stride)
+        return -EINVAL;
+    return add_extent(slab);
+}
+
+int opool__slab_init_region(struct opool__slab *slab, size_t size, size_t align, void *region, size_t bytes,
+                            uintptr_t *bound)
+{
+    start(slab, opool__layout_region(size, align, bytes), 0, bound);
+    if (!region || slab->layout.slots == 0 || (uintptr_t)region + bytes < bytes)
+        return -EINVAL;
+    uintptr_t records = round_up((uintptr_t)region, _Alignof(struct opool__record));
+    uintptr_t slots = round_up(records + slab->layout.record_bytes, align);
+    slab->extents[0] = (struct opool__extent){.slots = (char *)slots, .records = (char *)records, .slabs = 1};
+    slab->shared_extents = 1;
+    slab->metadata_bytes = slots - (uintptr_t)region;
+    return 0;
+}
+
+void opool__slab_fini(struct opool__slab *slab)
+{
+    for (uint32_t i = 0; i < slab->shared_extents; i++) {
+        struct opool__extent *extent = &slab->extents[i];
+        /* At the mapping limit the range stays; then at least its memory goes. */
+        if (extent->map && opool__os.release(extent->map, extent->map_bytes) != 0) {
+            (void)opool__os.purge(extent->records, extent->committed_records);
+            (void)opool__os.purge(extent->slots, extent->committed_slots);
+        }
+    }
+    slab->shared_extents = 0;
+    slab->slots = slab->used = slab->touched_bytes = slab->metadata_bytes = 0;
+}
+
+enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index, size_t *offset)
+{
+    /* acquire: pairs with add_extent. */
+    uint32_t count = opool__load_acquire(&slab->shared_extents);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct opool__extent *extent = &slab->extents[i];
+        uintptr_t distance = (uintptr_t)address - (uintptr_t)extent->slots;
+        if (distance >= extent->slabs * slab->layout.slab_bytes)
+            continue;
+        size_t local = distance / slab->layout.stride;
+        *index = (uint32_t)local + (extent->first_slab << slab->layout.shift);
+        *offset = distance % slab->layout.stride;
+        if (local >> slab->layout.shift >= opool__load_relaxed(&extent->shared_opened))
+            return OPOOL__UNUSED;
+        return *offset ? OPOOL__INTERIOR : OPOOL__SLOT;
+    }
+    return OPOOL__FOREIGN;
+}
+
+void *opool__slab_base(const struct opool__slab *slab)
+{
+    return slab->extents[0].slots;
+}

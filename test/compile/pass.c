@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* Definitions that must compile without a warning, in every language version; test/compile/run says how the comments are
+   read. Each pool is also used, in functions that stay in the object file. */
+#if defined(CASE_no_inline) || defined(CASE_no_inline_owning)
+#define OPOOL_NO_INLINE
+#endif
+#if defined(CASE_inside_extern_c) && defined(__cplusplus)
+extern "C" {
+#endif
+#include <opool.h>
+#if defined(CASE_inside_extern_c) && defined(__cplusplus)
+}
+#endif
+
+/* Every generated function, called. */
+#define USE(N, T)                                                                          \
+    int use_##N(struct N **pool, T **objects);                                             \
+    int use_##N(struct N **pool, T **objects)                                              \
+    {                                                                                      \
+        const int error = N##_create(pool, NULL);                                          \
+        T *one = N##_get(*pool);                                                           \
+        N##_put(*pool, one);                                                               \
+        one = N##_get_wait(*pool, -1);                                                     \
+        N##_discard(*pool, one);                                                           \
+        if (N##_get_batch(*pool, objects, 2) == 2)                                         \
+            N##_put_batch(*pool, objects, 2);                                              \
+        if (N##_base(*pool) == NULL)                                                       \
+            N##_close(pool);                                                               \
+        N##_destroy(pool);                                                                 \
+        return error;                                                                      \
+    }
+
+struct tls;
+
+#if defined(CASE_no_callbacks)
+struct a { int n; };
+OPOOL_DEFINE(a_pool, struct a);
+USE(a_pool, struct a)
+
+#elif defined(CASE_unused)
+struct a { int n; void *p; };
+struct b { int n; };
+static inline struct opool_footprint a_footprint(const struct a *a, void *arg)
+{
+    struct opool_footprint f = {(size_t)a->n, (size_t)(arg != NULL)};
+    return f;
+}
+OPOOL_DEFINE(b_pool, struct b);
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p)));
+OPOOL_DEFINE_OWNING(c_pool, struct a, a_footprint, "p");
+OPOOL_REF_TYPE(tls_ref, struct tls);
+
+#elif defined(CASE_all_callbacks)
+struct a { int n; };
+static int a_init(struct a *a, void *arg) { a->n = arg != NULL; return 0; }
+static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
+static void a_fini(struct a *a, void *arg) { a->n = arg != NULL; }
+OPOOL_DEFINE(a_pool, struct a, .init = a_init, .reset = a_reset, .fini = a_fini);
+USE(a_pool, struct a)
+
+#elif defined(CASE_callbacks_in_any_order)
+struct a { int n; };
+static int a_init(struct a *a, void *arg) { a->n = arg != NULL; return 0; }
+static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
+static void a_fini(struct a *a, void *arg) { a->n = arg != NULL; }
+OPOOL_DEFINE(a_pool, struct a, .fini = a_fini, .reset = &a_reset, .init = a_init);
+USE(a_pool, struct a)
+
+#elif defined(CASE_null_callback)
+struct a { int n; };
+OPOOL_DEFINE(a_pool, struct a, .init = NULL, .reset = 0);
+USE(a_pool, struct a)
+
+#elif defined(CASE_extern_callbacks)
+struct a { int n; };
+int a_init(struct a *a, void *arg);
+bool a_reset(struct a *a, void *arg);
+OPOOL_DEFINE(a_pool, struct a, .init = a_init, .reset = a_reset);
+USE(a_pool, struct a)
+
+#elif defined(CASE_common_names)
+/* globals and callbacks by the names that a library might use for its parameters */
+struct a { int n; };
+struct a_pool;
+extern struct a_pool *pool, *self, *base;
+extern struct a *object, *objects_, **slot;
+extern int n, out, options, type, error, timeout_ms, arg, one;
+struct a_pool *pool, *self, *base;
+static int init(struct a *a, void *p) { a->n = p != NULL; return 0; }
+static bool reset(struct a *a, void *p) { a->n = p != NULL; return true; }
+static void fini(struct a *a, void *p) { a->n = p != NULL; }
+OPOOL_DEFINE(a_pool, struct a, .init = init, .reset = reset, .fini = fini);
+
+#elif defined(CASE_borrowed)
+struct a { long id; int prio; struct tls *tls; char args[200]; };
+static bool a_reset(struct a *a, void *arg) { a->prio = arg != NULL; return true; }
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (id, prio, OPOOL_BORROWED(tls), args), .reset = a_reset);
+USE(a_pool, struct a)
+
+#elif defined(CASE_borrowed_without_callbacks)
+struct a { struct tls *tls; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BORROWED(tls)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_borrowed_kinds)
+struct a {
+    const char *name, *const *names;
+    char *v[4];
+    const char *w[2][3];
+    void (*done)(int);
+    int (*table[3])(struct a *);
+    void *volatile hot;
+    char (*row)[16];
+    struct a *next;
+};
+OPOOL_DEFINE_MEMBERS(a_pool, struct a,
+                     (OPOOL_BORROWED(name), OPOOL_BORROWED(names), OPOOL_BORROWED(v), OPOOL_BORROWED(w), OPOOL_BORROWED(done),
+                      OPOOL_BORROWED(table), OPOOL_BORROWED(hot), OPOOL_BORROWED(row), OPOOL_BORROWED(next)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_borrowed_atomic)
+/* only: c */
+struct a { int n; _Atomic(char *) p; _Atomic int refs; char *_Atomic q; _Atomic(void *) v[4]; char c; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p), refs, OPOOL_BORROWED(q), OPOOL_BORROWED(v), c));
+USE(a_pool, struct a)
+
+#elif defined(CASE_bits)
+enum color { RED, GREEN };
+struct a { unsigned f : 3, g : 1; bool b : 1; signed s : 4; char c; unsigned long long l : 40; struct tls *tls; unsigned z : 1; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a,
+                     (OPOOL_BITS(f), OPOOL_BITS(g), OPOOL_BITS(b), OPOOL_BITS(s), c, OPOOL_BITS(l), OPOOL_BORROWED(tls),
+                      OPOOL_BITS(z)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_only_bits)
+struct a { unsigned f : 3; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BITS(f)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_opaque)
+struct a { int n; union { int i; float f; } u; volatile int v; union { int i; char *p; } arms[4]; struct { struct tls *t; } s; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(u), OPOOL_OPAQUE(v), OPOOL_OPAQUE(arms), OPOOL_OPAQUE(s)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_every_kind_of_member)
+enum color { RED, GREEN };
+struct in { int n; struct { short off, len; } e[32]; };
+struct a {
+    char c;
+    bool b;
+    enum color color;
+    float f;
+    double d;
+    long double ld;
+    unsigned char bytes[100];
+    int grid[3][4][5];
+    struct in in, ins[2][2];
+    long long ll;
+    size_t size;
+    struct tls *tls;
+};
+OPOOL_DEFINE(in_pool, struct in);
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (c, b, color, f, d, ld, bytes, grid, in, ins, ll, size, OPOOL_BORROWED(tls)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_sixty_four_members)
+struct a {
+    char a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8, c1, c2, c3, c4, c5, c6, c7, c8, d1, d2, d3, d4,
+        d5, d6, d7, d8, e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4, f5, f6, f7, f8, g1, g2, g3, g4, g5, g6, g7, g8,
+        h1, h2, h3, h4, h5, h6, h7, h8;
+};
+OPOOL_DEFINE_MEMBERS(a_pool, struct a,
+                     (a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8, c1, c2, c3, c4, c5, c6, c7, c8, d1,
+                      d2, d3, d4, d5, d6, d7, d8, e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4, f5, f6, f7, f8, g1, g2,
+                      g3, g4, g5, g6, g7, g8, h1, h2, h3, h4, h5, h6, h7, h8));
+USE(a_pool, struct a)
+
+#elif defined(CASE_packed)
+struct __attribute__((packed)) a { char c; int n; short s; char *p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (c, n, s, OPOOL_BORROWED(p)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_unnamed_padding)
+struct a { char c; unsigned : 16; char d; unsigned : 0; int n; unsigned f : 3, : 5; char *p; unsigned : 32; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (c, d, n, OPOOL_BITS(f), OPOOL_BORROWED(p)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_anonymous_parts)
+struct a { int n; __extension__ struct { int x, y; }; char c[4]; };
+OPOOL_DEFINE(a_pool, struct a);
+USE(a_pool, struct a)
+
+#elif defined(CASE_alignment)
+struct a { char c[3]; } __attribute__((aligned(4096)));
+struct b { char c __attribute__((aligned(64))); char d; char *p; };
+OPOOL_DEFINE(a_pool, struct a);
+OPOOL_DEFINE_MEMBERS(b_pool, struct b, (c, d, OPOOL_BORROWED(p)));
+USE(a_pool, struct a)
+USE(b_pool, struct b)
+
+#elif defined(CASE_largest)
+struct a { char c[16 << 20]; };
+OPOOL_DEFINE(a_pool, struct a);
+USE(a_pool, struct a)
+
+#elif defined(CASE_scalar)
+enum color { RED, GREEN };
+OPOOL_DEFINE(int_pool, int);
+OPOOL_DEFINE(char_pool, unsigned char);
+OPOOL_DEFINE(long_pool, unsigned long long);
+OPOOL_DEFINE(color_pool, enum color);
+USE(int_pool, int)
+USE(long_pool, unsigned long long)
+
+#elif defined(CASE_typedefs)
+typedef struct { int n; } a;
+typedef char buffer[4096];
+typedef a pair[2];
+OPOOL_DEFINE(a_pool, a);
+OPOOL_DEFINE(buffer_pool, buffer);
+OPOOL_DEFINE(pair_pool, pair);
+USE(a_pool, a)
+USE(buffer_pool, buffer)
+
+#elif defined(CASE_names_from_macros)
+#define NAME a_pool
+#define TYPE struct a
+#define MEMBERS (n, OPOOL_BORROWED(p))
+#define RESET a_reset
+struct a { int n; char *p; };
+static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
+OPOOL_DEFINE_MEMBERS(NAME, TYPE, MEMBERS, .reset = RESET);
+USE(a_pool, struct a)
+
+#elif defined(CASE_ref)
+OPOOL_REF_TYPE(tls_ref, struct tls);
+OPOOL_REF_TYPE(text_ref, const char);
+OPOOL_REF_TYPE(any_ref, void);
+struct a { int n; tls_ref tls; text_ref text; any_ref any[4]; };
+OPOOL_DEFINE(a_pool, struct a);
+USE(a_pool, struct a)
+struct tls *tls_of(struct a *a);
+struct tls *tls_of(struct a *a)
+{
+    a->tls = tls_ref_of(NULL);
+    a->text = text_ref_of("text");
+    a->any[1] = any_ref_of(a);
+    return text_ref_get(a->text) ? tls_ref_get(a->tls) : NULL;
+}
+
+#elif defined(CASE_owning)
+struct a { char *window; size_t size; union { int i; void *p; } u; volatile int v; };
+static struct opool_footprint a_footprint(const struct a *a, void *arg)
+{
+    struct opool_footprint f = {a->size, a->size + (arg != NULL)};
+    return f;
+}
+static void a_fini(struct a *a, void *arg) { a->window = (char *)arg; }
+OPOOL_DEFINE_OWNING(a_pool, struct a, a_footprint, "libfoo allocates its own window");
+OPOOL_DEFINE_OWNING(b_pool, struct a, a_footprint, "two " "literals", .fini = a_fini);
+USE(a_pool, struct a)
+USE(b_pool, struct a)
+
+#elif defined(CASE_two_pools_of_a_type)
+struct a { int n; };
+OPOOL_DEFINE(a_pool, struct a);
+OPOOL_DEFINE(other_pool, struct a);
+USE(a_pool, struct a)
+USE(other_pool, struct a)
+
+#elif defined(CASE_in_a_header)
+/* declared before, defined later, its functions' addresses taken */
+struct a_pool;
+extern struct a_pool *the_pool;
+struct a { int n; };
+OPOOL_DEFINE(a_pool, struct a);
+extern struct a *(*const getter)(struct a_pool *);
+extern void (*const putter)(struct a_pool *, struct a *);
+struct a_pool *the_pool;
+struct a *(*const getter)(struct a_pool *) = a_pool_get;
+void (*const putter)(struct a_pool *, struct a *) = a_pool_put;
+
+#elif defined(CASE_no_inline)
+struct a { int n; char *p; };
+static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p)), .reset = a_reset);
+USE(a_pool, struct a)
+
+#elif defined(CASE_no_inline_owning)
+struct a { int n; char *p; };
+static struct opool_footprint a_footprint(const struct a *a, void *arg)
+{
+    struct opool_footprint f = {(size_t)a->n, (size_t)(arg != NULL)};
+    return f;
+}
+OPOOL_DEFINE_OWNING(a_pool, struct a, a_footprint, "p");
+USE(a_pool, struct a)
+
+#elif defined(CASE_inside_extern_c)
+#ifdef __cplusplus
+extern "C" {
+#endif
+struct a { int n; char *p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p)));
+USE(a_pool, struct a)
+#ifdef __cplusplus
+}
+#endif
+
+#elif defined(CASE_namespace)
+/* only: c++ */
+namespace net
+{
+struct conn { int fd; char buffer[100]; };
+OPOOL_DEFINE(conn_pool, conn, .init = [](conn *c, void *arg) { c->fd = arg ? 1 : 2; return 0; });
+}
+int use(net::conn_pool *pool);
+int use(net::conn_pool *pool)
+{
+    net::conn *c = net::conn_pool_get(pool);
+    conn_pool_put(pool, c);
+    return c->fd;
+}
+
+#elif defined(CASE_class_that_owns)
+/* only: c++ */
+struct text { char *p; size_t n; text(); ~text(); virtual size_t size() const; };
+static int text_init(text *t, void *) { return t == nullptr; }
+static void text_fini(text *t, void *) { t->~text(); }
+static opool_footprint text_footprint(const text *t, void *) { return {t->size(), t->size()}; }
+OPOOL_DEFINE_OWNING(text_pool, text, text_footprint, "text keeps its buffer", .init = text_init, .fini = text_fini);
+USE(text_pool, text)
+
+#elif defined(CASE_constructor)
+/* only: c++ */
+struct point { double x = 0, y = 0; point() = default; point(double a, double b) : x(a), y(b) {} };
+static int point_init(point *p, void *) { p->x = 1; return 0; }
+OPOOL_DEFINE(point_pool, point, .init = point_init);
+USE(point_pool, point)
+
+#elif defined(CASE_const_member)
+/* only: c++ */
+struct a { const int id; int n; };
+OPOOL_DEFINE(a_pool, a);
+USE(a_pool, a)
+
+#elif defined(CASE_old_overload)
+/* only: c++ */
+struct a { int n; };
+struct b { int n; };
+static bool reset(a *x, void *) { x->n = 0; return true; }
+static bool reset(b *x, void *) { x->n = 0; return true; }
+OPOOL_DEFINE(a_pool, a, .reset = reset);
+OPOOL_DEFINE(b_pool, b, .reset = reset);
+USE(a_pool, a)
+USE(b_pool, b)
+
+#elif defined(CASE_libc_types)
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+struct conn { struct sockaddr_storage peer; struct timespec since; struct termios tty; struct sockaddr_in in; };
+OPOOL_DEFINE(conn_pool, struct conn);
+OPOOL_DEFINE(stat_pool, struct stat);
+USE(conn_pool, struct conn)
+USE(stat_pool, struct stat)
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXPLORER_ENGINE_H
+#define EXPLORER_ENGINE_H
+
+/* Shared by the explorer's own files: explorer.c (executions, choices, threads), memory.c (the memory model). */
+
+#include "explorer.h"
+
+enum {
+    THREADS = EXPLORER_THREADS + 1, /* with thread 0 */
+    LOCATIONS = 192,
+    HISTORY = 48,      /* messages of a location that a load can still choose from */
+    TIMESTAMPS = 255,  /* stores to one location, and releases of one thread, an execution */
+    VIEW_BLOCKS = 13,
+    VIEW_LOCATIONS = 8, /* in a view: byte t < 8 is the clock of thread t, byte 8 + x the timestamp of location x */
+    RECENT_STALE = 8,
+    TLS_SLOTS = 8
+};
+
+typedef uint8_t view_block __attribute__((vector_size(16)));
+
+/*
+ * What a thread knows, or what a message passes on: for each thread the clock up to which its accesses happened before,
+ * for each location the oldest message that may still be read. Only `blocks` of it are there, the rest stands for zero:
+ * most tests use less than three.
+ */
+struct view {
+    union {
+        view_block block[VIEW_BLOCKS];
+        uint8_t at[VIEW_BLOCKS * sizeof(view_block)];
+    };
+    unsigned blocks;
+};
+_Static_assert(VIEW_LOCATIONS + LOCATIONS <= VIEW_BLOCKS * sizeof(view_block), "a view has room for every location");
+
+/* A store that a mutated light barrier took back, to be done before the next one. */
+struct late_store {
+    struct explorer_site *site; /* NULL: none */
+    volatile void *p;
+    unsigned size;
+    uint64_t value;
+};
+
+struct thread {
+    struct view current;  /* what its loads and stores are bound by */
+    struct view acquired; /* what an acquire fence would add to it */
+    struct view released; /* what a relaxed store passes on: the state at the last release fence */
+    bool done;
+    unsigned idle;           /* yields in a row between which nothing was written and nothing stale was read */
+    unsigned passed_over;    /* yields of others in a row that chose somebody else */
+    uint64_t changes_seen;   /* engine.changes at its last yield */
+    struct late_store last;  /* its last action, if that was a store */
+    uint8_t last_view;       /* timestamp that it knew of that location before */
+    uint64_t last_old;       /* value before */
+    struct late_store late;
+    uint8_t stale_location[RECENT_STALE], stale_time[RECENT_STALE];
+    unsigned stale_count; /* since its last yield */
+    struct opool_head *heads;
+    void *tls[TLS_SLOTS];
+};
+
+struct engine {
+    struct thread thread[THREADS];
+    unsigned threads, running; /* modelled threads; the one that runs */
+    unsigned step;             /* counts hooked accesses: decisions in a schedule are named by it */
+    uint64_t changes;          /* stores that changed a value */
+    unsigned preempted, stale; /* used of the bounds */
+    struct explorer_bounds bounds;
+    bool replaying, tracing;
+    bool learning; /* a location turned out to be shared: what ran so far had too few scheduling points */
+    bool cut_preemptions, cut_stale; /* a bound withheld something */
+    uint64_t test_bit; /* of the test that runs, for explorer_site.tests */
+};
+extern struct engine explorer__engine;
+
+/* explorer.c */
+_Noreturn void explorer__limit(const char *text);
+/* Counts a step. */
+void explorer__step(void);
+/* Other threads may run here. */
+void explorer__point(void);
+/* Which of `count` messages a load returns: 0 is the latest. */
+unsigned explorer__choose_message(unsigned count);
+
+/* memory.c */
+void explorer__memory_reset(void);
+/* Forgets which locations are shared: a new test. */
+void explorer__footprints_reset(void);
+/* Thread t starts: it knows what init did. */
+void explorer__thread_reset(struct thread *thread, unsigned t);
+/* A store that a mutant held back is done at the latest now. */
+void explorer__flush(void);
+/* A line of a trace. */
+void explorer__print_step(const struct explorer_site *site, const char *format, ...)
+    __attribute__((noinline, cold, format(printf, 2, 3)));
+#define EXPLORER_TRACE(...)                               \
+    do {                                                  \
+        if (__builtin_expect(explorer__engine.tracing, 0)) \
+            explorer__print_step(__VA_ARGS__);            \
+    } while (0)
+
+/* sites.c */
+struct explorer_site *explorer__register(struct explorer_site *site);
+/* "load_acquire" */
+const char *explorer__op_name(const struct explorer_site *site, char *text, size_t size);
+
+#endif

@@ -1,0 +1,943 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The explorer's check of itself: small programs whose outcomes are known. A table lists each outcome as allowed,
+ * forbidden, or allowed by C11 and left out by this model (README.md). An allowed one that does not turn up is
+ * as much a failure as a forbidden one that does. Behind them: what a test of real code relies on.
+ */
+
+#include "opool/inline.h"
+
+#include "explorer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOAD(p, order) EXPLORER_DO_LOAD(p, EXPLORER_##order, #p)
+#define STORE(p, v, order) EXPLORER_DO_STORE(p, v, EXPLORER_##order, #p)
+#define ADD(p, v, order) EXPLORER_DO_ADD(p, v, EXPLORER_##order, #p)
+#define FENCE(order) explorer__fence(EXPLORER_SITE(EXPLORER_FENCE, EXPLORER_##order, ""))
+
+enum { OUTCOMES = 32, OUTCOME = 24 };
+
+static uint32_t x, y, z;
+static unsigned r[4]; /* what the threads saw */
+static uint64_t plain;
+
+static void start(void)
+{
+    x = y = z = 0;
+    plain = 0;
+    memset(r, 0, sizeof r);
+}
+
+/* ---- outcomes -------------------------------------------------------------------------------------------------- */
+
+struct outcomes {
+    const char *allowed, *forbidden, *deviations; /* separated by '|' */
+};
+
+static char outcomes_seen[OUTCOMES][OUTCOME];
+static unsigned outcome_count;
+
+static void record_text(const char *text)
+{
+    for (unsigned i = 0; i < outcome_count; i++)
+        if (!strcmp(outcomes_seen[i], text))
+            return;
+    if (outcome_count < OUTCOMES)
+        snprintf(outcomes_seen[outcome_count++], OUTCOME, "%s", text);
+}
+
+static void record(unsigned registers)
+{
+    char text[OUTCOME];
+    size_t used = 0;
+    for (unsigned i = 0; i < registers; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%u", i ? " " : "", r[i]);
+    record_text(text);
+}
+
+static void record1(void)
+{
+    record(1);
+}
+static void record2(void)
+{
+    record(2);
+}
+static void record3(void)
+{
+    record(3);
+}
+static void record4(void)
+{
+    record(4);
+}
+
+/* Final values of memory behind what was read. */
+static void record_r0_x(void)
+{
+    r[1] = x;
+    record(2);
+}
+static void record_r0_y(void)
+{
+    r[1] = y;
+    record(2);
+}
+static void record_x_y(void)
+{
+    r[0] = x;
+    r[1] = y;
+    record(2);
+}
+static void record_r0_r1_x(void)
+{
+    r[2] = x;
+    record(3);
+}
+
+static bool in_list(const char *list, const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *at = list; at && *at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (!strncmp(at, text, length) && (at[length] == '|' || !at[length]))
+            return true;
+    return false;
+}
+
+static bool was_seen(const char *text)
+{
+    for (unsigned i = 0; i < outcome_count; i++)
+        if (!strcmp(outcomes_seen[i], text))
+            return true;
+    return false;
+}
+
+/* Every outcome that ran has to be in the table as allowed. */
+static bool only_allowed(const char *name, const struct outcomes *table)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < outcome_count; i++) {
+        if (in_list(table->allowed, outcomes_seen[i]))
+            continue;
+        printf("  %s: outcome %s was reached, and is %s\n", name, outcomes_seen[i],
+               in_list(table->forbidden, outcomes_seen[i])    ? "forbidden"
+               : in_list(table->deviations, outcomes_seen[i]) ? "listed as one this model leaves out"
+                                                              : "not in the table");
+        ok = false;
+    }
+    return ok;
+}
+
+/* Every allowed outcome has to have run. */
+static bool all_allowed(const char *name, const char *allowed)
+{
+    bool ok = true;
+    char list[256];
+    snprintf(list, sizeof list, "%s", allowed);
+    for (char *text = strtok(list, "|"); text; text = strtok(NULL, "|"))
+        if (!was_seen(text)) {
+            printf("  %s: allowed outcome %s was not reached\n", name, text);
+            ok = false;
+        }
+    return ok;
+}
+
+/* ---- store buffering ------------------------------------------------------------------------------------------- */
+
+static void sb_relaxed_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    r[0] = LOAD(&y, RELAXED);
+}
+static void sb_relaxed_2(void)
+{
+    STORE(&y, 1, RELAXED);
+    r[1] = LOAD(&x, RELAXED);
+}
+static void sb_acquire_1(void)
+{
+    STORE(&x, 1, RELEASE);
+    r[0] = LOAD(&y, ACQUIRE);
+}
+static void sb_acquire_2(void)
+{
+    STORE(&y, 1, RELEASE);
+    r[1] = LOAD(&x, ACQUIRE);
+}
+static void sb_fence_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    FENCE(SEQ_CST);
+    r[0] = LOAD(&y, RELAXED);
+}
+static void sb_fence_2(void)
+{
+    STORE(&y, 1, RELAXED);
+    FENCE(SEQ_CST);
+    r[1] = LOAD(&x, RELAXED);
+}
+static void sb_light_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    opool__light_barrier();
+    r[0] = LOAD(&y, RELAXED);
+}
+static void sb_light_2(void)
+{
+    STORE(&y, 1, RELAXED);
+    opool__light_barrier();
+    r[1] = LOAD(&x, RELAXED);
+}
+static void sb_membarrier_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    explorer_membarrier();
+    r[0] = LOAD(&y, RELAXED);
+}
+static void sb_membarrier_2(void)
+{
+    STORE(&y, 1, RELAXED);
+    explorer_membarrier();
+    r[1] = LOAD(&x, RELAXED);
+}
+
+/* ---- message passing ------------------------------------------------------------------------------------------- */
+
+static void mp_relaxed_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    STORE(&y, 1, RELAXED);
+}
+static void mp_relaxed_2(void)
+{
+    r[0] = LOAD(&y, RELAXED);
+    r[1] = LOAD(&x, RELAXED);
+}
+static void mp_release_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    STORE(&y, 1, RELEASE);
+}
+static void mp_acquire_2(void)
+{
+    r[0] = LOAD(&y, ACQUIRE);
+    r[1] = LOAD(&x, RELAXED);
+}
+static void mp_fence_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    FENCE(RELEASE);
+    STORE(&y, 1, RELAXED);
+}
+static void mp_fence_2(void)
+{
+    r[0] = LOAD(&y, RELAXED);
+    FENCE(ACQUIRE);
+    r[1] = LOAD(&x, RELAXED);
+}
+/* A read-modify-write of a third thread carries the release on ... */
+static void mp_add_3(void)
+{
+    ADD(&y, 10, RELAXED);
+}
+/* ... a store does not. */
+static void mp_overwrite_3(void)
+{
+    if (LOAD(&y, RELAXED) == 1)
+        STORE(&y, 2, RELAXED);
+}
+static void mp_cas_2(void)
+{
+    uint32_t expected = 1;
+    r[0] = opool__cas_acquire(&y, &expected, 2u);
+    r[1] = LOAD(&x, RELAXED);
+}
+/* A CAS that fails is a relaxed load, whatever its order on success. */
+static void mp_failed_cas_2(void)
+{
+    uint32_t expected = 7;
+    opool__cas_acquire(&y, &expected, 8u);
+    r[0] = expected;
+    r[1] = LOAD(&x, RELAXED);
+}
+static void mp_exchange_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    opool__exchange_release(&y, 1u);
+}
+static void mp_exchange_2(void)
+{
+    r[0] = opool__exchange_acquire(&y, 5u);
+    r[1] = LOAD(&x, RELAXED);
+}
+
+/* ---- coherence, and the classic shapes ------------------------------------------------------------------------- */
+
+static void lb_1(void)
+{
+    r[0] = LOAD(&x, RELAXED);
+    STORE(&y, 1, RELAXED);
+}
+static void lb_2(void)
+{
+    r[1] = LOAD(&y, RELAXED);
+    STORE(&x, 1, RELAXED);
+}
+static void two_stores_x(void)
+{
+    STORE(&x, 1, RELAXED);
+    STORE(&x, 2, RELAXED);
+}
+static void two_loads_x(void)
+{
+    r[0] = LOAD(&x, RELAXED);
+    r[1] = LOAD(&x, RELAXED);
+}
+static void cowr_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    r[0] = LOAD(&x, RELAXED);
+}
+static void store_x_1(void)
+{
+    STORE(&x, 1, RELEASE);
+}
+static void store_x_2(void)
+{
+    STORE(&x, 2, RELAXED);
+}
+static void store_y_1(void)
+{
+    STORE(&y, 1, RELEASE);
+}
+static void corw_1(void)
+{
+    r[0] = LOAD(&x, RELAXED);
+    STORE(&x, 1, RELAXED);
+}
+static void iriw_acquire_3(void)
+{
+    r[0] = LOAD(&x, ACQUIRE);
+    r[1] = LOAD(&y, ACQUIRE);
+}
+static void iriw_acquire_4(void)
+{
+    r[2] = LOAD(&y, ACQUIRE);
+    r[3] = LOAD(&x, ACQUIRE);
+}
+static void iriw_fence_3(void)
+{
+    r[0] = LOAD(&x, RELAXED);
+    FENCE(SEQ_CST);
+    r[1] = LOAD(&y, RELAXED);
+}
+static void iriw_fence_4(void)
+{
+    r[2] = LOAD(&y, RELAXED);
+    FENCE(SEQ_CST);
+    r[3] = LOAD(&x, RELAXED);
+}
+static void two_writes_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    STORE(&y, 2, RELAXED);
+}
+static void two_writes_2(void)
+{
+    STORE(&y, 1, RELAXED);
+    STORE(&x, 2, RELAXED);
+}
+static void r_relaxed_2(void)
+{
+    STORE(&y, 2, RELAXED);
+    r[0] = LOAD(&x, RELAXED);
+}
+static void r_fence_1(void)
+{
+    STORE(&x, 1, RELAXED);
+    FENCE(SEQ_CST);
+    STORE(&y, 1, RELAXED);
+}
+static void r_fence_2(void)
+{
+    STORE(&y, 2, RELAXED);
+    FENCE(SEQ_CST);
+    r[0] = LOAD(&x, RELAXED);
+}
+static void s_release_1(void)
+{
+    STORE(&x, 2, RELAXED);
+    STORE(&y, 1, RELEASE);
+}
+static void s_acquire_2(void)
+{
+    r[0] = LOAD(&y, ACQUIRE);
+    STORE(&x, 1, RELAXED);
+}
+static void s_relaxed_1(void)
+{
+    STORE(&x, 2, RELAXED);
+    STORE(&y, 1, RELAXED);
+}
+static void s_relaxed_2(void)
+{
+    r[0] = LOAD(&y, RELAXED);
+    STORE(&x, 1, RELAXED);
+}
+static void wrc_relaxed_2(void)
+{
+    r[0] = LOAD(&x, RELAXED);
+    STORE(&y, 1, RELAXED);
+}
+static void wrc_relaxed_3(void)
+{
+    r[1] = LOAD(&y, RELAXED);
+    r[2] = LOAD(&x, RELAXED);
+}
+static void wrc_release_2(void)
+{
+    r[0] = LOAD(&x, ACQUIRE);
+    STORE(&y, 1, RELEASE);
+}
+static void wrc_acquire_3(void)
+{
+    r[1] = LOAD(&y, ACQUIRE);
+    r[2] = LOAD(&x, RELAXED);
+}
+static void isa2_2(void)
+{
+    r[0] = LOAD(&y, ACQUIRE);
+    STORE(&z, 1, RELEASE);
+}
+static void isa2_3(void)
+{
+    r[1] = LOAD(&z, ACQUIRE);
+    r[2] = LOAD(&x, RELAXED);
+}
+static void add_1(void)
+{
+    r[0] = opool__add_relaxed(&x, 1u);
+}
+static void add_2(void)
+{
+    r[1] = opool__add_relaxed(&x, 1u);
+}
+static void cas_1(void)
+{
+    uint32_t expected = 0;
+    r[0] = opool__cas_relaxed(&x, &expected, 1u);
+}
+static void cas_2(void)
+{
+    uint32_t expected = 0;
+    r[1] = opool__cas_relaxed(&x, &expected, 2u);
+}
+
+#define ALL_OF_2 "0 0|0 1|1 0|1 1"
+#define IRIW_BUT_SPLIT                                                                                               \
+    "0 0 0 0|0 0 0 1|0 0 1 0|0 0 1 1|0 1 0 0|0 1 0 1|0 1 1 0|0 1 1 1|1 0 0 0|1 0 0 1|1 0 1 1|1 1 0 0|1 1 0 1|1 1 1 0|" \
+    "1 1 1 1"
+
+static const struct litmus {
+    struct explorer_test test;
+    struct outcomes outcomes;
+} litmuses[] = {
+    {{"SB relaxed", start, {sb_relaxed_1, sb_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB release acquire", start, {sb_acquire_1, sb_acquire_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB seq_cst fences", start, {sb_fence_1, sb_fence_2}, record2, 0, 0, NULL}, {"0 1|1 0|1 1", "0 0", ""}},
+    {{"SB light, membarrier", start, {sb_light_1, sb_membarrier_2}, record2, 0, 0, NULL}, {"0 1|1 0|1 1", "0 0", ""}},
+    {{"SB light, fence", start, {sb_light_1, sb_fence_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB light, light", start, {sb_light_1, sb_light_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB membarrier, membarrier", start, {sb_membarrier_1, sb_membarrier_2}, record2, 0, 0, NULL},
+     {"0 1|1 0|1 1", "0 0", ""}},
+    {{"MP relaxed", start, {mp_relaxed_1, mp_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP release acquire", start, {mp_release_1, mp_acquire_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP release, relaxed load", start, {mp_release_1, mp_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP relaxed store, acquire", start, {mp_relaxed_1, mp_acquire_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP fences", start, {mp_fence_1, mp_fence_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP release sequence", start, {mp_release_1, mp_acquire_2, mp_add_3}, record2, 0, 0, NULL},
+     {"0 0|0 1|1 1|10 0|10 1|11 1", "1 0|11 0", ""}},
+    {{"MP broken release sequence", start, {mp_release_1, mp_acquire_2, mp_overwrite_3}, record2, 0, 0, NULL},
+     {"0 0|0 1|1 1|2 0|2 1", "1 0", ""}},
+    {{"MP acquire by CAS", start, {mp_release_1, mp_cas_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP failed CAS", start, {mp_release_1, mp_failed_cas_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP exchanges", start, {mp_exchange_1, mp_exchange_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"LB", start, {lb_1, lb_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 0", "", "1 1"}},
+    {{"CoRR", start, {two_stores_x, two_loads_x}, record2, 0, 0, NULL},
+     {"0 0|0 1|0 2|1 1|1 2|2 2", "1 0|2 0|2 1", ""}},
+    {{"CoWR", start, {cowr_1, store_x_2}, record1, 0, 0, NULL}, {"1|2", "0", ""}},
+    {{"CoRW", start, {corw_1, store_x_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|2 1", "2 2|1 1|1 2", ""}},
+    {{"CoWW", start, {two_stores_x}, record_r0_x, 0, 0, NULL}, {"0 2", "0 1", ""}},
+    {{"IRIW acquire", start, {store_x_1, store_y_1, iriw_acquire_3, iriw_acquire_4}, record4, 0, 0, NULL},
+     {IRIW_BUT_SPLIT "|1 0 1 0", "", ""}},
+    {{"IRIW seq_cst fences", start, {store_x_1, store_y_1, iriw_fence_3, iriw_fence_4}, record4, 0, 0, NULL},
+     {IRIW_BUT_SPLIT, "1 0 1 0", ""}},
+    {{"2+2W", start, {two_writes_1, two_writes_2}, record_x_y, 0, 0, NULL}, {"1 2|2 1|2 2", "", "1 1"}},
+    {{"R relaxed", start, {mp_relaxed_1, r_relaxed_2}, record_r0_y, 0, 0, NULL}, {"0 1|0 2|1 1|1 2", "", ""}},
+    {{"R seq_cst fences", start, {r_fence_1, r_fence_2}, record_r0_y, 0, 0, NULL}, {"0 1|1 1|1 2", "0 2", ""}},
+    {{"S release acquire", start, {s_release_1, s_acquire_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|1 1", "1 2", ""}},
+    {{"S relaxed", start, {s_relaxed_1, s_relaxed_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|1 1", "", "1 2"}},
+    {{"WRC relaxed", start, {store_x_1, wrc_relaxed_2, wrc_relaxed_3}, record3, 0, 0, NULL},
+     {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 0|1 1 1", "", ""}},
+    {{"WRC release acquire", start, {store_x_1, wrc_release_2, wrc_acquire_3}, record3, 0, 0, NULL},
+     {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 1", "1 1 0", ""}},
+    {{"ISA2", start, {mp_release_1, isa2_2, isa2_3}, record3, 0, 0, NULL},
+     {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 1", "1 1 0", ""}},
+    {{"RMW two additions", start, {add_1, add_2}, record_r0_r1_x, 0, 0, NULL}, {"0 1 2|1 0 2", "0 0 1", ""}},
+    {{"RMW one CAS wins", start, {cas_1, cas_2}, record_r0_r1_x, 0, 0, NULL}, {"1 0 1|0 1 2", "1 1 1|1 1 2|0 0 0", ""}},
+};
+
+static bool run_litmus(const struct litmus *litmus)
+{
+    static struct explorer_result result;
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    outcome_count = 0;
+    explorer_run(&litmus->test, &bounds, &result);
+    bool ok = only_allowed(litmus->test.name, &litmus->outcomes);
+    ok = all_allowed(litmus->test.name, litmus->outcomes.allowed) && ok;
+    if (*result.bug)
+        printf("  %s: %s\n", litmus->test.name, result.bug);
+    return ok && result.complete && !*result.bug;
+}
+
+/* ---- what tests of real code rely on --------------------------------------------------------------------------- */
+
+static uint32_t lock;
+
+static void start_lock(void)
+{
+    start();
+    lock = 0;
+}
+
+static void take_lock(void)
+{
+    for (uint32_t expected = 0; !opool__cas_acquire(&lock, &expected, 1u); expected = 0)
+        opool__spin_hint();
+}
+
+static void plain_increment(void)
+{
+    opool__write_plain(&plain, opool__read_plain(&plain) + 1);
+}
+
+static void locked_increment(void)
+{
+    take_lock();
+    plain_increment();
+    opool__store_release(&lock, 0u);
+}
+
+static void two_locked_increments(void)
+{
+    locked_increment();
+    locked_increment();
+}
+
+static void check_plain_is_3(void)
+{
+    explorer_check(plain == 3, "an increment was lost");
+}
+
+static void publish(void)
+{
+    opool__write_plain(&plain, 42u);
+    STORE(&x, 1, RELEASE);
+}
+
+static void consume(void)
+{
+    if (LOAD(&x, ACQUIRE))
+        explorer_check(opool__read_plain(&plain) == 42, "not what was published");
+}
+
+static void consume_relaxed(void)
+{
+    if (LOAD(&x, RELAXED))
+        explorer_check(opool__read_plain(&plain) == 42, "not what was published");
+}
+
+/* A location that is written plainly, then atomically. */
+static void atomic_read(void)
+{
+    r[0] = (unsigned)LOAD(&plain, RELAXED);
+}
+
+static void wait_for_x(void)
+{
+    while (!LOAD(&x, ACQUIRE))
+        opool__spin_hint();
+    explorer_check(opool__read_plain(&plain) == 42, "not what was published");
+}
+
+static void wait_for_y(void)
+{
+    while (!LOAD(&y, ACQUIRE))
+        opool__spin_hint();
+}
+
+/* y is shared only in executions where this load sees the store; before that nobody would look for a race on it. */
+static void write_y_if_x(void)
+{
+    if (LOAD(&x, RELAXED))
+        y = 0, STORE(&z, 1, RELAXED), opool__write_plain(&plain, 1u);
+}
+
+static void set_x_after_plain(void)
+{
+    opool__write_plain(&plain, 2u);
+    STORE(&x, 1, RELAXED);
+}
+
+static void crash(void)
+{
+    if (LOAD(&x, RELAXED))
+        *(volatile int *)(uintptr_t)LOAD(&y, RELAXED) = 1;
+}
+
+static void change_behind(void)
+{
+    STORE(&x, 1, RELAXED);
+    x = 7;
+    STORE(&x, 2, RELAXED);
+}
+
+/* Dekker: each says that it comes, then looks for the other. */
+static void dekker(uint32_t *mine, uint32_t *other, bool light)
+{
+    opool__store_relaxed(mine, 1u);
+    if (light)
+        opool__light_barrier();
+    else
+        explorer_membarrier();
+    if (!opool__load_acquire(other))
+        plain_increment();
+    opool__store_release(mine, 0u);
+}
+
+static void dekker_1(void)
+{
+    dekker(&x, &y, true);
+}
+
+static void dekker_2(void)
+{
+    dekker(&y, &x, false);
+}
+
+/* A node comes back as another object: without explorer_forget the new value looks like a write without a hook. */
+static void reuse(void)
+{
+    opool__store_relaxed(&y, 1u);
+    explorer_forget(&y, sizeof y);
+    memset(&y, 0, sizeof y);
+    explorer_check(opool__load_relaxed(&y) == 0, "the old history is still there");
+}
+
+static void narrow_types(void)
+{
+    static bool flag;
+    static uint8_t small;
+    static void *pointer;
+    static const uint64_t wide = UINT64_MAX;
+    opool__store_release(&flag, true);
+    opool__store_relaxed(&small, (uint8_t)255);
+    explorer_check(opool__add_relaxed(&small, 2) == 255 && opool__load_relaxed(&small) == 1, "does not wrap");
+    opool__sub_relaxed(&small, 2);
+    opool__store_relaxed(&pointer, &flag);
+    void *expected = &flag;
+    explorer_check(opool__cas_acquire(&pointer, &expected, NULL), "pointers do not compare");
+    explorer_check(!opool__cas_acquire(&pointer, &expected, NULL) && !expected, "expected is not what was seen");
+    explorer_check(opool__load_acquire(&flag) && opool__load_relaxed(&small) == 255, "narrow values");
+    explorer_check(opool__load_relaxed(&wide) == UINT64_MAX && !opool__read_plain(&pointer), "wide values");
+}
+
+/* ---- the library's inlined fast path against a reclaimer by hand ----------------------------------------------- */
+
+struct opool {
+    struct opool_front front;
+};
+
+enum { OBJECTS = 2 };
+static struct opool pool;
+static struct opool_head head;
+static void *slots[OBJECTS + 2];
+static uint64_t objects[OBJECTS];
+static unsigned held[OBJECTS]; /* how often each object is out */
+
+static void count_out(void *object, int change)
+{
+    if (!object)
+        return;
+    unsigned *h = &held[(uint64_t *)object - objects];
+    *h += (unsigned)change;
+    explorer_check(*h <= 1, "an object was handed out twice");
+}
+
+void *opool__get_slow(struct opool *p)
+{
+    (void)p;
+    return NULL;
+}
+
+void opool__put_slow(struct opool *p, void *object)
+{
+    (void)p;
+    (void)object; /* dropped */
+}
+
+void opool_put(struct opool *p, void *object)
+{
+    opool__put_slow(p, object);
+    explorer_check(false, "the fast path did not recognise a slot");
+}
+
+static void start_head(void)
+{
+    memset(&head, 0, sizeof head);
+    memset(held, 0, sizeof held);
+    slots[0] = NULL;
+    for (unsigned i = 0; i < OBJECTS; i++)
+        slots[i + 1] = &objects[i];
+    head.floor = &slots[1];
+    head.top = &slots[1 + OBJECTS];
+    head.limit = &slots[2 + OBJECTS];
+    pool.front = (struct opool_front){
+        .rotate = 3, .base = (uintptr_t)objects, .inverse = 1, .slots = OBJECTS};
+    explorer_heads_reset(&head);
+}
+
+static void owner_gets(void)
+{
+    count_out(opool__get_inline(&pool), 1);
+    count_out(opool__get_inline(&pool), 1);
+}
+
+static void owner_gets_and_puts(void)
+{
+    void *object = opool__get_inline(&pool);
+    count_out(object, 1);
+    if (!object)
+        return;
+    count_out(object, -1);
+    opool__put_inline(&pool, object);
+}
+
+static void reclaim(void)
+{
+    opool__store_relaxed(&head.armed, 1u);
+    explorer_membarrier();
+    if (opool__load_acquire(&head.busy))
+        return;
+    while (opool__load_relaxed(&head.top) != opool__load_relaxed(&head.floor)) {
+        void **top = opool__load_relaxed(&head.top);
+        count_out(opool__read_plain(top - 1), 1);
+        opool__write_plain(top - 1, NULL);
+        opool__store_relaxed(&head.top, top - 1);
+    }
+}
+
+/* ---- cases ----------------------------------------------------------------------------------------------------- */
+
+static const struct case_ {
+    struct explorer_test test; /* .expect: the bug that has to be found */
+} cases[] = {
+    {{"plain data without order", start, {plain_increment, plain_increment}, NULL, 0, 0, "data race: "}},
+    {{"plain data, release acquire", start, {publish, consume}, NULL, 0, 0, NULL}},
+    {{"plain data, relaxed load", start, {publish, consume_relaxed}, NULL, 0, 0, "data race: "}},
+    {{"plain write, atomic read", start, {plain_increment, atomic_read}, NULL, 0, 0, "data race: "}},
+    {{"a lock protects plain data", start_lock, {locked_increment, two_locked_increments}, check_plain_is_3, 0, 0, NULL}},
+    {{"a lock, three threads",
+      start_lock,
+      {locked_increment, locked_increment, locked_increment},
+      check_plain_is_3,
+      3,
+      1,
+      NULL}},
+    {{"waiting ends", start, {wait_for_x, publish}, NULL, 0, 0, NULL}},
+    {{"waiting for what never comes", start, {wait_for_y, publish}, NULL, 0, 0, "livelock: "}},
+    {{"two who wait for each other", start, {wait_for_x, wait_for_y}, NULL, 0, 0, "livelock: "}},
+    {{"a location shared in one path only", start, {write_y_if_x, set_x_after_plain}, NULL, 0, 0, "data race: "}},
+    {{"a crash is a bug", start, {crash, store_x_1}, NULL, 0, 0, "crash: "}},
+    {{"memory that was forgotten", start, {reuse, store_x_1}, NULL, 0, 0, NULL}},
+    {{"types", start, {narrow_types}, NULL, 0, 0, NULL}},
+    {{"Dekker, light and membarrier", start, {dekker_1, dekker_2}, NULL, 0, 0, NULL}},
+    {{"inlined get and a reclaimer", start_head, {owner_gets, reclaim}, NULL, 0, 0, NULL}},
+    {{"inlined get and put and a reclaimer", start_head, {owner_gets_and_puts, reclaim}, NULL, 0, 0, NULL}},
+};
+
+static bool as_expected(const struct explorer_test *test, const struct explorer_result *result)
+{
+    if (!test->expect)
+        return !*result->bug && result->complete;
+    return !result->limit && strstr(result->bug, test->expect);
+}
+
+static bool run_case(const struct explorer_test *test)
+{
+    static struct explorer_result result;
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    if (test->preemptions)
+        bounds.preemptions = test->preemptions;
+    if (test->stale)
+        bounds.stale = test->stale;
+    explorer_run(test, &bounds, &result);
+    bool ok = as_expected(test, &result);
+    printf("%-40s %9ju executions %9.0f/s\n", test->name, (uintmax_t)result.executions,
+           (double)result.executions / result.seconds);
+    if (!ok)
+        printf("  %s: %s\n", test->name, *result.bug ? result.bug : "no bug");
+    return ok;
+}
+
+static const struct explorer_test *find_case(const char *name)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!strcmp(cases[i].test.name, name))
+            return &cases[i].test;
+    abort();
+}
+
+/* Every bug that some search finds, replays from its schedule: the same text, and nothing else without it. */
+static bool replays(void)
+{
+    static struct explorer_result found, again;
+    struct explorer_bounds all = EXPLORER_ALL, random = EXPLORER_ALL;
+    random.random = true;
+    random.seed = 7;
+    random.executions = 10000;
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        const struct explorer_test *test = &cases[i / 2].test;
+        if (!test->expect)
+            continue;
+        explorer_run(test, i % 2 ? &random : &all, &found);
+        explorer_replay(test, found.schedule, false, &again);
+        if (!*found.bug || strcmp(found.bug, again.bug)) {
+            printf("  %s: \"%s\" replays as \"%s\"\n", test->name, found.bug, again.bug);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A schedule of one test is refused by another; nonsense is no schedule. */
+static bool refuses_schedules(void)
+{
+    static struct explorer_result result;
+    const struct explorer_test *test = find_case("plain data, release acquire");
+    static const char *const wrong[] = {"1t9", "1s200.2t1", "x", "1t", "3t2-5s1", ""};
+    for (size_t i = 0; i < 5; i++) {
+        explorer_replay(test, wrong[i], false, &result);
+        if (!result.limit) {
+            printf("  schedule \"%s\" was not refused\n", wrong[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool unhooked_write_is_told(void)
+{
+    static struct explorer_result result;
+    static const struct explorer_test test = {"unhooked", start, {change_behind, store_x_1}, NULL, 0, 0, NULL};
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    explorer_run(&test, &bounds, &result);
+    return result.limit && strstr(result.bug, "without one");
+}
+
+static bool random_finds_all(void)
+{
+    static struct explorer_result result;
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    bounds.random = true;
+    bounds.seed = 1;
+    bounds.executions = 20000;
+    outcome_count = 0;
+    explorer_run(&litmuses[0].test, &bounds, &result);
+    return result.executions == 20000 && all_allowed("random SB", ALL_OF_2);
+}
+
+/* The same choices in the same order, each time. */
+static bool repeats_itself(void)
+{
+    static struct explorer_result a, b;
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    explorer_run(find_case("a lock protects plain data"), &bounds, &a);
+    explorer_run(find_case("a lock protects plain data"), &bounds, &b);
+    return a.executions == b.executions && a.complete && b.complete;
+}
+
+static bool kills_mutants_of(const char *first, const char *second, const struct explorer_unneeded *unneeded,
+                             size_t count)
+{
+    struct explorer_test tests[2] = {*find_case(first), *find_case(second)};
+    struct explorer_program program = {tests, 2, unneeded, count, NULL};
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    for (size_t i = 0; i < explorer_site_count(); i++)
+        explorer_site_at(i)->tests = 0; /* of the programs before this one */
+    return explorer_mutants(&program, &bounds);
+}
+
+/* The late store of a light barrier, both weakenings of membarrier, acquire, release, and the lock's orders. */
+static bool kills_mutants(void)
+{
+    return kills_mutants_of("Dekker, light and membarrier", "a lock protects plain data", NULL, 0);
+}
+
+static bool kills_mutants_of_real_code(void)
+{
+    static const struct explorer_unneeded unneeded[] = {
+        {"opool__*: load_acquire(&head->armed)*", EXPLORER_DROP_ACQUIRE, "nobody disarms in this test"},
+    };
+    return kills_mutants_of("inlined get and a reclaimer", "inlined get and put and a reclaimer", unneeded,
+                            sizeof unneeded / sizeof *unneeded);
+}
+
+/* A list that names a mutant which is killed after all, and a survivor that nobody lists. */
+static bool list_is_checked(void)
+{
+    static const struct explorer_unneeded stale[] = {
+        {"dekker: load_acquire(other)", EXPLORER_DROP_ACQUIRE, "wrong on purpose"}};
+    printf("  (one STALE line is expected here)\n");
+    return !kills_mutants_of("Dekker, light and membarrier", "a lock protects plain data", stale, 1);
+}
+
+static const struct check {
+    const char *name;
+    bool (*run)(void);
+} checks[] = {
+    {"found bugs replay", replays},
+    {"wrong schedules are refused", refuses_schedules},
+    {"a write without a hook is told", unhooked_write_is_told},
+    {"random choices reach all outcomes", random_finds_all},
+    {"a search repeats itself", repeats_itself},
+    {"mutants of Dekker and a lock", kills_mutants},
+    {"mutants of the inlined fast path", kills_mutants_of_real_code},
+    {"the list of unneeded is checked", list_is_checked},
+};
+
+static unsigned passed, failed;
+
+static void count(const char *name, bool ok)
+{
+    printf("%-6s %s\n", ok ? "ok" : "FAILED", name);
+    fflush(stdout);
+    *(ok ? &passed : &failed) += 1;
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof litmuses / sizeof *litmuses; i++)
+        count(litmuses[i].test.name, run_litmus(&litmuses[i]));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        count(cases[i].test.name, run_case(&cases[i].test));
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        count(checks[i].name, checks[i].run());
+    printf("litmus %u/%u\n", passed, passed + failed);
+    printf("%u passed, %u failed, 0 skipped\n", passed, failed);
+    return failed ? 1 : 0;
+}
