@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Test of the main job: check.sh [PROGRAMS]. PROGRAMS is the folder of the built programs; without it examples/run builds.
+# Test of the main job: check.sh [PROGRAMS]. PROGRAMS is the folder of the built programs; without it examples/run
+# builds them.
 # Exit status 77 (skipped) when gnuplot or one of the mallocs to compare with is not installed.
 set -uo pipefail
 
@@ -87,7 +88,8 @@ import json, sys, xml.dom.minidom
 folder = sys.argv[1]
 with open(f'{folder}/results.json', encoding='utf-8') as file:
     results = json.load(file)
-rows = {(r['part'], r.get('workload', r.get('frame_bytes')), r.get('bytes', r.get('threads'))): r for r in results['rows']}
+rows = {(row['part'], row.get('workload', row.get('frame_bytes')), row.get('bytes', row.get('threads'))): row
+        for row in results['rows']}
 mallocs = {'glibc', 'jemalloc', 'mimalloc', 'tcmalloc'}
 wanted = {('decode', frame, threads): mallocs | {'initialise', 'keep'}
           for frame in (4096, 65536, 1048576) for threads in (1, 2)}
@@ -144,7 +146,10 @@ interrupt() {
 closed_pipe() {
     local status
     mkdir "$work/piped"
-    { "$run" --quick "${programs[@]}" --output "$work/piped" "$input" 2>"$work/stderr"; echo $? >"$work/status"; } | true
+    {
+        "$run" --quick "${programs[@]}" --output "$work/piped" "$input" 2>"$work/stderr"
+        echo $? >"$work/status"
+    } | true
     status=$(cat "$work/status")
     [ "$status" = 141 ] && ! grep -q -e Traceback -e Exception "$work/stderr" && [ -s "$work/piped/results.json" ]
     report $? "closed pipe: status $status"

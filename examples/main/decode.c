@@ -266,17 +266,20 @@ static int by_value(const void *a, const void *b)
 }
 #endif
 
-/* Median of a few. On a virtual machine CPUID always traps to the hypervisor, and libzstd asks it for each context that it initialises:
-   without this figure nobody could tell where that time goes. */
+/* Median of a few. On a virtual machine CPUID always traps to the hypervisor, and libzstd asks it for each context that
+   it initialises: without this figure nobody could tell where that time goes. */
 static double cpuid_nanoseconds(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     double each[21];
+    volatile unsigned leaf = 0; /* volatile, and the results used: else it is done once, or not at all */
     for (size_t i = 0; i < 21; i++) {
         unsigned a, b, c, d;
         double start = nanoseconds(CLOCK_MONOTONIC);
-        for (int k = 0; k < 10; k++)
-            __cpuid(0, a, b, c, d); /* volatile: it is not left out */
+        for (int k = 0; k < 10; k++) {
+            __cpuid(leaf, a, b, c, d);
+            __asm__ __volatile__("" : : "r"(a), "r"(b), "r"(c), "r"(d));
+        }
         each[i] = (nanoseconds(CLOCK_MONOTONIC) - start) / 10;
     }
     qsort(each, 21, sizeof each[0], by_value);

@@ -107,7 +107,8 @@ static void initialise_use(uint64_t *gets, uint64_t *built)
     base_use(slot_pool_base(slots), gets, built);
 }
 
-/* A context in memory of the caller begins where that memory does; zstd.h promises only a pointer into it, so it is checked. */
+/* A context in memory of the caller begins where that memory does; zstd.h promises only a pointer into it, so init
+   checks that. */
 static ZSTD_DCtx *context_of(struct decoder *decoder)
 {
     return (ZSTD_DCtx *)(void *)decoder->workspace;

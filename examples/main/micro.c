@@ -12,9 +12,9 @@
  *     source PATH-OF-THE-LIBRARY-THAT-SERVES
  *     micro WORKLOAD BYTES NANOSECONDS...        one figure a repetition, each of about MILLISECONDS
  *
- * Workloads of one thread are timed by that thread's processor time, which leaves out what other programs on the machine
- * took; the hand-over between two threads by the wall clock. Threads are not pinned: a pinned thread can not step aside
- * when something else wants its processor.
+ * Workloads of one thread are timed by that thread's processor time, which leaves out what other programs on the
+ * machine took; the hand-over between two threads by the wall clock. Threads are not pinned: a pinned thread can not
+ * step aside when something else wants its processor.
  */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>

@@ -108,10 +108,12 @@ static void set_front(struct opool *pool)
     front->rotate = pool->slab.layout.rotate;
     front->inverse = pool->slab.layout.inverse;
     if (pool->label.checks == OPOOL_CHECKS_OFF) {
-        /* Every pointer has index 0, which is below 1: the inlined check passes. */
+        /* The inlined check passes every pointer but NULL: (pointer - 1) * 1 is below UINTPTR_MAX. */
         pool->slab.shared_bound = NULL;
-        front->inverse = 0;
-        front->slots = 1;
+        front->base = 1;
+        front->inverse = 1;
+        front->rotate = 0;
+        front->slots = UINTPTR_MAX;
     }
     front->offset = opool__cache_offset(&pool->cache);
 }

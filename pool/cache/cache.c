@@ -3,9 +3,10 @@
 
 #include "cache/reclaim.h"
 #include "os/lock.h"
+#include "os/state.h"
 
 /* Which cache has which number; under opool__threads_lock. */
-static struct opool__cache *by_number[OPOOL__HEADS];
+static OPOOL__STATE struct opool__cache *by_number[OPOOL__HEADS];
 
 /* ---- numbers ---- */
 
@@ -35,26 +36,33 @@ void opool__cache_free_number(struct opool__cache *cache)
 
 /* ---- a head, under its lock ---- */
 
-/* Everything the fast path reads follows from the loaded magazine, `top`, and whether barriers can be had: without
-   them every operation must come out of line, where the lock orders it. */
-static void set_top(struct opool_head *head, void **top)
+/*
+ * Everything the fast path reads follows from the loaded magazine, its count, and whether barriers can be had. Without them
+ * every operation must come out of line, where the lock orders it: then all three are NULL and stay so, whoever works on the
+ * head, and the count is in the magazine. (Three equal pointers that move would not do: the fast path could read one of
+ * them from before and one from after a reclaimer's visit.)
+ */
+static void set_count(struct opool_head *head, uint32_t count)
 {
     struct opool__magazine *loaded = head->loaded;
     bool fast = loaded && opool__barrier_usable();
-    opool__store_relaxed(&head->top, top);
-    opool__store_relaxed(&head->floor, fast ? loaded->slots : top);
-    opool__store_relaxed(&head->limit, fast ? loaded->slots + loaded->capacity : top);
+    if (loaded && !fast)
+        loaded->count = count;
+    opool__store_relaxed(&head->top, fast ? loaded->slots + count : NULL);
+    opool__store_relaxed(&head->floor, fast ? loaded->slots : NULL);
+    opool__store_relaxed(&head->limit, fast ? loaded->slots + loaded->capacity : NULL);
 }
 
 static uint32_t loaded_count(const struct opool_head *head)
 {
-    return head->loaded ? (uint32_t)(opool__load_relaxed(&head->top) - head->loaded->slots) : 0;
+    void **top = opool__load_relaxed(&head->top);
+    return !head->loaded ? 0 : top ? (uint32_t)(top - head->loaded->slots) : head->loaded->count;
 }
 
 static void load(struct opool_head *head, struct opool__magazine *magazine)
 {
     head->loaded = magazine;
-    set_top(head, magazine ? magazine->slots + magazine->count : NULL);
+    set_count(head, magazine ? magazine->count : 0);
 }
 
 /* The two magazines change places. */
@@ -95,9 +103,9 @@ static bool refill(struct opool__cache *cache, const struct opool__thread *threa
 
 static void *pop(struct opool_head *head)
 {
-    void **top = opool__load_relaxed(&head->top) - 1;
-    void *object = opool__read_plain(top);
-    set_top(head, top);
+    uint32_t count = loaded_count(head) - 1;
+    void *object = opool__read_plain(&head->loaded->slots[count]);
+    set_count(head, count);
     return object;
 }
 
@@ -133,15 +141,16 @@ static bool make_room(struct opool__cache *cache, const struct opool__thread *th
 
 static void push(struct opool_head *head, void *object)
 {
-    void **top = opool__load_relaxed(&head->top);
-    opool__write_plain(top, object);
-    set_top(head, top + 1);
+    uint32_t count = loaded_count(head);
+    opool__write_plain(&head->loaded->slots[count], object);
+    set_count(head, count + 1);
     opool__store_relaxed(&head->puts, opool__load_relaxed(&head->puts) + 1);
 }
 
 static bool is_on_top(struct opool_head *head, const void *object)
 {
-    return head->loaded && opool__read_plain(opool__load_relaxed(&head->top) - 1) == object;
+    uint32_t count = loaded_count(head);
+    return count && opool__read_plain(&head->loaded->slots[count - 1]) == object;
 }
 
 /* ---- the owner's way in ---- */
@@ -228,8 +237,9 @@ static void end_section(struct opool_head *head)
 size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n)
 {
     struct opool_head *head = begin_section(cache);
+    bool armed = opool__load_acquire(&head->armed);
     void **top = opool__load_relaxed(&head->top);
-    size_t run = opool__load_acquire(&head->armed) ? 0 : (size_t)(top - opool__load_relaxed(&head->floor));
+    size_t run = armed ? 0 : (size_t)(top - opool__load_relaxed(&head->floor));
     run = run < n ? run : n;
     for (size_t i = 0; i < run; i++)
         objects[i] = opool__read_plain(--top);
@@ -242,8 +252,9 @@ size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n
 size_t opool__cache_put_run(struct opool__cache *cache, void *const *objects, size_t n)
 {
     struct opool_head *head = begin_section(cache);
+    bool armed = opool__load_acquire(&head->armed);
     void **top = opool__load_relaxed(&head->top);
-    size_t run = opool__load_acquire(&head->armed) ? 0 : (size_t)(opool__load_relaxed(&head->limit) - top);
+    size_t run = armed ? 0 : (size_t)(opool__load_relaxed(&head->limit) - top);
     run = run < n ? run : n;
     if (run && cache->depot->label->checks != OPOOL_CHECKS_OFF && opool__read_plain(top - 1) == objects[0])
         run = 0; /* put twice in a row: the single way says so */
@@ -275,8 +286,8 @@ uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct op
     struct opool__magazine *loaded = head->loaded, *spare = head->spare;
     if (loaded)
         loaded->count = loaded_count(head);
-    head->loaded = head->spare = NULL;
-    set_top(head, NULL);
+    head->spare = NULL;
+    load(head, NULL);
     opool__store_relaxed(&head->puts, 0u);
     /* release: the next pool with this number finds armed 0 together with the empty head. */
     opool__store_release(&head->armed, 0u);

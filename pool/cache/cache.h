@@ -6,8 +6,8 @@
  * Thread caches: for each thread and pool a head with two magazines. The fast path is in <opool/inline.h>; here is what it
  * falls back to, always under the head's lock, and the exchange with the depot.
  *
- *     objects of a head == (top - loaded->slots) + spare->count
- *     floor == loaded->slots and limit == floor + capacity, or floor == top == limit where no barrier can be had
+ *     objects of a head == (top - loaded->slots) + spare->count, floor == loaded->slots, limit == floor + capacity
+ *     without barriers:    loaded->count + spare->count,         floor == top == limit == NULL
  */
 
 #include "cache/thread.h"

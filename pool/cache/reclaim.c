@@ -3,6 +3,7 @@
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/state.h"
 
 /*
  * Why a reclaimer may take what another thread caches, without stopping it and without an atomic read-modify-write or a
@@ -11,46 +12,47 @@
  *     owner, get or put                         reclaimer, under the reclaim lock
  *     O1  busy = 1           (relaxed)          R1  armed = 1 on each head it wants     (relaxed)
  *         compiler barrier                      R2  membarrier, once for all of them
- *     O2  read top           (relaxed)          R3  for each: take the head's lock,
- *     O3  if armed (acquire) or nothing there:      if armed still 1 and busy 0 (acquire): take
+ *     O2  read armed         (acquire)          R3  for each: take the head's lock,
+ *     O3  read top; armed, or nothing there:        if armed still 1 and busy 0 (acquire): take
  *             busy = 0, slow path               R4  drop the lock
  *     O4  pop or push        (plain)
  *     O5  busy = 0           (release)          slow path: lock; armed = 0; work on the head; unlock
  *
- * 1. The membarrier R2 lies, for each running thread, at one point of its program, and is a full barrier there. An operation of
- *    the owner has O1 and O3 either both before that point, both after it, or astride.
- * 2. O3 after the point: it sees armed 1, or what the owner itself wrote later (see 4): the operation goes to the slow path
- *    and does not touch the magazines inside its section.
- * 3. O1 before the point and O3 before or astride: the reclaimer sees busy 1, unless O5 came already. It sees 0 only if
- *    O5 of every such operation came, and by release and acquire sees all of their O4. So in R3 the magazines are quiet,
- *    and their contents are seen.
- *    [without the compiler barrier O3 could come before O1; with a fence on the reclaimer's side alone, O1 could still wait
- *     in the owner's store buffer while O3 reads 0: both are mutants that test/explorer kills]
+ * 1. The membarrier R2 lies, for each running thread, at one point of its program, and is a full barrier there.
+ * 2. O2 after that point: it sees armed 1, or what was written later (4 and 6): the operation goes to the slow path and does not
+ *    touch the magazines inside its section.
+ * 3. O2 before that point: so is O1, and the reclaimer sees busy 1 unless O5 came already. It sees 0 only if O5 of every such
+ *    operation came, and by release and acquire sees all of their O4. So in R3 the magazines are quiet, and their contents
+ *    are seen.
+ *    [without the compiler barrier O2 could come before O1; with a fence on the reclaimer's side alone, O1 could still wait
+ *     in the owner's store buffer while O2 reads 0: both are mutants that test/explorer kills]
  * 4. Only the owner clears armed, under the head's lock, and the reclaimer looks at armed under that lock. Armed 0 there means
  *    that the owner disarmed after R1, so 2 does not hold any more, and nothing may be taken: arm and barrier again.
  * 5. The owner's slow path and the reclaimer exclude each other by the head's lock. What the reclaimer left in the head
  *    (nothing: top == floor == limit) is seen by the owner's next slow path through the lock, and the fast path can not
  *    pass before that: armed is 1, or, once the head serves another pool (6), all three are NULL.
- * 6. When the number goes to another pool, armed is cleared with release after top, floor and limit; the acquire in O3 pairs
- *    with it: who sees armed 0 sees an empty head, so no object of the old pool comes out of the new one.
+ * 6. An emptied head is disarmed, for the next pool with its number, by a release store after top, floor and limit; the
+ *    acquire of O2 pairs with it, and top is read after it: who sees that 0 sees an empty head. An operation that was about
+ *    to start when its pool was closed misses then, and no object of the old pool comes out of the new one. [O2 and O3 the
+ *    other way round was the first version of this file: the explorer had it hand out an object twice in its 34th execution]
  * 7. busy 0 does not mean that the thread is idle, and nothing here takes it so. A busy 1 is waited for at most WAIT_NS in
  *    all, and only here: a thread can be stopped inside its section for as long as the scheduler likes.
  * 8. A refused membarrier is an answer, not an error: nothing is taken (but see `settled`), and from then on every
- *    slow path leaves floor == top == limit, so that all operations come out of line, under the lock.
+ *    slow path leaves floor == top == limit == NULL, so that all operations come out of line, under the lock alone.
  * 9. Two reclaimers would break 1 (armed by one, not yet behind the barrier of the other): there is one reclaim lock.
  *
  * test/explorer/protocol.c asserts these on this very code: no object is handed out twice or lost, no plain access races; each
  * order above, weakened alone, makes it fail (test/explorer: --mutants).
  */
 
-uint32_t opool__reclaim_lock;
+OPOOL__STATE uint32_t opool__reclaim_lock;
 
 enum { WAIT_NS = 10000000 };
 
 /* ---- barriers ---- */
 
 enum { UNKNOWN, USABLE, REFUSED };
-static uint32_t shared_barrier_state;
+static OPOOL__STATE uint32_t shared_barrier_state;
 
 void opool__barrier_init(void)
 {
@@ -84,7 +86,7 @@ struct closing {
    lock: the owner set it so itself. */
 static bool is_locked_mode(const struct opool_head *head)
 {
-    return opool__load_relaxed(&head->floor) == opool__load_relaxed(&head->limit);
+    return opool__load_relaxed(&head->limit) == NULL;
 }
 
 /* Under the head's lock: may its magazines be touched? */

@@ -5,13 +5,14 @@
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/state.h"
 
 /* A refused thread asks again after this many misses: memory may be back. */
 enum { RETRY_AFTER = 64 };
 
 /* Heads of threads without a record: all zero, so every operation misses. Fast paths do write `busy` here, all of them
    the same two values, and nobody reads it. 1 MiB of .bss, of which only touched pages exist. */
-static struct opool_head missing[OPOOL__HEADS];
+static OPOOL__STATE struct opool_head missing[OPOOL__HEADS];
 
 struct self {
     struct opool__thread *record;
@@ -20,24 +21,18 @@ struct self {
 };
 
 #ifdef OPOOL_EXPLORE
-/* The explorer's threads share one thread of the system. */
-static struct opool_head *explored_heads[EXPLORER_THREADS_MOST];
-static struct self explored_selves[EXPLORER_THREADS_MOST];
-struct opool_head **opool__explorer_heads(void)
-{
-    struct opool_head **heads = &explored_heads[explorer_self()];
-    if (!*heads)
-        *heads = missing;
-    return heads;
-}
-#define self explored_selves[explorer_self()]
+/* The explorer's threads share one thread of the system; its harness says which of them runs. */
+unsigned opool__explorer_self(void);
+static OPOOL__STATE struct self explored_selves[EXPLORER_THREADS + 1];
+#define self explored_selves[opool__explorer_self()]
+struct opool_head *const opool__explorer_missing = missing;
 #else
 __thread struct opool_head *opool__heads __attribute__((tls_model(OPOOL_TLS_MODEL))) = missing;
 static __thread struct self self;
 #endif
 
-uint32_t opool__threads_lock;
-struct opool__thread *opool__threads;
+OPOOL__STATE uint32_t opool__threads_lock;
+OPOOL__STATE struct opool__thread *opool__threads;
 
 static size_t round_up(size_t n, size_t multiple)
 {
@@ -70,7 +65,7 @@ static struct opool__thread *find_free_locked(void)
 
 static struct opool__thread *acquire_record(void)
 {
-    static uint32_t threads_so_far;
+    static OPOOL__STATE uint32_t threads_so_far;
     opool__lock_take(&opool__threads_lock);
     struct opool__thread *record = find_free_locked();
     if (!record && (record = make_record()) != NULL) {
@@ -130,7 +125,5 @@ void opool__thread_leave(void)
 {
     opool__heads = missing;
     self.record = NULL;
-#ifndef OPOOL_EXPLORE /* there, a later execution uses the thread again */
     self.ended = true;
-#endif
 }

@@ -2,14 +2,15 @@
 #include "depot/magazine.h"
 
 #include "os/lock.h"
+#include "os/state.h"
 #include "slab/slab.h"
 
 /* Capacities are rounded up to powers of two, each with slabs of its own, made at first use and kept. */
 enum { CLASSES = 8, ALIGN = 64, RESERVE_SLOTS = 1 << 20 };
 
-static uint32_t lock;
-static struct opool__slab slabs[CLASSES];
-static uint32_t shared_made[CLASSES];
+static OPOOL__STATE uint32_t lock;
+static OPOOL__STATE struct opool__slab slabs[CLASSES];
+static OPOOL__STATE bool made[CLASSES];
 
 static unsigned class_of(uint32_t capacity)
 {
@@ -23,14 +24,11 @@ static size_t bytes_of(unsigned class)
 
 static struct opool__slab *slab_for(unsigned class)
 {
-    if (opool__load_acquire(&shared_made[class]))
-        return &slabs[class];
     opool__lock_take(&lock);
-    if (!shared_made[class] && opool__slab_init(&slabs[class], bytes_of(class), ALIGN, RESERVE_SLOTS, NULL) == 0)
-        opool__store_release(&shared_made[class], 1u); /* release: who sees 1 sees the slab */
-    bool made = shared_made[class];
+    made[class] = made[class] || opool__slab_init(&slabs[class], bytes_of(class), ALIGN, RESERVE_SLOTS, NULL) == 0;
+    struct opool__slab *slab = made[class] ? &slabs[class] : NULL;
     opool__lock_drop(&lock);
-    return made ? &slabs[class] : NULL;
+    return slab;
 }
 
 struct opool__magazine *opool__magazine_make(uint32_t capacity)

@@ -2,7 +2,9 @@
 /* What test/compile/run looks at in the machine code. */
 #include <opool.h>
 
-struct plain { int n; };
+struct plain {
+    int n;
+};
 OPOOL_DEFINE(plain_pool, struct plain);
 
 static bool code_reset(struct plain *p, void *arg)
@@ -12,7 +14,11 @@ static bool code_reset(struct plain *p, void *arg)
 }
 OPOOL_DEFINE(reset_pool, struct plain, .reset = code_reset);
 
-struct borrower { int n; char *name; void *v[4]; };
+struct borrower {
+    int n;
+    char *name;
+    void *v[4];
+};
 OPOOL_DEFINE_MEMBERS(borrower_pool, struct borrower, (n, OPOOL_BORROWED(name), OPOOL_BORROWED(v)));
 
 static struct opool_footprint footprint(const struct borrower *b, void *arg)

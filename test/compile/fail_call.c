@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off: one line a type */
 /* Callbacks, owning pools and calls that must be refused; test/compile/run says how the comments are read. */
 #include <opool.h>
 
@@ -27,7 +28,8 @@ static inline struct opool_footprint footprint_b(const struct b *b, void *arg)
 #if defined(CASE_init_of_another_type)
 /* gcc: assignment to 'int \(\*\)\(struct a \*, void \*\)' from incompatible pointer type
    clang: incompatible function pointer types assigning|assigning to 'int \(\*\)\(struct a \*, void \*\)'
-   c++: invalid conversion|assigning to|cannot convert|incompatible */
+   c++: invalid conversion|assigning to|cannot convert|incompatible
+   system: too */
 OPOOL_DEFINE(a_pool, struct a, .init = init_b);
 
 #elif defined(CASE_init_returns_void)
@@ -39,7 +41,8 @@ OPOOL_DEFINE(a_pool, struct a, .init = fini_a);
 OPOOL_DEFINE(a_pool, struct a, .init = init_bad_arg);
 
 #elif defined(CASE_reset_returns_int)
-/* any: incompatible|cannot convert|invalid conversion|assigning to */
+/* any: incompatible|cannot convert|invalid conversion|assigning to
+   system: too */
 OPOOL_DEFINE(a_pool, struct a, .reset = reset_int);
 
 #elif defined(CASE_reset_returns_void)
@@ -55,11 +58,13 @@ OPOOL_DEFINE(a_pool, struct a, .fini = init_a);
 OPOOL_DEFINE(a_pool, struct a, .fini = fini_no_arg);
 
 #elif defined(CASE_fini_of_const)
-/* any: incompatible|cannot convert|invalid conversion|assigning to */
+/* any: incompatible|cannot convert|invalid conversion|assigning to
+   system: too */
 OPOOL_DEFINE(a_pool, struct a, .fini = fini_const);
 
 #elif defined(CASE_callback_is_a_number)
-/* any: pointer from integer|integer to pointer|invalid conversion|assigning to */
+/* any: pointer from integer|integer to pointer|invalid conversion|assigning to
+   system: too */
 OPOOL_DEFINE(a_pool, struct a, .init = 3);
 
 #elif defined(CASE_callback_is_called)
@@ -75,7 +80,8 @@ OPOOL_DEFINE(a_pool, struct a, .free = fini_a);
 OPOOL_DEFINE(a_pool, struct a, .footprint = footprint_a);
 
 #elif defined(CASE_callback_in_a_list_definition)
-/* any: incompatible|cannot convert|invalid conversion|assigning to */
+/* any: incompatible|cannot convert|invalid conversion|assigning to
+   system: too */
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n), .reset = reset_int);
 
 #elif defined(CASE_owning_without_reason)
@@ -87,7 +93,7 @@ OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_a);
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_a, .init = init_a);
 
 #elif defined(CASE_owning_with_an_empty_reason)
-/* any: pool 'a_pool': say why its objects own memory */
+/* any: pool a_pool: say why its objects own memory */
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_a, "", .init = init_a);
 
 #elif defined(CASE_owning_reason_is_no_literal)
@@ -96,7 +102,8 @@ static const char *const why = "because";
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_a, why);
 
 #elif defined(CASE_footprint_returns_size)
-/* any: incompatible|cannot convert|invalid conversion|cannot initialize */
+/* any: incompatible|cannot convert|invalid conversion|cannot initialize
+   system: too */
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_size, "because");
 
 #elif defined(CASE_footprint_of_another_type)
@@ -104,7 +111,8 @@ OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_size, "because");
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_b, "because");
 
 #elif defined(CASE_owning_callback_of_another_type)
-/* any: incompatible|cannot convert|invalid conversion|assigning to */
+/* any: incompatible|cannot convert|invalid conversion|assigning to
+   system: too */
 OPOOL_DEFINE_OWNING(a_pool, struct a, footprint_a, "because", .init = init_b);
 
 #elif defined(CASE_owning_incomplete_type)

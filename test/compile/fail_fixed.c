@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off: one line a type */
 /* OPOOL_DEFINE must refuse each of these; test/compile/run says how the comments are read. */
 #include <opool.h>
 
 #if defined(CASE_pointer)
-/* gcc: pool 'a_pool': the object type 'struct a' holds a pointer.*OPOOL_DEFINE_MEMBERS and OPOOL_BORROWED.*OPOOL_DEFINE_OWNING
+/* gcc: pool a_pool: the object type struct a holds a pointer.*OPOOL_DEFINE_MEMBERS.*OPOOL_DEFINE_OWNING
    clang: invalid type 'char \*' is a member of 'struct a'
    clang++: invalid type 'char \*' is a member of 'a'
-   g++: n/a sees no pointers inside T */
+   g++: n/a sees no pointers inside T
+   system: too */
 struct a { int n; char *out; };
 OPOOL_DEFINE(a_pool, struct a);
 
@@ -18,14 +20,14 @@ struct a { const char *name; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_array)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*\[4\]' is a member of|invalid type 'char \*' is
    g++: n/a sees no pointers inside T */
 struct a { int n; char *v[4]; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_at_depth)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*' is a member of
    g++: n/a sees no pointers inside T */
 struct headers { int n; struct { char *key; int len; } e[32]; };
@@ -33,28 +35,28 @@ struct a { int fd; struct { struct headers headers; char body[100]; } req; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_in_union)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: bit_cast (to|from) a union type
    g++: n/a sees no pointers inside T */
 struct a { int kind; union { int i; char *p; } u[2]; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_in_anonymous_struct)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'void \*'
    g++: n/a sees no pointers inside T */
 struct a { int n; __extension__ struct { int x; void *p; }; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_function_pointer)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'void \(\*\)\(int\)' is a member
    g++: n/a sees no pointers inside T */
 struct a { int n; void (*done)(int); };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_typedef_pointer)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'handle'
    g++: n/a sees no pointers inside T */
 typedef struct thing *handle;
@@ -62,49 +64,51 @@ struct a { int n; handle h; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_packed_pointer)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*'
    g++: n/a sees no pointers inside T */
 struct __attribute__((packed)) a { char c; char *p; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_list_link)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'struct a \*'
-   clang++: invalid type 'a \*'
+   clang++: invalid type 'struct a \*'
    g++: n/a sees no pointers inside T */
 struct a { struct a *next; int n; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_volatile_pointer)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: bit_cast to a (pointer|volatile).* type is not allowed
+   clang++: not an integral constant expression
    g++: n/a sees no pointers inside T */
 struct a { char *volatile p; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_atomic_pointer)
-/* gcc: pool 'a_pool'.*holds a pointer
+/* gcc: pool a_pool: .*holds a pointer
    clang: n/a does not look under _Atomic
    c++: n/a _Atomic is C */
 struct a { int n; struct { _Atomic(char *) p; } in; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_object_is_a_pointer)
-/* gcc: pool 'a_pool': the object type 'char \*' holds a pointer
+/* gcc: pool a_pool: the object type char \* holds a pointer
    clang: invalid type 'char \*\[0\]' is a member|bit_cast to a pointer type
-   g++: pool 'a_pool': objects can not be pointers */
+   g++: pool a_pool: objects can not be pointers */
 OPOOL_DEFINE(a_pool, char *);
 
 #elif defined(CASE_object_is_a_pointer_array)
-/* gcc: pool 'a_pool': the object type 'row' holds a pointer
+/* gcc: pool a_pool: the object type row holds a pointer
    clang: bit_cast to a pointer type
-   g++: pool 'a_pool': objects can not be pointers */
+   g++: pool a_pool: objects can not be pointers */
 typedef char *row[4];
 OPOOL_DEFINE(a_pool, row);
 
 #elif defined(CASE_flexible_array)
 /* gcc: invalid use of structure with flexible array member
+   system: too
    gcc-system: n/a gcc drops -Wpedantic in a system header; harmless, each slot is sizeof(T)
    clang: may not be used as an array element due to flexible array member
    g++: n/a accepts arrays of such structs; harmless, each slot is sizeof(T) */
@@ -138,23 +142,23 @@ typedef int function(void);
 OPOOL_DEFINE(a_pool, function);
 
 #elif defined(CASE_empty_struct)
-/* c: pool 'a_pool': the object type 'struct a' is empty
+/* c: pool a_pool: the object type struct a is empty
    c++: n/a an empty class has size 1 */
 struct a {};
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_too_large)
-/* any: pool 'a_pool': objects of 'struct a' are larger than OPOOL_SIZE_MAX */
+/* any: pool a_pool: objects of struct a are larger than OPOOL_SIZE_MAX */
 struct a { char c[(16 << 20) + 1]; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_alignment_too_large)
-/* any: pool 'a_pool': the alignment of 'struct a' is larger than OPOOL_ALIGN_MAX */
+/* any: pool a_pool: the alignment of struct a is larger than OPOOL_ALIGN_MAX */
 struct a { char c; } __attribute__((aligned(8192)));
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pool_has_the_tag_of_its_objects)
-/* any: pool 'a': the pool and its object type 'struct a' have the same tag */
+/* any: pool a: the pool and its object type struct a have the same tag */
 struct a { int n; };
 OPOOL_DEFINE(a, struct a);
 
@@ -166,26 +170,27 @@ struct a { const int id; int n; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_destructor)
-/* c++: pool 'a_pool': the object type 'struct a' has a destructor or virtual functions
+/* c++: pool a_pool: the object type struct a has a destructor or virtual functions
    c: n/a C++ */
 struct a { int n; ~a(); };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_virtual)
-/* c++: pool 'a_pool': the object type 'struct a' has a destructor or virtual functions
+/* c++: pool a_pool: the object type struct a has a destructor or virtual functions
    c: n/a C++ */
 struct a { int n; virtual int f(); };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_reference_member)
-/* clang++: reference type
+/* clang++: reference member
    g++: n/a sees no pointers inside T
    c: n/a C++ */
 struct a { int &n; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_volatile_member)
-/* clang: bit_cast to a volatile.* type is not allowed|invalid type 'volatile int'
+/* clang: bit_cast to a volatile type is not allowed.*invalid type 'volatile int' is a member of
+   clang++: not an integral constant expression
    gcc: n/a looks through volatile
    g++: n/a looks at no members */
 struct a { volatile int n; };

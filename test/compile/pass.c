@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Definitions that must compile without a warning, in every language version; test/compile/run says how the comments are
-   read. Each pool is also used, in functions that stay in the object file. */
+/* clang-format off: one line a type */
+/* Definitions that must compile without a warning, in every language version; test/compile/run says how the comments
+   are read. Each pool is also used, in functions that stay in the object file. */
 #if defined(CASE_no_inline) || defined(CASE_no_inline_owning)
 #define OPOOL_NO_INLINE
 #endif
@@ -13,21 +14,21 @@ extern "C" {
 #endif
 
 /* Every generated function, called. */
-#define USE(N, T)                                                                          \
-    int use_##N(struct N **pool, T **objects);                                             \
-    int use_##N(struct N **pool, T **objects)                                              \
-    {                                                                                      \
-        const int error = N##_create(pool, NULL);                                          \
-        T *one = N##_get(*pool);                                                           \
-        N##_put(*pool, one);                                                               \
-        one = N##_get_wait(*pool, -1);                                                     \
-        N##_discard(*pool, one);                                                           \
-        if (N##_get_batch(*pool, objects, 2) == 2)                                         \
-            N##_put_batch(*pool, objects, 2);                                              \
-        if (N##_base(*pool) == NULL)                                                       \
-            N##_close(pool);                                                               \
-        N##_destroy(pool);                                                                 \
-        return error;                                                                      \
+#define USE(N, T) \
+    int use_##N(struct N **pool, T **objects); \
+    int use_##N(struct N **pool, T **objects) \
+    { \
+        const int error = N##_create(pool, NULL); \
+        T *one = N##_get(*pool); \
+        N##_put(*pool, one); \
+        one = N##_get_wait(*pool, -1); \
+        N##_discard(*pool, one); \
+        if (N##_get_batch(*pool, objects, 2) == 2) \
+            N##_put_batch(*pool, objects, 2); \
+        if (N##_base(*pool) == NULL) \
+            N##_close(pool); \
+        N##_destroy(pool); \
+        return error; \
     }
 
 struct tls;
@@ -83,7 +84,7 @@ USE(a_pool, struct a)
 struct a { int n; };
 struct a_pool;
 extern struct a_pool *pool, *self, *base;
-extern struct a *object, *objects_, **slot;
+extern struct a *object, **objects, **slot;
 extern int n, out, options, type, error, timeout_ms, arg, one;
 struct a_pool *pool, *self, *base;
 static int init(struct a *a, void *p) { a->n = p != NULL; return 0; }
@@ -114,8 +115,9 @@ struct a {
     struct a *next;
 };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a,
-                     (OPOOL_BORROWED(name), OPOOL_BORROWED(names), OPOOL_BORROWED(v), OPOOL_BORROWED(w), OPOOL_BORROWED(done),
-                      OPOOL_BORROWED(table), OPOOL_BORROWED(hot), OPOOL_BORROWED(row), OPOOL_BORROWED(next)));
+                     (OPOOL_BORROWED(name), OPOOL_BORROWED(names), OPOOL_BORROWED(v), OPOOL_BORROWED(w),
+                      OPOOL_BORROWED(done), OPOOL_BORROWED(table), OPOOL_BORROWED(hot), OPOOL_BORROWED(row),
+                      OPOOL_BORROWED(next)));
 USE(a_pool, struct a)
 
 #elif defined(CASE_borrowed_atomic)
@@ -126,7 +128,8 @@ USE(a_pool, struct a)
 
 #elif defined(CASE_bits)
 enum color { RED, GREEN };
-struct a { unsigned f : 3, g : 1; bool b : 1; signed s : 4; char c; unsigned long long l : 40; struct tls *tls; unsigned z : 1; };
+struct a { unsigned f : 3, g : 1; bool b : 1; signed s : 4; char c; unsigned long long l : 40;
+           struct tls *tls; unsigned z : 1; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a,
                      (OPOOL_BITS(f), OPOOL_BITS(g), OPOOL_BITS(b), OPOOL_BITS(s), c, OPOOL_BITS(l), OPOOL_BORROWED(tls),
                       OPOOL_BITS(z)));
@@ -138,7 +141,8 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BITS(f)));
 USE(a_pool, struct a)
 
 #elif defined(CASE_opaque)
-struct a { int n; union { int i; float f; } u; volatile int v; union { int i; char *p; } arms[4]; struct { struct tls *t; } s; };
+struct a { int n; union { int i; float f; } u; volatile int v; union { int i; char *p; } arms[4];
+           struct { struct tls *t; } s; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(u), OPOOL_OPAQUE(v), OPOOL_OPAQUE(arms), OPOOL_OPAQUE(s)));
 USE(a_pool, struct a)
 
@@ -170,9 +174,9 @@ struct a {
         h1, h2, h3, h4, h5, h6, h7, h8;
 };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a,
-                     (a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8, c1, c2, c3, c4, c5, c6, c7, c8, d1,
-                      d2, d3, d4, d5, d6, d7, d8, e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4, f5, f6, f7, f8, g1, g2,
-                      g3, g4, g5, g6, g7, g8, h1, h2, h3, h4, h5, h6, h7, h8));
+                     (a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8, c1, c2, c3, c4, c5, c6,
+                      c7, c8, d1, d2, d3, d4, d5, d6, d7, d8, e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4,
+                      f5, f6, f7, f8, g1, g2, g3, g4, g5, g6, g7, g8, h1, h2, h3, h4, h5, h6, h7, h8));
 USE(a_pool, struct a)
 
 #elif defined(CASE_packed)
@@ -324,7 +328,7 @@ int use(net::conn_pool *pool)
 
 #elif defined(CASE_class_that_owns)
 /* only: c++ */
-struct text { char *p; size_t n; text(); ~text(); virtual size_t size() const; };
+struct text { char *p; size_t n; text(); virtual ~text(); virtual size_t size() const; };
 static int text_init(text *t, void *) { return t == nullptr; }
 static void text_fini(text *t, void *) { t->~text(); }
 static opool_footprint text_footprint(const text *t, void *) { return {t->size(), t->size()}; }

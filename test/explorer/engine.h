@@ -9,8 +9,8 @@
 enum {
     THREADS = EXPLORER_THREADS + 1, /* with thread 0 */
     LOCATIONS = 192,
-    HISTORY = 48,      /* messages of a location that a load can still choose from */
-    TIMESTAMPS = 255,  /* stores to one location, and releases of one thread, an execution */
+    HISTORY = 48,     /* messages of a location that a load can still choose from */
+    TIMESTAMPS = 255, /* stores to one location, and releases of one thread, an execution */
     VIEW_BLOCKS = 13,
     VIEW_LOCATIONS = 8, /* in a view: byte t < 8 is the clock of thread t, byte 8 + x the timestamp of location x */
     RECENT_STALE = 8,
@@ -41,17 +41,22 @@ struct late_store {
     uint64_t value;
 };
 
+/* What a thread does next when it is chosen: decides whether an order matters. */
+enum pending { STARTS, READS, WRITES, FENCES, ANYTHING };
+
 struct thread {
-    struct view current;  /* what its loads and stores are bound by */
-    struct view acquired; /* what an acquire fence would add to it */
-    struct view released; /* what a relaxed store passes on: the state at the last release fence */
+    enum pending pending;
+    const volatile void *address; /* of READS and WRITES; of FENCES: the struct thread that is fenced */
+    struct view current;          /* what its loads and stores are bound by */
+    struct view acquired;         /* what an acquire fence would add to it */
+    struct view released;         /* what a relaxed store passes on: the state at the last release fence */
     bool done;
-    unsigned idle;           /* yields in a row between which nothing was written and nothing stale was read */
-    unsigned passed_over;    /* yields of others in a row that chose somebody else */
-    uint64_t changes_seen;   /* engine.changes at its last yield */
-    struct late_store last;  /* its last action, if that was a store */
-    uint8_t last_view;       /* timestamp that it knew of that location before */
-    uint64_t last_old;       /* value before */
+    unsigned idle;          /* yields in a row between which nothing was written and nothing stale was read */
+    unsigned passed_over;   /* yields of others in a row that chose somebody else */
+    uint64_t changes_seen;  /* engine.changes at its last yield */
+    struct late_store last; /* its last action, if that was a store */
+    uint8_t last_view;      /* timestamp that it knew of that location before */
+    uint64_t last_old;      /* value before */
     struct late_store late;
     uint8_t stale_location[RECENT_STALE], stale_time[RECENT_STALE];
     unsigned stale_count; /* since its last yield */
@@ -67,9 +72,11 @@ struct engine {
     unsigned preempted, stale; /* used of the bounds */
     struct explorer_bounds bounds;
     bool replaying, tracing;
-    bool learning; /* a location turned out to be shared: what ran so far had too few scheduling points */
+    bool reducing;
+    unsigned asleep; /* bit t: running thread t next would repeat an execution (explorer.c) */
+    bool learning;   /* a location turned out to be shared: what ran so far had too few scheduling points */
     bool cut_preemptions, cut_stale; /* a bound withheld something */
-    uint64_t test_bit; /* of the test that runs, for explorer_site.tests */
+    uint64_t test_bit;               /* of the test that runs, for explorer_site.tests */
 };
 extern struct engine explorer__engine;
 
@@ -77,8 +84,8 @@ extern struct engine explorer__engine;
 _Noreturn void explorer__limit(const char *text);
 /* Counts a step. */
 void explorer__step(void);
-/* Other threads may run here. */
-void explorer__point(void);
+/* Other threads may run here; `next` is what the running one is about to do. */
+void explorer__point(enum pending next, const volatile void *address);
 /* Which of `count` messages a load returns: 0 is the latest. */
 unsigned explorer__choose_message(unsigned count);
 
@@ -93,10 +100,10 @@ void explorer__flush(void);
 /* A line of a trace. */
 void explorer__print_step(const struct explorer_site *site, const char *format, ...)
     __attribute__((noinline, cold, format(printf, 2, 3)));
-#define EXPLORER_TRACE(...)                               \
-    do {                                                  \
+#define EXPLORER_TRACE(...) \
+    do { \
         if (__builtin_expect(explorer__engine.tracing, 0)) \
-            explorer__print_step(__VA_ARGS__);            \
+            explorer__print_step(__VA_ARGS__); \
     } while (0)
 
 /* sites.c */

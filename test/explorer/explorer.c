@@ -38,10 +38,11 @@ enum {
     PASSED_OVER = 3   /* yields that may pass a thread over: schedules that starve a thread are not explored */
 };
 
-enum ending { RUNNING, FINISHED, FAILED };
+enum ending { RUNNING, FINISHED, FAILED, REDUNDANT };
 
 struct choice {
     uint16_t step, options, taken;
+    bool usual;    /* needs no mention in a schedule */
     char kind;     /* 't': which thread runs, 's': how stale a load is */
     uint8_t value; /* the thread, or how many messages behind the latest */
 };
@@ -143,8 +144,8 @@ static void push(char kind, unsigned count, unsigned taken)
 {
     if (choice_count == CHOICES)
         explorer__limit("more choices in an execution than the explorer has room for");
-    choices[choice_count++] = (struct choice){
-        .step = (uint16_t)E.step, .options = (uint16_t)count, .taken = (uint16_t)taken, .kind = kind};
+    choices[choice_count++] =
+        (struct choice){.step = (uint16_t)E.step, .options = (uint16_t)count, .taken = (uint16_t)taken, .kind = kind};
 }
 
 static unsigned replayed(char kind, const uint8_t *values, unsigned count)
@@ -161,12 +162,12 @@ static unsigned replayed(char kind, const uint8_t *values, unsigned count)
     explorer__limit("the schedule does not fit this test");
 }
 
-/* Option 0 is what happens if nobody cares. */
-static unsigned choose(char kind, const uint8_t *values, unsigned count)
+/* Which of the values; `usual` is what happens if a schedule does not say otherwise. */
+static unsigned choose(char kind, uint8_t usual, const uint8_t *values, unsigned count)
 {
     if (E.replaying)
         return replayed(kind, values, count);
-    if (count <= 1)
+    if (count == 1 && values[0] == usual)
         return 0;
     if (choice_next == choice_count)
         push(kind, count, E.bounds.random ? random_option(count) : 0);
@@ -174,6 +175,7 @@ static unsigned choose(char kind, const uint8_t *values, unsigned count)
     if (c->options != count || c->kind != kind || c->step != (uint16_t)E.step)
         explorer__limit("the test is not deterministic: the same choices led somewhere else");
     c->value = values[c->taken];
+    c->usual = c->value == usual;
     return c->taken;
 }
 
@@ -199,7 +201,7 @@ unsigned explorer__choose_message(unsigned count)
     }
     for (unsigned i = 0; i < count; i++)
         behind[i] = (uint8_t)i;
-    unsigned chosen = choose('s', behind, count);
+    unsigned chosen = choose('s', 0, behind, count);
     E.stale += chosen > 0;
     return chosen;
 }
@@ -286,18 +288,73 @@ static unsigned others(uint8_t *options, unsigned count, bool vain_too)
     return count;
 }
 
-void explorer__point(void)
+/*
+ * Sleep sets (Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996). When all executions
+ * that go on with thread a were run, and now b goes first, then a asleep means: as long as nothing happens that
+ * conflicts with what a does next, going on with a leads to executions that were run, with the two swapped. A thread
+ * that was not begun conflicts with nothing, a fence with other fences and with what the fenced thread does, a thread
+ * that yielded with everything. A bound on preemptions could cut off the very execution that stands for the others, so
+ * there is none with this.
+ */
+static bool conflict(const struct thread *a, const struct thread *b)
 {
+    if (a->pending == STARTS || b->pending == STARTS)
+        return false;
+    if (a->pending == ANYTHING || b->pending == ANYTHING)
+        return true;
+    if (a->pending == FENCES || b->pending == FENCES)
+        return a->pending == b->pending || a->address == b || b->address == a;
+    return a->address == b->address && (a->pending == WRITES || b->pending == WRITES);
+}
+
+/* options[chosen] goes next; those before it were run in its place. */
+static void sleep_and_wake(const uint8_t *options, unsigned chosen)
+{
+    if (!E.reducing)
+        return;
+    for (unsigned i = 0; i < chosen; i++)
+        E.asleep |= 1u << options[i];
+    for (unsigned t = 1; t <= E.threads; t++)
+        if (conflict(&E.thread[t], &E.thread[options[chosen]]))
+            E.asleep &= ~(1u << t);
+    E.asleep &= ~(1u << options[chosen]);
+}
+
+/* Takes sleeping threads out of the options. With none left, this execution is one that was run, in another order. */
+static unsigned awake(uint8_t *options, unsigned count)
+{
+    unsigned left = 0;
+    if (!E.asleep)
+        return count;
+    for (unsigned i = 0; i < count; i++)
+        if (!(E.asleep >> options[i] & 1))
+            options[left++] = options[i];
+    if (!left)
+        leave(REDUNDANT);
+    return left;
+}
+
+static bool may_preempt(void)
+{
+    if (E.replaying || E.preempted < E.bounds.preemptions)
+        return true;
+    E.cut_preemptions = true;
+    return false;
+}
+
+void explorer__point(enum pending next, const volatile void *address)
+{
+    struct thread *me = &E.thread[E.running];
     uint8_t options[THREADS] = {(uint8_t)E.running};
+    me->pending = next;
+    me->address = address;
     unsigned count = others(options, 1, false);
-    if (count == 1)
+    if (count > 1 && !may_preempt())
         return;
-    if (!E.replaying && E.preempted >= E.bounds.preemptions) {
-        E.cut_preemptions = true;
-        return;
-    }
-    unsigned chosen = choose('t', options, count);
-    if (!chosen)
+    count = awake(options, count);
+    unsigned chosen = choose('t', (uint8_t)E.running, options, count);
+    sleep_and_wake(options, chosen);
+    if (options[chosen] == E.running)
         return;
     E.preempted++;
     switch_to(options[chosen]);
@@ -309,7 +366,7 @@ void explorer_point(void)
         return;
     explorer__flush();
     explorer__step();
-    explorer__point();
+    explorer__point(ANYTHING, NULL);
 }
 
 static void end_thread(void)
@@ -321,7 +378,11 @@ static void end_thread(void)
     if (!count)
         leave(FINISHED);
     explorer__step();
-    go(options[choose('t', options, count)]);
+    uint8_t usual = options[0];
+    count = awake(options, count);
+    unsigned chosen = choose('t', usual, options, count);
+    sleep_and_wake(options, chosen);
+    go(options[chosen]);
 }
 
 /* What a waiting loop read stale it does not read again: loads see stores in the end. True if there was any. */
@@ -374,9 +435,11 @@ void explorer__yield(struct explorer_site *site)
     E.thread[E.running].last.site = NULL;
     EXPLORER_TRACE(site, "%s", "");
     count_idle(&E.thread[E.running]);
+    E.thread[E.running].pending = ANYTHING;
+    E.asleep = 0; /* who runs after a yield is also a matter of fairness: no reduction across it */
     unsigned count = after_yield(options);
     if (count)
-        switch_to(options[choose('t', options, count)]);
+        switch_to(options[choose('t', options[0], options, count)]);
 }
 
 /* ---- one execution --------------------------------------------------------------------------------------------- */
@@ -400,7 +463,8 @@ static void run_init(void)
 static void run_threads(void)
 {
     uint8_t options[THREADS];
-    go(options[choose('t', options, others(options, 0, true))]);
+    unsigned count = others(options, 0, true);
+    go(options[E.reducing ? 0 : choose('t', options[0], options, count)]); /* to begin conflicts with nothing */
 }
 
 static void run_fini(void)
@@ -413,7 +477,7 @@ static void run_fini(void)
 static void reset(void)
 {
     E.running = E.step = E.preempted = E.stale = 0;
-    E.changes = 0;
+    E.changes = E.asleep = 0;
     E.learning = false;
     choice_next = decision_next = 0;
     explorer__memory_reset();
@@ -423,13 +487,17 @@ static void reset(void)
     }
 }
 
-static bool play(void)
+static enum ending play(void)
 {
     reset();
-    bool passed = guard(run_init) == FINISHED && guard(run_threads) == FINISHED && guard(run_fini) == FINISHED;
+    enum ending ending = guard(run_init);
+    if (ending == FINISHED)
+        ending = guard(run_threads);
+    if (ending == FINISHED)
+        ending = guard(run_fini);
     guarded = false;
     E.running = 0;
-    return passed;
+    return ending;
 }
 
 /* ---- schedules ------------------------------------------------------------------------------------------------- */
@@ -439,7 +507,7 @@ static void write_schedule(char *text, size_t size)
     size_t used = (size_t)snprintf(text, size, "-");
     for (unsigned i = 0; i < choice_next; i++) {
         const struct choice *c = &choices[i];
-        if (!c->taken)
+        if (c->usual)
             continue;
         used -= used == 1 && *text == '-';
         used += (size_t)snprintf(text + used, size - used, "%s%u%c%u", used ? "." : "", c->step, c->kind, c->value);
@@ -486,6 +554,7 @@ static void begin(const struct explorer_test *test, const struct explorer_bounds
     E.threads = 0;
     while (E.threads < EXPLORER_THREADS && test->body[E.threads])
         E.threads++;
+    E.reducing = test->reduce && bounds->preemptions == EXPLORER_UNBOUNDED && !bounds->random;
     E.cut_preemptions = E.cut_stale = E.replaying = E.tracing = false;
     choice_count = 0;
     random_state = bounds->seed * 0x9e3779b97f4a7c15u + 1;
@@ -493,11 +562,11 @@ static void begin(const struct explorer_test *test, const struct explorer_bounds
     explorer__footprints_reset();
 }
 
-static bool spent(const struct explorer_bounds *bounds, uint64_t executions, double start)
+static bool spent(const struct explorer_bounds *bounds, uint64_t executions, uint64_t tried, double start)
 {
     if (bounds->executions && executions >= bounds->executions)
         return true;
-    return bounds->seconds > 0 && executions % 1024 == 0 && now() - start > bounds->seconds;
+    return bounds->seconds > 0 && tried % 1024 == 0 && now() - start > bounds->seconds;
 }
 
 /* Prepares the next execution. False: all were run. */
@@ -516,17 +585,21 @@ static bool next_execution(void)
     return backtrack();
 }
 
-void explorer_run(const struct explorer_test *test, const struct explorer_bounds *bounds, struct explorer_result *result)
+void explorer_run(const struct explorer_test *test, const struct explorer_bounds *bounds,
+                  struct explorer_result *result)
 {
     double start = now();
     begin(test, bounds, result);
     bool passed, more = true;
+    uint64_t tried = 0;
     random_stay = 1;
     do {
-        passed = play();
-        result->executions++;
+        enum ending ending = play();
+        passed = ending != FAILED;
+        tried++;
+        result->executions += ending != REDUNDANT;
         more = passed && next_execution();
-    } while (more && !spent(bounds, result->executions, start));
+    } while (more && !spent(bounds, result->executions, tried, start));
     result->complete = passed && !more;
     result->cut_preemptions = E.cut_preemptions;
     result->cut_stale = E.cut_stale;
@@ -545,6 +618,7 @@ void explorer_replay(const struct explorer_test *test, const char *schedule, boo
         return;
     }
     E.replaying = true;
+    E.reducing = false;
     E.tracing = trace;
     play();
     E.replaying = E.tracing = false;

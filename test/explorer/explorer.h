@@ -20,8 +20,8 @@
 /**
  * init and fini run as thread 0, before and after all modelled threads, and see and set memory directly. init must
  * bring all memory of the test to the same state each time, at the same addresses: an execution is repeated by its
- * choices only. State of the test itself (who holds what) may be plain variables; between two hooked accesses of one
- * thread nothing else runs.
+ * choices only. The test's own bookkeeping may be plain variables: between two hooked accesses of one thread nothing
+ * else runs. Who holds an object is better told by explorer_own, which misses nothing and allows `reduce`.
  */
 struct explorer_test {
     const char *name;
@@ -29,37 +29,44 @@ struct explorer_test {
     void (*body[EXPLORER_THREADS])(void); /* the first NULL ends the list; body[0] is thread 1 */
     void (*fini)(void);                   /* NULL: none */
     unsigned preemptions, stale;          /* bounds that count as complete; 0: without bound */
-    const char *expect;                   /* a control: passes when a bug whose text contains this is found */
+    bool reduce; /* threads share nothing but what is hooked or owned: orders that only swap accesses which do not
+                    conflict are run once. Takes effect where preemptions are not bounded */
+    const char *expect; /* a control: passes when a bug whose text contains this is found */
 };
 
 /** What one run may do. Start from EXPLORER_ALL and narrow it. */
 struct explorer_bounds {
     unsigned preemptions; /* switches away from a thread that could go on, per execution */
     unsigned stale;       /* loads that do not return the latest value, per execution */
-    unsigned steps;       /* hooked accesses per execution; more is reported as a livelock. 0: 2000 */
+    unsigned steps;       /* hooked accesses per execution, below 65536; more is reported as a livelock. 0: 2000 */
     uint64_t executions;  /* 0: no limit */
     double seconds;       /* 0: no limit */
     bool random;          /* random choices from `seed`, `executions` times, instead of all of them */
     uint64_t seed;
 };
-#define EXPLORER_ALL {.preemptions = EXPLORER_UNBOUNDED, .stale = EXPLORER_UNBOUNDED}
+#define EXPLORER_ALL \
+    { \
+        .preemptions = EXPLORER_UNBOUNDED, .stale = EXPLORER_UNBOUNDED \
+    }
 
 struct explorer_result {
-    uint64_t executions;
+    uint64_t executions; /* run to their end */
     double seconds;
     bool complete;        /* everything within the bounds was run */
     bool cut_preemptions; /* a bound withheld something; complete and nothing cut: every execution was run */
     bool cut_stale;
-    bool limit;           /* `bug` is about the explorer or the test (a table is full, not deterministic), not the code */
-    char bug[256];        /* empty: none found */
-    char schedule[8192];  /* of the bug: for explorer_replay */
+    bool limit;          /* `bug` is about the explorer or the test (a full table, not deterministic), not the code */
+    char bug[256];       /* empty: none found */
+    char schedule[8192]; /* of the bug: for explorer_replay */
 };
 
 /** Runs a test until a bug, the end, or a limit. */
-void explorer_run(const struct explorer_test *test, const struct explorer_bounds *bounds, struct explorer_result *result);
+void explorer_run(const struct explorer_test *test, const struct explorer_bounds *bounds,
+                  struct explorer_result *result);
 
-/** Runs the one execution that `schedule` describes; prints each step if `trace`. The mutant, if any, must be set again. */
-void explorer_replay(const struct explorer_test *test, const char *schedule, bool trace, struct explorer_result *result);
+/** Runs the one execution that `schedule` describes; prints each step if `trace`. A mutant must be set again. */
+void explorer_replay(const struct explorer_test *test, const char *schedule, bool trace,
+                     struct explorer_result *result);
 
 /* ---- called by tests ------------------------------------------------------------------------------------------- */
 
@@ -69,6 +76,9 @@ unsigned explorer_self(void);
 void explorer_check(bool ok, const char *text);
 /** Ends the execution as a bug. */
 void explorer_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/** The running thread now holds the object, or no longer. Two holders, or a change of hands without an order: a bug. */
+#define explorer_own(object) explorer__own(EXPLORER_SITE(EXPLORER_OWN, EXPLORER_RELAXED, #object), (object))
+#define explorer_disown(object) explorer__disown(EXPLORER_SITE(EXPLORER_DISOWN, EXPLORER_RELAXED, #object), (object))
 /** A point where other threads may run, for a test that has to look between two accesses. */
 void explorer_point(void);
 /** Memory that goes out of use and may come back as something else: its history is dropped. */
@@ -97,7 +107,9 @@ enum explorer_op {
     EXPLORER_FENCE,
     EXPLORER_LIGHT_BARRIER,
     EXPLORER_MEMBARRIER,
-    EXPLORER_YIELD
+    EXPLORER_YIELD,
+    EXPLORER_OWN,
+    EXPLORER_DISOWN
 };
 
 enum explorer_order { EXPLORER_RELAXED, EXPLORER_ACQUIRE, EXPLORER_RELEASE, EXPLORER_ACQ_REL, EXPLORER_SEQ_CST };
@@ -170,20 +182,22 @@ void explorer__fence(struct explorer_site *site);
 void explorer__light_barrier(struct explorer_site *site);
 void explorer__membarrier(struct explorer_site *site);
 void explorer__yield(struct explorer_site *site);
+void explorer__own(struct explorer_site *site, const void *object);
+void explorer__disown(struct explorer_site *site, const void *object);
 
 /* The site is static so that a hook finds its mutation without a search; the counter keeps nested macros apart. */
 #define EXPLORER_PASTE_(a, b) a##b
 #define EXPLORER_PASTE(a, b) EXPLORER_PASTE_(a, b)
-#define EXPLORER_NAMED_SITE(id, op_, order_, text_)                                                                   \
-    __extension__({                                                                                                   \
-        static struct explorer_site id = {.function = __func__,                                                       \
-                                          .file = __FILE__,                                                           \
-                                          .expression = (text_),                                                      \
-                                          .line = __LINE__,                                                           \
-                                          .op = (op_),                                                                \
-                                          .written = (order_),                                                        \
-                                          .order = (order_)};                                                         \
-        &id;                                                                                                          \
+#define EXPLORER_NAMED_SITE(id, op_, order_, text_) \
+    __extension__({ \
+        static struct explorer_site id = {.function = __func__, \
+                                          .file = __FILE__, \
+                                          .expression = (text_), \
+                                          .line = __LINE__, \
+                                          .op = (op_), \
+                                          .written = (order_), \
+                                          .order = (order_)}; \
+        &id; \
     })
 #define EXPLORER_SITE(op, order, text) EXPLORER_NAMED_SITE(EXPLORER_PASTE(explorer_site_, __COUNTER__), op, order, text)
 
@@ -197,18 +211,18 @@ void explorer__yield(struct explorer_site *site);
     EXPLORER_FROM_WORD(p, explorer__load(EXPLORER_SITE(EXPLORER_LOAD, order, text), (p), sizeof *(p)))
 #define EXPLORER_DO_STORE(p, v, order, text) \
     explorer__store(EXPLORER_SITE(EXPLORER_STORE, order, text), (p), sizeof *(p), EXPLORER_TO_WORD(p, v))
-#define EXPLORER_DO_EXCHANGE(p, v, order, text)                                                                      \
-    EXPLORER_FROM_WORD(p, explorer__exchange(EXPLORER_SITE(EXPLORER_EXCHANGE, order, text), (p), sizeof *(p),        \
+#define EXPLORER_DO_EXCHANGE(p, v, order, text) \
+    EXPLORER_FROM_WORD(p, explorer__exchange(EXPLORER_SITE(EXPLORER_EXCHANGE, order, text), (p), sizeof *(p), \
                                              EXPLORER_TO_WORD(p, v)))
 #define EXPLORER_DO_ADD(p, v, order, text) \
     EXPLORER_FROM_WORD(p, explorer__add(EXPLORER_SITE(EXPLORER_ADD, order, text), (p), sizeof *(p), (uint64_t)(v)))
 /* The comparison rejects an `expected` of another type. */
-#define EXPLORER_DO_CAS(p, expected, desired, order, text)                                                           \
-    explorer__cas(EXPLORER_SITE(EXPLORER_CAS, order, text), (p), sizeof *(p) + 0 * sizeof((p) == (expected)),        \
+#define EXPLORER_DO_CAS(p, expected, desired, order, text) \
+    explorer__cas(EXPLORER_SITE(EXPLORER_CAS, order, text), (p), sizeof *(p) + 0 * sizeof((p) == (expected)), \
                   (expected), EXPLORER_TO_WORD(p, desired))
 #define EXPLORER_DO_READ(p, text) \
     EXPLORER_FROM_WORD(p, explorer__read(EXPLORER_SITE(EXPLORER_READ, EXPLORER_RELAXED, text), (p), sizeof *(p)))
-#define EXPLORER_DO_WRITE(p, v, text)                                                                                \
+#define EXPLORER_DO_WRITE(p, v, text) \
     explorer__write(EXPLORER_SITE(EXPLORER_WRITE, EXPLORER_RELAXED, text), (p), sizeof *(p), EXPLORER_TO_WORD(p, v))
 
 #endif

@@ -438,7 +438,7 @@ static void cas_2(void)
 }
 
 #define ALL_OF_2 "0 0|0 1|1 0|1 1"
-#define IRIW_BUT_SPLIT                                                                                               \
+#define IRIW_BUT_SPLIT \
     "0 0 0 0|0 0 0 1|0 0 1 0|0 0 1 1|0 1 0 0|0 1 0 1|0 1 1 0|0 1 1 1|1 0 0 0|1 0 0 1|1 0 1 1|1 1 0 0|1 1 0 1|1 1 1 0|" \
     "1 1 1 1"
 
@@ -446,62 +446,72 @@ static const struct litmus {
     struct explorer_test test;
     struct outcomes outcomes;
 } litmuses[] = {
-    {{"SB relaxed", start, {sb_relaxed_1, sb_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"SB release acquire", start, {sb_acquire_1, sb_acquire_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"SB seq_cst fences", start, {sb_fence_1, sb_fence_2}, record2, 0, 0, NULL}, {"0 1|1 0|1 1", "0 0", ""}},
-    {{"SB light, membarrier", start, {sb_light_1, sb_membarrier_2}, record2, 0, 0, NULL}, {"0 1|1 0|1 1", "0 0", ""}},
-    {{"SB light, fence", start, {sb_light_1, sb_fence_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"SB light, light", start, {sb_light_1, sb_light_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"SB membarrier, membarrier", start, {sb_membarrier_1, sb_membarrier_2}, record2, 0, 0, NULL},
+    {{"SB relaxed", start, {sb_relaxed_1, sb_relaxed_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB release acquire", start, {sb_acquire_1, sb_acquire_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB seq_cst fences", start, {sb_fence_1, sb_fence_2}, record2, 0, 0, true, NULL}, {"0 1|1 0|1 1", "0 0", ""}},
+    {{"SB light, membarrier", start, {sb_light_1, sb_membarrier_2}, record2, 0, 0, true, NULL},
      {"0 1|1 0|1 1", "0 0", ""}},
-    {{"MP relaxed", start, {mp_relaxed_1, mp_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"MP release acquire", start, {mp_release_1, mp_acquire_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
-    {{"MP release, relaxed load", start, {mp_release_1, mp_relaxed_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"MP relaxed store, acquire", start, {mp_relaxed_1, mp_acquire_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"MP fences", start, {mp_fence_1, mp_fence_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
-    {{"MP release sequence", start, {mp_release_1, mp_acquire_2, mp_add_3}, record2, 0, 0, NULL},
+    {{"SB light, fence", start, {sb_light_1, sb_fence_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB light, light", start, {sb_light_1, sb_light_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"SB membarrier, membarrier", start, {sb_membarrier_1, sb_membarrier_2}, record2, 0, 0, true, NULL},
+     {"0 1|1 0|1 1", "0 0", ""}},
+    {{"MP relaxed", start, {mp_relaxed_1, mp_relaxed_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP release acquire", start, {mp_release_1, mp_acquire_2}, record2, 0, 0, true, NULL},
+     {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP release, relaxed load", start, {mp_release_1, mp_relaxed_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP relaxed store, acquire", start, {mp_relaxed_1, mp_acquire_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP fences", start, {mp_fence_1, mp_fence_2}, record2, 0, 0, true, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP release sequence", start, {mp_release_1, mp_acquire_2, mp_add_3}, record2, 0, 0, true, NULL},
      {"0 0|0 1|1 1|10 0|10 1|11 1", "1 0|11 0", ""}},
-    {{"MP broken release sequence", start, {mp_release_1, mp_acquire_2, mp_overwrite_3}, record2, 0, 0, NULL},
+    {{"MP broken release sequence", start, {mp_release_1, mp_acquire_2, mp_overwrite_3}, record2, 0, 0, true, NULL},
      {"0 0|0 1|1 1|2 0|2 1", "1 0", ""}},
-    {{"MP acquire by CAS", start, {mp_release_1, mp_cas_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
-    {{"MP failed CAS", start, {mp_release_1, mp_failed_cas_2}, record2, 0, 0, NULL}, {ALL_OF_2, "", ""}},
-    {{"MP exchanges", start, {mp_exchange_1, mp_exchange_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
-    {{"LB", start, {lb_1, lb_2}, record2, 0, 0, NULL}, {"0 0|0 1|1 0", "", "1 1"}},
-    {{"CoRR", start, {two_stores_x, two_loads_x}, record2, 0, 0, NULL},
+    {{"MP acquire by CAS", start, {mp_release_1, mp_cas_2}, record2, 0, 0, true, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"MP failed CAS", start, {mp_release_1, mp_failed_cas_2}, record2, 0, 0, true, NULL}, {ALL_OF_2, "", ""}},
+    {{"MP exchanges", start, {mp_exchange_1, mp_exchange_2}, record2, 0, 0, true, NULL}, {"0 0|0 1|1 1", "1 0", ""}},
+    {{"LB", start, {lb_1, lb_2}, record2, 0, 0, true, NULL}, {"0 0|0 1|1 0", "", "1 1"}},
+    {{"CoRR", start, {two_stores_x, two_loads_x}, record2, 0, 0, true, NULL},
      {"0 0|0 1|0 2|1 1|1 2|2 2", "1 0|2 0|2 1", ""}},
-    {{"CoWR", start, {cowr_1, store_x_2}, record1, 0, 0, NULL}, {"1|2", "0", ""}},
-    {{"CoRW", start, {corw_1, store_x_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|2 1", "2 2|1 1|1 2", ""}},
-    {{"CoWW", start, {two_stores_x}, record_r0_x, 0, 0, NULL}, {"0 2", "0 1", ""}},
-    {{"IRIW acquire", start, {store_x_1, store_y_1, iriw_acquire_3, iriw_acquire_4}, record4, 0, 0, NULL},
+    {{"CoWR", start, {cowr_1, store_x_2}, record1, 0, 0, true, NULL}, {"1|2", "0", ""}},
+    {{"CoRW", start, {corw_1, store_x_2}, record_r0_x, 0, 0, true, NULL}, {"0 1|0 2|2 1", "2 2|1 1|1 2", ""}},
+    {{"CoWW", start, {two_stores_x}, record_r0_x, 0, 0, true, NULL}, {"0 2", "0 1", ""}},
+    {{"IRIW acquire", start, {store_x_1, store_y_1, iriw_acquire_3, iriw_acquire_4}, record4, 0, 0, true, NULL},
      {IRIW_BUT_SPLIT "|1 0 1 0", "", ""}},
-    {{"IRIW seq_cst fences", start, {store_x_1, store_y_1, iriw_fence_3, iriw_fence_4}, record4, 0, 0, NULL},
+    {{"IRIW seq_cst fences", start, {store_x_1, store_y_1, iriw_fence_3, iriw_fence_4}, record4, 0, 0, true, NULL},
      {IRIW_BUT_SPLIT, "1 0 1 0", ""}},
-    {{"2+2W", start, {two_writes_1, two_writes_2}, record_x_y, 0, 0, NULL}, {"1 2|2 1|2 2", "", "1 1"}},
-    {{"R relaxed", start, {mp_relaxed_1, r_relaxed_2}, record_r0_y, 0, 0, NULL}, {"0 1|0 2|1 1|1 2", "", ""}},
-    {{"R seq_cst fences", start, {r_fence_1, r_fence_2}, record_r0_y, 0, 0, NULL}, {"0 1|1 1|1 2", "0 2", ""}},
-    {{"S release acquire", start, {s_release_1, s_acquire_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|1 1", "1 2", ""}},
-    {{"S relaxed", start, {s_relaxed_1, s_relaxed_2}, record_r0_x, 0, 0, NULL}, {"0 1|0 2|1 1", "", "1 2"}},
-    {{"WRC relaxed", start, {store_x_1, wrc_relaxed_2, wrc_relaxed_3}, record3, 0, 0, NULL},
+    {{"2+2W", start, {two_writes_1, two_writes_2}, record_x_y, 0, 0, true, NULL}, {"1 2|2 1|2 2", "", "1 1"}},
+    {{"R relaxed", start, {mp_relaxed_1, r_relaxed_2}, record_r0_y, 0, 0, true, NULL}, {"0 1|0 2|1 1|1 2", "", ""}},
+    {{"R seq_cst fences", start, {r_fence_1, r_fence_2}, record_r0_y, 0, 0, true, NULL}, {"0 1|1 1|1 2", "0 2", ""}},
+    {{"S release acquire", start, {s_release_1, s_acquire_2}, record_r0_x, 0, 0, true, NULL},
+     {"0 1|0 2|1 1", "1 2", ""}},
+    {{"S relaxed", start, {s_relaxed_1, s_relaxed_2}, record_r0_x, 0, 0, true, NULL}, {"0 1|0 2|1 1", "", "1 2"}},
+    {{"WRC relaxed", start, {store_x_1, wrc_relaxed_2, wrc_relaxed_3}, record3, 0, 0, true, NULL},
      {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 0|1 1 1", "", ""}},
-    {{"WRC release acquire", start, {store_x_1, wrc_release_2, wrc_acquire_3}, record3, 0, 0, NULL},
+    {{"WRC release acquire", start, {store_x_1, wrc_release_2, wrc_acquire_3}, record3, 0, 0, true, NULL},
      {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 1", "1 1 0", ""}},
-    {{"ISA2", start, {mp_release_1, isa2_2, isa2_3}, record3, 0, 0, NULL},
+    {{"ISA2", start, {mp_release_1, isa2_2, isa2_3}, record3, 0, 0, true, NULL},
      {"0 0 0|0 0 1|0 1 0|0 1 1|1 0 0|1 0 1|1 1 1", "1 1 0", ""}},
-    {{"RMW two additions", start, {add_1, add_2}, record_r0_r1_x, 0, 0, NULL}, {"0 1 2|1 0 2", "0 0 1", ""}},
-    {{"RMW one CAS wins", start, {cas_1, cas_2}, record_r0_r1_x, 0, 0, NULL}, {"1 0 1|0 1 2", "1 1 1|1 1 2|0 0 0", ""}},
+    {{"RMW two additions", start, {add_1, add_2}, record_r0_r1_x, 0, 0, true, NULL}, {"0 1 2|1 0 2", "0 0 1", ""}},
+    {{"RMW one CAS wins", start, {cas_1, cas_2}, record_r0_r1_x, 0, 0, true, NULL},
+     {"1 0 1|0 1 2", "1 1 1|1 1 2|0 0 0", ""}},
 };
 
+/* Once with the reduction, once in every order: it must not lose an outcome. */
 static bool run_litmus(const struct litmus *litmus)
 {
     static struct explorer_result result;
+    struct explorer_test test = litmus->test;
     struct explorer_bounds bounds = EXPLORER_ALL;
-    outcome_count = 0;
-    explorer_run(&litmus->test, &bounds, &result);
-    bool ok = only_allowed(litmus->test.name, &litmus->outcomes);
-    ok = all_allowed(litmus->test.name, litmus->outcomes.allowed) && ok;
-    if (*result.bug)
-        printf("  %s: %s\n", litmus->test.name, result.bug);
-    return ok && result.complete && !*result.bug;
+    bool ok = true;
+    for (int reduce = 0; reduce < 2; reduce++) {
+        test.reduce = reduce;
+        outcome_count = 0;
+        explorer_run(&test, &bounds, &result);
+        ok = only_allowed(test.name, &litmus->outcomes) && ok;
+        ok = all_allowed(test.name, litmus->outcomes.allowed) && ok && result.complete && !*result.bug;
+        if (*result.bug)
+            printf("  %s: %s\n", test.name, result.bug);
+    }
+    return ok;
 }
 
 /* ---- what tests of real code rely on --------------------------------------------------------------------------- */
@@ -667,16 +677,6 @@ static struct opool pool;
 static struct opool_head head;
 static void *slots[OBJECTS + 2];
 static uint64_t objects[OBJECTS];
-static unsigned held[OBJECTS]; /* how often each object is out */
-
-static void count_out(void *object, int change)
-{
-    if (!object)
-        return;
-    unsigned *h = &held[(uint64_t *)object - objects];
-    *h += (unsigned)change;
-    explorer_check(*h <= 1, "an object was handed out twice");
-}
 
 void *opool__get_slow(struct opool *p)
 {
@@ -699,31 +699,36 @@ void opool_put(struct opool *p, void *object)
 static void start_head(void)
 {
     memset(&head, 0, sizeof head);
-    memset(held, 0, sizeof held);
     slots[0] = NULL;
     for (unsigned i = 0; i < OBJECTS; i++)
         slots[i + 1] = &objects[i];
     head.floor = &slots[1];
     head.top = &slots[1 + OBJECTS];
     head.limit = &slots[2 + OBJECTS];
-    pool.front = (struct opool_front){
-        .rotate = 3, .base = (uintptr_t)objects, .inverse = 1, .slots = OBJECTS};
+    pool.front = (struct opool_front){.rotate = 3, .base = (uintptr_t)objects, .inverse = 1, .slots = OBJECTS};
     explorer_heads_reset(&head);
+}
+
+static void *get(void)
+{
+    void *object = opool__get_inline(&pool);
+    if (object)
+        explorer_own(object);
+    return object;
 }
 
 static void owner_gets(void)
 {
-    count_out(opool__get_inline(&pool), 1);
-    count_out(opool__get_inline(&pool), 1);
+    get();
+    get();
 }
 
 static void owner_gets_and_puts(void)
 {
-    void *object = opool__get_inline(&pool);
-    count_out(object, 1);
+    void *object = get();
     if (!object)
         return;
-    count_out(object, -1);
+    explorer_disown(object);
     opool__put_inline(&pool, object);
 }
 
@@ -735,7 +740,7 @@ static void reclaim(void)
         return;
     while (opool__load_relaxed(&head.top) != opool__load_relaxed(&head.floor)) {
         void **top = opool__load_relaxed(&head.top);
-        count_out(opool__read_plain(top - 1), 1);
+        explorer_own(opool__read_plain(top - 1));
         opool__write_plain(top - 1, NULL);
         opool__store_relaxed(&head.top, top - 1);
     }
@@ -746,28 +751,36 @@ static void reclaim(void)
 static const struct case_ {
     struct explorer_test test; /* .expect: the bug that has to be found */
 } cases[] = {
-    {{"plain data without order", start, {plain_increment, plain_increment}, NULL, 0, 0, "data race: "}},
-    {{"plain data, release acquire", start, {publish, consume}, NULL, 0, 0, NULL}},
-    {{"plain data, relaxed load", start, {publish, consume_relaxed}, NULL, 0, 0, "data race: "}},
-    {{"plain write, atomic read", start, {plain_increment, atomic_read}, NULL, 0, 0, "data race: "}},
-    {{"a lock protects plain data", start_lock, {locked_increment, two_locked_increments}, check_plain_is_3, 0, 0, NULL}},
+    {{"plain data without order", start, {plain_increment, plain_increment}, NULL, 0, 0, true, "data race: "}},
+    {{"plain data, release acquire", start, {publish, consume}, NULL, 0, 0, true, NULL}},
+    {{"plain data, relaxed load", start, {publish, consume_relaxed}, NULL, 0, 0, true, "data race: "}},
+    {{"plain write, atomic read", start, {plain_increment, atomic_read}, NULL, 0, 0, true, "data race: "}},
+    {{"a lock protects plain data",
+      start_lock,
+      {locked_increment, two_locked_increments},
+      check_plain_is_3,
+      0,
+      0,
+      true,
+      NULL}},
     {{"a lock, three threads",
       start_lock,
       {locked_increment, locked_increment, locked_increment},
       check_plain_is_3,
       3,
       1,
+      false,
       NULL}},
-    {{"waiting ends", start, {wait_for_x, publish}, NULL, 0, 0, NULL}},
-    {{"waiting for what never comes", start, {wait_for_y, publish}, NULL, 0, 0, "livelock: "}},
-    {{"two who wait for each other", start, {wait_for_x, wait_for_y}, NULL, 0, 0, "livelock: "}},
-    {{"a location shared in one path only", start, {write_y_if_x, set_x_after_plain}, NULL, 0, 0, "data race: "}},
-    {{"a crash is a bug", start, {crash, store_x_1}, NULL, 0, 0, "crash: "}},
-    {{"memory that was forgotten", start, {reuse, store_x_1}, NULL, 0, 0, NULL}},
-    {{"types", start, {narrow_types}, NULL, 0, 0, NULL}},
-    {{"Dekker, light and membarrier", start, {dekker_1, dekker_2}, NULL, 0, 0, NULL}},
-    {{"inlined get and a reclaimer", start_head, {owner_gets, reclaim}, NULL, 0, 0, NULL}},
-    {{"inlined get and put and a reclaimer", start_head, {owner_gets_and_puts, reclaim}, NULL, 0, 0, NULL}},
+    {{"waiting ends", start, {wait_for_x, publish}, NULL, 0, 0, true, NULL}},
+    {{"waiting for what never comes", start, {wait_for_y, publish}, NULL, 0, 0, true, "livelock: "}},
+    {{"two who wait for each other", start, {wait_for_x, wait_for_y}, NULL, 0, 0, true, "livelock: "}},
+    {{"a location shared in one path only", start, {write_y_if_x, set_x_after_plain}, NULL, 0, 0, true, "data race: "}},
+    {{"a crash is a bug", start, {crash, store_x_1}, NULL, 0, 0, true, "crash: "}},
+    {{"memory that was forgotten", start, {reuse, store_x_1}, NULL, 0, 0, true, NULL}},
+    {{"types", start, {narrow_types}, NULL, 0, 0, true, NULL}},
+    {{"Dekker, light and membarrier", start, {dekker_1, dekker_2}, NULL, 0, 0, true, NULL}},
+    {{"inlined get and a reclaimer", start_head, {owner_gets, reclaim}, NULL, 0, 0, true, NULL}},
+    {{"inlined get and put and a reclaimer", start_head, {owner_gets_and_puts, reclaim}, NULL, 0, 0, true, NULL}},
 };
 
 static bool as_expected(const struct explorer_test *test, const struct explorer_result *result)
@@ -787,8 +800,6 @@ static bool run_case(const struct explorer_test *test)
         bounds.stale = test->stale;
     explorer_run(test, &bounds, &result);
     bool ok = as_expected(test, &result);
-    printf("%-40s %9ju executions %9.0f/s\n", test->name, (uintmax_t)result.executions,
-           (double)result.executions / result.seconds);
     if (!ok)
         printf("  %s: %s\n", test->name, *result.bug ? result.bug : "no bug");
     return ok;
@@ -843,7 +854,7 @@ static bool refuses_schedules(void)
 static bool unhooked_write_is_told(void)
 {
     static struct explorer_result result;
-    static const struct explorer_test test = {"unhooked", start, {change_behind, store_x_1}, NULL, 0, 0, NULL};
+    static const struct explorer_test test = {"unhooked", start, {change_behind, store_x_1}, NULL, 0, 0, true, NULL};
     struct explorer_bounds bounds = EXPLORER_ALL;
     explorer_run(&test, &bounds, &result);
     return result.limit && strstr(result.bug, "without one");
@@ -882,6 +893,124 @@ static bool kills_mutants_of(const char *first, const char *second, const struct
     return explorer_mutants(&program, &bounds);
 }
 
+/* ---- random programs: the reduction loses nothing ---------------------------------------------------------------- */
+
+enum { GENERATED = 500, GENERATED_THREADS = 3, GENERATED_STEPS = 3, GENERATED_OPS = 9 };
+
+static uint8_t generated[GENERATED_THREADS][GENERATED_STEPS]; /* operation, and which variable in the top bit */
+static unsigned generated_steps;
+static unsigned generated_seen[GENERATED_THREADS];
+static char generated_outcomes[2][4096];
+
+static unsigned next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(*state >> 33);
+}
+
+static unsigned do_generated(unsigned op, uint32_t *p, unsigned mark)
+{
+    uint32_t expected = 0;
+    switch (op) {
+    case 0:
+        return LOAD(p, RELAXED);
+    case 1:
+        return LOAD(p, ACQUIRE);
+    case 2:
+        return STORE(p, mark, RELAXED), 0;
+    case 3:
+        return STORE(p, mark, RELEASE), 0;
+    case 4:
+        return opool__add_relaxed(p, 4u);
+    case 5:
+        return opool__cas_acquire(p, &expected, mark) ? 9 : expected;
+    case 6:
+        return FENCE(SEQ_CST), 0;
+    case 7:
+        return explorer_membarrier(), 0;
+    default:
+        return opool__exchange_release(p, mark);
+    }
+}
+
+static void run_generated(void)
+{
+    unsigned t = explorer_self() - 1;
+    for (unsigned i = 0; i < generated_steps; i++) {
+        unsigned op = generated[t][i];
+        unsigned value = do_generated(op & 0x7f, op & 0x80 ? &y : &x, 1 + t);
+        generated_seen[t] = generated_seen[t] * 16 + value;
+    }
+}
+
+static void start_generated(void)
+{
+    start();
+    memset(generated_seen, 0, sizeof generated_seen);
+}
+
+static char *generated_set; /* where outcomes are collected */
+
+static void record_generated(void)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%x.%x.%x.%x.%x ", generated_seen[0], generated_seen[1], generated_seen[2], x, y);
+    if (!strstr(generated_set, text) && strlen(generated_set) + sizeof text < sizeof *generated_outcomes)
+        strcat(generated_set, text);
+}
+
+static void generate(uint64_t *state)
+{
+    for (unsigned t = 0; t < GENERATED_THREADS; t++)
+        for (unsigned i = 0; i < GENERATED_STEPS; i++)
+            generated[t][i] = (uint8_t)(next_random(state) % GENERATED_OPS | (next_random(state) & 1 ? 0x80 : 0));
+}
+
+static bool contains_all(const char *a, const char *b)
+{
+    char copy[sizeof *generated_outcomes];
+    snprintf(copy, sizeof copy, "%s", a);
+    for (char *text = strtok(copy, " "); text; text = strtok(NULL, " "))
+        if (!strstr(b, text))
+            return false;
+    return true;
+}
+
+/* Collects the outcomes of the generated program; false if they are too many to run all. */
+static bool outcomes_of_generated(struct explorer_test *test, bool reduce)
+{
+    static struct explorer_result result;
+    struct explorer_bounds bounds = EXPLORER_ALL;
+    bounds.executions = 20000;
+    test->reduce = reduce;
+    generated_set = generated_outcomes[reduce];
+    *generated_set = 0;
+    explorer_run(test, &bounds, &result);
+    return result.complete;
+}
+
+/* Threads of three operations; of two where three threads run, which has too many orders else. */
+static bool reduction_keeps_outcomes(void)
+{
+    struct explorer_test test = {
+        "generated", start_generated, {run_generated, run_generated}, record_generated, 0, 0, false, NULL};
+    uint64_t state = 20240229;
+    unsigned compared = 0;
+    for (unsigned n = 0; n < GENERATED; n++) {
+        generate(&state);
+        test.body[2] = n % 4 ? NULL : run_generated;
+        generated_steps = n % 4 ? GENERATED_STEPS : GENERATED_STEPS - 1;
+        bool all = outcomes_of_generated(&test, false), all_reduced = outcomes_of_generated(&test, true);
+        if ((all_reduced && !contains_all(generated_outcomes[0], generated_outcomes[1])) ||
+            (all && !contains_all(generated_outcomes[1], generated_outcomes[0]))) {
+            printf("  program %u: %s\n  reduced: %s\n", n, generated_outcomes[0], generated_outcomes[1]);
+            return false;
+        }
+        compared += all && all_reduced;
+    }
+    return compared >= GENERATED * 4 / 5;
+}
+
 /* The late store of a light barrier, both weakenings of membarrier, acquire, release, and the lock's orders. */
 static bool kills_mutants(void)
 {
@@ -915,6 +1044,7 @@ static const struct check {
     {"a write without a hook is told", unhooked_write_is_told},
     {"random choices reach all outcomes", random_finds_all},
     {"a search repeats itself", repeats_itself},
+    {"the reduction keeps all outcomes", reduction_keeps_outcomes},
     {"mutants of Dekker and a lock", kills_mutants},
     {"mutants of the inlined fast path", kills_mutants_of_real_code},
     {"the list of unneeded is checked", list_is_checked},

@@ -5,8 +5,8 @@
  *
  * Each location has the list of messages that were stored to it, in the order of execution; that order is its
  * modification order. Each thread has a view, the oldest message of each location that it may still read. A load takes
- * any message at or above that and moves the view up to it (coherence). A release store passes the storing thread's view
- * on with its message; an acquire load joins it into its own: everything the releasing thread could not miss, the
+ * any message at or above that and moves the view up to it (coherence). A release store passes the storing thread's
+ * view on with its message; an acquire load joins it into its own: everything the releasing thread could not miss, the
  * acquiring one can not miss either. A read-modify-write takes the latest message and passes its view on (release
  * sequence). A seq_cst fence exchanges all it knows with one global view, so of two fences the later one knows what
  * stood before the earlier one.
@@ -53,6 +53,8 @@ struct location {
     unsigned size;
     unsigned count;     /* messages so far; that of timestamp i is history[i % HISTORY] */
     bool atomic, plain; /* which kinds of access it saw */
+    bool owned;         /* of the location that stands for an object's holder */
+    unsigned owner;
     struct epochs atomic_reads, atomic_writes, plain_reads, plain_writes;
     struct message history[HISTORY];
 };
@@ -131,6 +133,8 @@ static void fence_seq_cst(unsigned t)
 static uint64_t peek(const volatile void *p, unsigned size)
 {
     switch (size) {
+    case 0: /* stands for an object's holder */
+        return 0;
     case 1:
         return *(const volatile uint8_t *)p;
     case 2:
@@ -140,7 +144,7 @@ static uint64_t peek(const volatile void *p, unsigned size)
     case 8:
         return *(const volatile uint64_t *)p;
     default:
-        explorer__limit("an access of a size other than 1, 2, 4 or 8 bytes");
+        explorer__limit("an access of a size other than 1, 2, 4 or 8");
     }
 }
 
@@ -166,8 +170,8 @@ static uint64_t truncated(uint64_t value, unsigned size)
 /*
  * An access to a location that only one thread touches, or that nobody writes, commutes with everything other threads
  * do: running them before or after it makes no difference, so there is no choice to explore. Which locations these are
- * is learnt; when one turns out to be shared after all, what ran so far is thrown away and the search starts again. At the
- * end no explored execution contradicts the set, and then none at all does: the first contradicting access of any
+ * is learnt; when one turns out to be shared after all, what ran so far is thrown away and the search starts again. At
+ * the end no explored execution contradicts the set, and then none at all does: the first contradicting access of any
  * execution would come after a prefix that, up to commuting, was explored.
  */
 static struct footprint *footprint_of(const volatile void *p)
@@ -228,7 +232,7 @@ static void init_location(struct location *l, const volatile void *p, unsigned s
     l->footprint = footprint_of(p);
     l->size = size;
     l->count = 1;
-    l->atomic = l->plain = false;
+    l->atomic = l->plain = l->owned = false;
     l->atomic_reads = l->atomic_writes = l->plain_reads = l->plain_writes = (struct epochs){{0}};
     l->history[0].value = peek(p, size);
     l->history[0].view.blocks = 0;
@@ -266,6 +270,7 @@ static struct location *locate(const volatile void *p, unsigned size)
 void explorer_forget(const void *p, size_t size)
 {
     explorer__flush();
+    E.asleep = 0;
     for (unsigned i = 0; i < location_count; i++)
         if ((uintptr_t)locations[i].address - (uintptr_t)p < size)
             locations[i].address = NULL; /* its slot in the hash stays, and matches nothing */
@@ -287,7 +292,7 @@ static struct location *visit(const volatile void *p, unsigned size, bool write)
     explorer__step();
     struct location *l = locate(p, size);
     if (l->footprint->shared || E.replaying) {
-        explorer__point();
+        explorer__point(write ? WRITES : READS, p);
         if (l->address != p) /* another thread had it forgotten */
             l = locate(p, size);
     }
@@ -417,7 +422,7 @@ static unsigned oldest(struct location *l)
     return known > kept ? known : kept;
 }
 
-/* A loop that read a stale value and yields reads a later one when it comes back: what explorer__yield uses this for. */
+/* For explorer__yield: a loop that read a stale value and yields reads a later one when it comes back. */
 static void note_stale(struct location *l, unsigned time)
 {
     struct thread *me = self();
@@ -606,8 +611,8 @@ void explorer__fence(struct explorer_site *site)
     site = enter(site);
     explorer__flush();
     explorer__step();
-    explorer__point();
     struct thread *me = self();
+    explorer__point(FENCES, me);
     me->last.site = NULL;
     if (site->order == EXPLORER_SEQ_CST)
         fence_seq_cst(E.running);
@@ -646,7 +651,7 @@ static void barrier_of(const struct explorer_site *site, unsigned t)
 {
     explorer__step();
     if (!E.thread[t].done) /* else the moment makes no difference */
-        explorer__point();
+        explorer__point(FENCES, &E.thread[t]);
     fence_seq_cst(t);
     EXPLORER_TRACE(site, " of thread %u", t);
 }
@@ -666,4 +671,39 @@ void explorer__membarrier(struct explorer_site *site)
         if (t != me)
             barrier_of(site, t);
     barrier_of(site, me);
+}
+
+/* ---- who holds an object --------------------------------------------------------------------------------------- */
+
+/*
+ * A location beside memory stands for it, and changes of hands are plain writes to it. So the order of two changes is
+ * explored even if the code orders them by nothing, and is then a race in every execution that has both.
+ */
+static struct location *hand_over(struct explorer_site *site, const void *object)
+{
+    const void *key = (const void *)((uintptr_t)object ^ (uintptr_t)1 << (8 * sizeof object - 1));
+    if (E.running == 0)
+        return locate(key, 0);
+    explorer__flush();
+    struct location *l = visit(key, 0, true);
+    EXPLORER_TRACE(site, " %p", object);
+    check_plain(site, l, true);
+    return l;
+}
+
+void explorer__own(struct explorer_site *site, const void *object)
+{
+    struct location *l = hand_over(site, object);
+    if (l->owned)
+        explorer_fail("an object that thread %u holds was handed to thread %u", l->owner, E.running);
+    l->owned = true;
+    l->owner = E.running;
+}
+
+void explorer__disown(struct explorer_site *site, const void *object)
+{
+    struct location *l = hand_over(site, object);
+    if (!l->owned)
+        explorer_fail("thread %u gave up an object that nobody holds", E.running);
+    l->owned = false;
 }

@@ -48,8 +48,8 @@ struct explorer_site *explorer_site_at(size_t index)
 
 const char *explorer__op_name(const struct explorer_site *site, char *text, size_t size)
 {
-    static const char *const ops[] = {"load", "store", "exchange", "add",           "cas",       "read",
-                                      "write", "fence", "light_barrier", "membarrier", "yield"};
+    static const char *const ops[] = {"load",  "store",         "exchange",   "add",   "cas", "read",  "write",
+                                      "fence", "light_barrier", "membarrier", "yield", "own", "disown"};
     static const char *const orders[] = {"relaxed", "acquire", "release", "acq_rel", "seq_cst"};
     bool ordered = site->op <= EXPLORER_CAS || site->op == EXPLORER_FENCE;
     snprintf(text, size, "%s%s%s", ops[site->op], ordered ? "_" : "", ordered ? orders[site->written] : "");
@@ -115,7 +115,7 @@ void explorer_mutate(struct explorer_site *site, enum explorer_mutation mutation
 
 const char *explorer_mutation_name(enum explorer_mutation mutation)
 {
-    static const char *const names[] = {"as written",    "drop acquire",  "drop release",
+    static const char *const names[] = {"as written",   "drop acquire",  "drop release",
                                         "drop barrier", "local barrier", "late store"};
     return names[mutation];
 }

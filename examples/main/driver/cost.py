@@ -76,7 +76,7 @@ def definitions(include, scratch, budget, progress):
 
 
 def code_bytes(main, include, scratch):
-    """Bytes of the function that does nothing but one inlined get, or put; parts that gcc moved away (.cold) included."""
+    """Bytes of a function that does nothing but one inlined get, or put, with the parts gcc moved away (.cold)."""
     target = scratch / 'inlined.o'
     argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(main / 'inlined.c'), '-o', str(target)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

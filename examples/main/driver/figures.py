@@ -55,8 +55,9 @@ def target(name, at_most, measured, unit='', low=None, high=None):
 
 def ratio_target(rows, workload, configuration, at_most):
     against = find(rows, part='micro', workload=workload, bytes=256)['against_best'][configuration]
-    return target(f'{WORKLOADS[workload]}, 256 B, {configuration} checks / best malloc'.replace('unchecked checks', 'no checks'),
-                  at_most, against['ratio'], low=against['ratio_min'], high=against['ratio_max'])
+    checks = {'basic': 'basic checks', 'unchecked': 'no checks'}[configuration]
+    return target(f'{WORKLOADS[workload]}, 256 B, {checks} / best malloc', at_most, against['ratio'],
+                  low=against['ratio_min'], high=against['ratio_max'])
 
 
 def between_pools(rows):
@@ -78,7 +79,8 @@ def targets(rows, costs, architecture):
              *between_pools(rows),
              target('zstd, 4 KiB frames, kept context / create and free', 0.15, kept['ratio'], low=kept['ratio_min'],
                     high=kept['ratio_max']),
-             target('compiling one definition, gcc -O2', 10, compiled['median'], 'ms', compiled['min'], compiled['max'])]
+             target('compiling one definition, gcc -O2', 10, compiled['median'], 'ms', compiled['min'],
+                    compiled['max'])]
     if architecture == 'x86_64':
         found += [target(f'code of an inlined {name}', most, costs['code_bytes'][name], 'bytes')
                   for name, most in (('get', 96), ('put', 144))]

@@ -5,12 +5,12 @@ from pathlib import Path
 from errors import JobError
 
 LIMIT = 16 << 20
-TEXT_SHARE = 6 << 20  # of the default input; the rest are programs and libraries
+QUICK_LIMIT = 4 << 20
 
 DEFAULT_TEXT = ('/usr/share/common-licenses/*', '/usr/share/doc/*/copyright')
 DEFAULT_BINARIES = ('/bin/bash', '/lib/*-linux-gnu/libc.so.6', '/usr/lib/*-linux-gnu/libcrypto.so.*',
-                    '/lib/*-linux-gnu/libm.so.6', '/usr/bin/perl', '/usr/lib/*-linux-gnu/libstdc++.so.6', '/usr/bin/dpkg',
-                    '/usr/bin/python3')
+                    '/lib/*-linux-gnu/libm.so.6', '/usr/bin/perl', '/usr/lib/*-linux-gnu/libstdc++.so.6',
+                    '/usr/bin/dpkg', '/usr/bin/python3')
 
 
 class Content:
@@ -27,12 +27,12 @@ class Content:
             self.files.append({'file': str(path), 'bytes': len(data)})
 
 
-def read_given(paths):
+def read_given(paths, limit):
     content = Content()
     for path in paths:
         try:
-            content.add(path, LIMIT)
-            if len(content.bytes) >= LIMIT:
+            content.add(path, limit)
+            if len(content.bytes) >= limit:
                 path.open('rb').close()  # not used any more, but an error of the caller's all the same
         except OSError as error:
             raise JobError(f'{path}: {error.strerror}') from error
@@ -52,12 +52,13 @@ def matches(patterns):
                 yield path
 
 
-def read_default():
+def read_default(limit):
+    """A good third of text, the rest programs and libraries."""
     content = Content()
-    for patterns, limit in ((DEFAULT_TEXT, TEXT_SHARE), (DEFAULT_BINARIES, LIMIT)):
+    for patterns, until in ((DEFAULT_TEXT, limit * 3 // 8), (DEFAULT_BINARIES, limit)):
         for path in matches(patterns):
             try:
-                content.add(path, limit)
+                content.add(path, until)
             except OSError:
                 continue  # nobody asked for this one
     if not content.bytes:
@@ -65,5 +66,6 @@ def read_default():
     return content
 
 
-def read(paths):
-    return read_given(paths) if paths else read_default()
+def read(paths, quick):
+    limit = QUICK_LIMIT if quick else LIMIT
+    return read_given(paths, limit) if paths else read_default(limit)

@@ -46,6 +46,7 @@ def distribution():
 
 def describe():
     return {'processor': cpuinfo('model name') or platform.machine(), 'architecture': platform.machine(),
-            'processors': len(os.sched_getaffinity(0)), 'memory_bytes': os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
+            'processors': len(os.sched_getaffinity(0)),
+            'memory_bytes': os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
             'kernel': f'{platform.system()} {platform.release()}', 'distribution': distribution(),
             'virtual_machine': virtual(), 'load_at_start': round(os.getloadavg()[0], 2)}

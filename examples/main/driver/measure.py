@@ -31,7 +31,7 @@ class Programs:
             lines = self._run(program, arguments, name)
             source = next((words[1] for words in lines if words[0] == 'source'), '')
             if os.path.basename(source).startswith(name.split('.so')[0]):
-                self.served_by[malloc if 'opool' not in os.path.basename(source) else 'opool'] = source
+                self.served_by[malloc if program in ('decode', 'micro-malloc') else 'opool'] = source
                 return [words for words in lines if words[0] != 'source']
         raise JobError(f'{malloc} did not take the place of malloc: is {" or ".join(names)} installed?')
 

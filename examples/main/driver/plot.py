@@ -32,7 +32,7 @@ MICRO = '''
 set title 'opool against the best malloc of each row: ratio of times, median and range; below 1 is faster'
 set ylabel 'ratio (log)'
 set xtics rotate by -35
-set key top right
+set key outside top center horizontal
 set bmargin 9
 set rmargin 10
 set logscale y

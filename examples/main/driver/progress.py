@@ -42,7 +42,7 @@ class Progress:
 
 
 def rounds(budget, least, name, progress, run_round):
-    """Calls run_round(number) while another one fits into `budget` seconds, at least `least` times; returns how often."""
+    """Calls run_round(number) while another one fits into `budget` seconds, at least `least` times."""
     start = time.monotonic()
     number, longest, shown = 0, 0.0, 0.0
     while number < least or time.monotonic() - start + longest <= budget:
@@ -55,4 +55,3 @@ def rounds(budget, least, name, progress, run_round):
         now = budget if last else min(spent, budget)
         progress.finished(f'{name}: round {number}', now - shown)
         shown = now
-    return number

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The results as JSON, and as tables to read."""
 import json
+import textwrap
 
 from figures import WORKLOADS, find
 from measure import FRAMES, MALLOCS
@@ -42,41 +43,47 @@ def ratio_text(against):
 def table(head, lines, widths):
     """The first column to the left, the others to the right."""
     text = ''
-    for cells in [head, *lines]:
-        row = [f'{cell:<{width}}' if i == 0 else f'{cell:>{width}}' for i, (cell, width) in enumerate(zip(cells, widths))]
-        text += ' '.join(row).rstrip() + '\n'
+    for first, *others in [head, *lines]:
+        right = ''.join(f' {cell:>{width}}' for cell, width in zip(others, widths[1:]))
+        text += f'{first:<{widths[0]}}{right}'.rstrip() + '\n'
     return text
+
+
+def rows_of(results, part):
+    return [row for row in results['rows'] if row['part'] == part]
+
+
+def rounds_of(rows):
+    return len(next(iter(rows[0]['cells'].values()))['rounds'])
 
 
 def machine_text(results):
     on, versions = results['machine'], results['versions']
     kind = {'none': 'no virtual machine', 'unknown': 'perhaps a virtual machine'}.get(
         on['virtual_machine'], f'virtual machine ({on["virtual_machine"]})')
-    total = sum(entry['bytes'] for entry in results['input'])
-    text = f'opool {versions["opool"]}, main job{", quick" if results["quick"] else ""}, {results["started"]}, ' \
-           f'{results["seconds"]:.0f} s\n' \
-           f'machine: {on["processor"]}, {on["processors"]} processors, {kind}; {on["kernel"]}; {on["distribution"]}\n' \
-           f'built with {versions["compiler"]}; libzstd {versions["libzstd"]}'
-    for name, served in versions['sources'].items():
-        text += f'; {name} {served["version"]}' if served['version'] else ''
-    text += f'\ninput: {total / (1 << 20):.1f} MiB of {len(results["input"])} files\n'
+    sources = [f'{name} {served["version"]}' for name, served in versions['sources'].items() if served['version']]
+    total = sum(entry['bytes'] for entry in results['input']) / (1 << 20)
+    lines = [f'opool {versions["opool"]}, main job{", quick" if results["quick"] else ""}, {results["started"]}, '
+             f'{results["seconds"]:.0f} s',
+             f'machine: {on["processor"]}, {on["processors"]} processors, {kind}; {on["kernel"]}; {on["distribution"]}',
+             '; '.join([f'built with {versions["compiler"]}', f'libzstd {versions["libzstd"]}', *sources]),
+             f'input: {total:.2f} MiB of {len(results["input"])} files']
     if on['load_at_start'] > 0.5 * on['processors']:
-        text += f'The machine was busy when this began (load {on["load_at_start"]}): the figures are noisy.\n'
-    return text
+        lines.append(f'The machine was busy when this began (load {on["load_at_start"]}): the figures are noisy.')
+    return '\n'.join(lines) + '\n'
 
 
 def decode_text(results):
-    lines = []
-    for row in (row for row in results['rows'] if row['part'] == 'decode'):
+    rows, lines = rows_of(results, 'decode'), []
+    for row in rows:
         cells, best = row['cells'], row['best_malloc']
         lines.append([bytes_text(row['frame_bytes']), str(row['threads']), with_range(cells['glibc'], 1e-3),
                       f'{best} {number(cells[best]["median"] * 1e-3)}', with_range(cells['initialise'], 1e-3),
                       with_range(cells['keep'], 1e-3), ratio_text(row['against_best']['keep'])])
-    text = '\nDecoding real zstd frames: microseconds of processor time a frame, median (min..max) of ' \
-        f'{len(results["rows"][0]["cells"]["keep"]["rounds"])} rounds;\nratio: kept and reset against create and free ' \
-        'under the best malloc\n'
-    return text + table(['frame', 'threads', 'create+free glibc', 'best malloc', 'slot initialised', 'kept and reset', 'ratio'],
-                        lines, [8, 7, 22, 15, 22, 22, 12])
+    head = ['frame', 'threads', 'create+free glibc', 'best malloc', 'slot initialised', 'kept and reset', 'ratio']
+    return '\nDecoding real zstd frames: microseconds of processor time a frame, median (min..max) of ' \
+        f'{rounds_of(rows)} rounds;\nratio: kept and reset against create and free under the best malloc\n' + \
+        table(head, lines, [8, 7, 22, 15, 22, 22, 12])
 
 
 def cpuid_text(results):
@@ -86,44 +93,47 @@ def cpuid_text(results):
     cpuid = results['versions']['cpuid_ns'] / 1000
     text = f'A kept context saves {saved:.1f} us a 4 KiB frame here.'
     if cpuid > 0:
-        text += f' One CPUID instruction takes {cpuid:.2f} us here, and libzstd executes several for each\ncontext that it ' \
-            'initialises.'
-    return text + ' On a virtual machine they trap to the hypervisor and are most of what is saved; on bare\nmetal that part ' \
-        'would be near zero. A frame also costs its decoding, which no pool makes cheaper: the larger, the more.\n'
+        text += f' One CPUID instruction takes {cpuid:.2f} us here, and libzstd executes several for each context ' \
+            'that it initialises. On a virtual machine they trap to the hypervisor and are most of what is saved; on ' \
+            'bare metal that part would be near zero.'
+    return textwrap.fill(text + ' Decoding itself is in every column: no pool makes it cheaper.', 119) + '\n'
 
 
 def micro_text(results):
-    lines = []
-    for row in (row for row in results['rows'] if row['part'] == 'micro'):
+    rows, lines = rows_of(results, 'micro'), []
+    for row in rows:
         cells, against = row['cells'], row['against_best']
-        lines.append([WORKLOADS[row['workload']], str(row['bytes']), *(number(cells[name]['median']) for name in MALLOCS),
-                      with_range(cells['basic']), ratio_text(against['basic']), number(cells['unchecked']['median']),
-                      ratio_text(against['unchecked'])])
-    text = '\nmalloc and free against get and put: nanoseconds a pair, median of ' \
-        f'{len(results["rows"][-1]["cells"]["basic"]["rounds"])} rounds; ratio to the best malloc of the row;\n' \
-        'tie: the ranges overlap\n'
-    return text + table(['workload', 'bytes', *MALLOCS, 'opool', 'ratio', 'unchecked', 'ratio'], lines,
-                        [15, 5, 8, 8, 8, 8, 20, 12, 9, 12])
+        lines.append([WORKLOADS[row['workload']], str(row['bytes']),
+                      *(number(cells[name]['median']) for name in MALLOCS),
+                      with_range(cells['basic']), ratio_text(against['basic']),
+                      number(cells['unchecked']['median']), ratio_text(against['unchecked'])])
+    return f'\nmalloc and free against get and put: nanoseconds for the two, median of {rounds_of(rows)} rounds;\n' \
+        'ratio: to the best malloc of the row; tie: the ranges overlap\n' + \
+        table(['workload', 'bytes', *MALLOCS, 'opool', 'ratio', 'unchecked', 'ratio'], lines,
+              [15, 5, 8, 8, 8, 8, 20, 12, 9, 12])
 
 
 def cost_text(results):
-    alone, used = (results['costs']['compile'][name] for name in ('definition', 'used'))
+    alone, used = (with_range(results['costs']['compile'][name]) for name in ('definition', 'used'))
     code = results['costs']['code_bytes']
-    return f'\nWhat a pool costs a program: gcc -O2 takes {with_range(alone)} ms for a definition, {with_range(used)} ms for one ' \
-           f'that is used;\nan inlined get without callbacks is {code["get"]} bytes of code, a put {code["put"]}\n'
+    return f'\nWhat a pool costs a program: gcc -O2 takes {alone} ms for a definition,\n' \
+           f'{used} ms for one with a create, get, put and destroy;\n' \
+           f'an inlined get without callbacks is {code["get"]} bytes of code, a put {code["put"]}\n'
+
+
+def target_line(entry):
+    unit = f' {entry["unit"]}' if entry['unit'] else ''
+    spread = '' if entry['min'] is None else f'{number(entry["min"])}..{number(entry["max"])}'
+    return [entry['name'], number(entry['at_most']) + unit, number(entry['measured']) + unit, spread, entry['result']]
 
 
 def targets_text(results):
-    lines = []
-    for entry in results['targets']:
-        unit = f' {entry["unit"]}' if entry['unit'] else ''
-        spread = '' if entry['min'] is None else f'{number(entry["min"])}..{number(entry["max"])}'
-        lines.append([entry['name'], number(entry['at_most']) + unit, number(entry['measured']) + unit, spread, entry['result']])
+    lines = [target_line(entry) for entry in results['targets']]
     met = sum(entry['result'] == 'met' for entry in results['targets'])
     return f'\nFigures to reach: {met} of {len(lines)} met\n' + \
         table(['figure', 'at most', 'measured', 'min..max', ''], lines, [56, 11, 11, 14, 7])
 
 
 def to_text(results):
-    return machine_text(results) + decode_text(results) + cpuid_text(results) + micro_text(results) + cost_text(results) + \
-        targets_text(results)
+    parts = (machine_text, decode_text, cpuid_text, micro_text, cost_text, targets_text)
+    return ''.join(part(results) for part in parts)

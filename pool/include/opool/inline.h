@@ -35,9 +35,9 @@ struct opool_head {
     uint32_t shared_lock; /* head lock: os/lock.h */
     uint8_t calling;      /* 1 while the owner runs an inlined reset: destroy refuses. Owner only */
     uint8_t reserved[3];
-    void **top;           /* one past the top object; all zero in a head that is not in use: it misses */
+    void **top;           /* one past the top object */
     void **floor;         /* get misses here */
-    void **limit;         /* put misses here; floor == top == limit: every operation goes out of line */
+    void **limit;         /* put misses here; all three NULL: every operation goes out of line */
     uint64_t puts;        /* inlined puts so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
 } __attribute__((aligned(64)));
@@ -82,7 +82,7 @@ OPOOL__INLINE struct opool_head *opool__head(const struct opool_front *front)
 OPOOL__INLINE bool opool__is_slot(const struct opool_front *front, const void *object)
 {
     uintptr_t q = ((uintptr_t)object - front->base) * front->inverse;
-    q = q >> front->rotate | q << (-front->rotate & (8 * sizeof q - 1));
+    q = q >> front->rotate | q << ((0u - front->rotate) & (unsigned)(8 * sizeof q - 1));
     return q < opool__load_relaxed(&front->slots);
 }
 
@@ -93,8 +93,9 @@ OPOOL__INLINE void *opool__get_inline(struct opool *pool)
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
     opool__store_relaxed(&head->busy, 1u);
     opool__light_barrier();
+    uint32_t armed = opool__load_acquire(&head->armed); /* first: what stands below is what was written before armed was */
     void **top = opool__load_relaxed(&head->top);
-    if (OPOOL__UNLIKELY(opool__load_acquire(&head->armed) != 0 || top == opool__load_relaxed(&head->floor))) {
+    if (OPOOL__UNLIKELY(armed != 0 || top == opool__load_relaxed(&head->floor))) {
         opool__store_release(&head->busy, 0u);
         return opool__get_slow(pool);
     }
@@ -104,17 +105,22 @@ OPOOL__INLINE void *opool__get_inline(struct opool *pool)
     return object;
 }
 
+/* What an inlined put looks at before it touches a head: a pool, and one of its slots. NULL is no slot: opool_put ignores it. */
+OPOOL__INLINE bool opool__puts_inline(const struct opool *pool, const void *object)
+{
+#ifdef OPOOL_NO_CHECKS
+    return OPOOL__LIKELY(pool && object);
+#else
+    return OPOOL__LIKELY(pool && opool__is_slot((const struct opool_front *)(const void *)pool, object));
+#endif
+}
+
 /* May this put go on inlined, with the callbacks first? Else opool_put does all of it. */
 OPOOL__INLINE bool opool__put_begin(struct opool *pool, const void *object)
 {
-    const struct opool_front *front = (const struct opool_front *)(const void *)pool;
-    if (OPOOL__UNLIKELY(!pool))
+    if (!opool__puts_inline(pool, object))
         return false;
-#ifndef OPOOL_NO_CHECKS
-    if (OPOOL__UNLIKELY(!opool__is_slot(front, object)))
-        return false;
-#endif
-    struct opool_head *head = opool__head(front);
+    struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
     if (OPOOL__UNLIKELY(opool__load_relaxed(&head->top) == opool__load_relaxed(&head->limit)))
         return false;
     head->calling = 1;
@@ -125,8 +131,9 @@ OPOOL__INLINE void opool__push(struct opool *pool, struct opool_head *head, void
 {
     opool__store_relaxed(&head->busy, 1u);
     opool__light_barrier();
+    uint32_t armed = opool__load_acquire(&head->armed);
     void **top = opool__load_relaxed(&head->top);
-    if (OPOOL__UNLIKELY(opool__load_acquire(&head->armed) != 0 || top == opool__load_relaxed(&head->limit)))
+    if (OPOOL__UNLIKELY(armed != 0 || top == opool__load_relaxed(&head->limit)))
         goto miss;
 #ifndef OPOOL_NO_CHECKS
     if (OPOOL__UNLIKELY(opool__read_plain(top - 1) == object)) /* put twice in a row: the slow path says so */
@@ -135,7 +142,7 @@ OPOOL__INLINE void opool__push(struct opool *pool, struct opool_head *head, void
     opool__write_plain(top, object);
     opool__store_relaxed(&head->top, top + 1);
 #ifndef OPOOL_BENCH_NO_COUNTER /* only to measure what the counter costs: hits and puts are wrong without it */
-    opool__store_relaxed(&head->puts, opool__load_relaxed(&head->puts) + 1);
+    opool__increment_owned(&head->puts);
 #endif
     opool__store_release(&head->busy, 0u);
     return;
@@ -152,19 +159,13 @@ OPOOL__INLINE void opool__put_end(struct opool *pool, void *object)
     opool__push(pool, head, object);
 }
 
-/* A whole put of a type that has nothing to run at put. `object` is not NULL. */
+/* A whole put of a type that has nothing to run at put. */
 OPOOL__INLINE void opool__put_inline(struct opool *pool, void *object)
 {
-#ifndef OPOOL_NO_CHECKS
-    if (OPOOL__UNLIKELY(!pool || !opool__is_slot((const struct opool_front *)(const void *)pool, object))) {
+    if (opool__puts_inline(pool, object))
+        opool__push(pool, opool__head((const struct opool_front *)(const void *)pool), object);
+    else
         opool_put(pool, object);
-        return;
-    }
-#else
-    if (OPOOL__UNLIKELY(!pool))
-        return;
-#endif
-    opool__push(pool, opool__head((const struct opool_front *)(const void *)pool), object);
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "os/os.h"
+
+/* ---- system calls ---- */
+
+enum { ARENA = 1 << 20, PAGE = 64, COMMITS = 64 };
+
+/* Small on purpose: what an execution may have written is zeroed before the next one. */
+static _Alignas(4096) char arena[ARENA];
+static size_t arena_used;
+static struct {
+    char *at;
+    size_t bytes;
+} commits[COMMITS];
+static unsigned commit_count;
+
+static unsigned shard_count, refuse_from, barriers_so_far;
+static uint64_t clock_now;
+
+static int fake_reserve(void **out, size_t bytes)
+{
+    size_t at = (arena_used + 4095) / 4096 * 4096;
+    if (bytes > ARENA - at)
+        return -ENOMEM;
+    arena_used = at + bytes;
+    *out = arena + at;
+    return 0;
+}
+
+static int fake_release(void *at, size_t bytes)
+{
+    (void)at;
+    (void)bytes;
+    return 0;
+}
+
+static int fake_commit(void *at, size_t bytes)
+{
+    if (commit_count == COMMITS)
+        return -ENOMEM;
+    commits[commit_count].at = at;
+    commits[commit_count++].bytes = bytes;
+    return 0;
+}
+
+static int fake_purge(void *at, size_t bytes)
+{
+    memset(at, 0, bytes);
+    return 0;
+}
+
+static int fake_barrier_register(void)
+{
+    return refuse_from == 1 ? -EPERM : 0;
+}
+
+static int fake_barrier(void)
+{
+    if (refuse_from && ++barriers_so_far >= refuse_from)
+        return -EPERM;
+    explorer_membarrier();
+    return 0;
+}
+
+/* Three looks at the clock and a bounded wait is over. */
+static uint64_t fake_now(void)
+{
+    return clock_now += 4000000;
+}
+
+static void fake_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+    (void)word;
+    (void)expected;
+    (void)deadline;
+    explorer_yield();
+}
+
+static void fake_wake(uint32_t *word, int count)
+{
+    (void)word;
+    (void)count;
+}
+
+static int fake_at_thread_end(void *value)
+{
+    (void)value;
+    return 0;
+}
+
+static size_t fake_address_limit(void)
+{
+    return (size_t)64 * 32768;
+}
+
+static size_t fake_page_size(void)
+{
+    return PAGE;
+}
+
+static unsigned fake_processors(void)
+{
+    return shard_count;
+}
+
+static uint64_t fake_thread_number(void)
+{
+    return explorer_self();
+}
+
+static void install_table(void)
+{
+    opool__os.reserve = fake_reserve;
+    opool__os.release = fake_release;
+    opool__os.commit = fake_commit;
+    opool__os.purge = fake_purge;
+    opool__os.barrier_register = fake_barrier_register;
+    opool__os.barrier = fake_barrier;
+    opool__os.now = fake_now;
+    opool__os.wait = fake_wait;
+    opool__os.wake = fake_wake;
+    opool__os.at_thread_end = fake_at_thread_end;
+    opool__os.address_limit = fake_address_limit;
+    opool__os.page_size = fake_page_size;
+    opool__os.processors = fake_processors;
+    opool__os.thread_number = fake_thread_number;
+}
+
+/* ---- state ---- */
+
+extern char __start_opool_state[], __stop_opool_state[]; /* made by the linker: os/state.h */
+extern struct opool_head *const opool__explorer_missing;
+
+static char *image;
+static unsigned acting; /* whose thread-locals init works on; 0: nobody's */
+
+unsigned opool__explorer_self(void);
+unsigned opool__explorer_self(void)
+{
+    return acting ? acting : explorer_self();
+}
+
+static void restore_state(void)
+{
+    size_t bytes = (size_t)(__stop_opool_state - __start_opool_state);
+    if (!image) {
+        image = malloc(bytes);
+        if (!image)
+            abort();
+        memcpy(image, __start_opool_state, bytes);
+    }
+    memcpy(__start_opool_state, image, bytes);
+}
+
+static unsigned char holders[HARNESS_OBJECTS]; /* 0: idle, or the thread */
+static bool loose[HARNESS_OBJECTS];            /* idle, in the pool's locked store as far as the protocol goes */
+static char objects[HARNESS_OBJECTS][8];
+
+void harness_reset(unsigned shards)
+{
+    install_table();
+    restore_state();
+    while (commit_count > 0) {
+        commit_count--;
+        memset(commits[commit_count].at, 0, commits[commit_count].bytes);
+    }
+    arena_used = 0;
+    clock_now = 0;
+    shard_count = shards;
+    refuse_from = barriers_so_far = 0;
+    acting = 0;
+    memset(holders, 0, sizeof holders);
+    memset(loose, 0, sizeof loose);
+    explorer_heads_reset(opool__explorer_missing);
+}
+
+void harness_refuse_barrier(unsigned nth)
+{
+    refuse_from = nth;
+}
+
+void harness_attach(unsigned t)
+{
+    acting = t;
+    const struct opool__thread *record = opool__thread_self();
+    acting = 0;
+    if (!record)
+        explorer_fail("harness: no memory for a thread");
+    explorer__engine.thread[t].heads = record->heads;
+    opool__heads = opool__explorer_missing;
+}
+
+void harness_run_as(unsigned t, void (*step)(void))
+{
+    acting = t;
+    opool__heads = explorer__engine.thread[t].heads;
+    step();
+    opool__heads = opool__explorer_missing;
+    acting = 0;
+}
+
+/* ---- pools ---- */
+
+static const struct opool__label label = {"explored", "object", OPOOL_CHECKS_OFF};
+
+void harness_open(struct opool *pool, uint32_t capacity)
+{
+    opool__barrier_init();
+    opool__depot_init(&pool->depot, NULL, &label, capacity, 0);
+    opool__cache_open(&pool->cache, &pool->depot);
+    pool->front.slots = UINTPTR_MAX; /* every pointer passes the inlined check: 0 * anything is below */
+    opool__store_relaxed(&pool->front.offset, opool__cache_offset(&pool->cache));
+}
+
+void harness_stock(struct opool *pool, unsigned first, unsigned n)
+{
+    while (n > 0) {
+        struct opool__magazine *magazine = opool__depot_empty(&pool->depot, 0);
+        for (; n > 0 && magazine->count < magazine->capacity; n--)
+            magazine->slots[magazine->count++] = objects[first++];
+        opool__depot_stock(&pool->depot, magazine);
+    }
+}
+
+void harness_close(struct opool *pool)
+{
+    opool__store_release(&pool->front.offset, 0u);
+    while (!opool__reclaim_close(&pool->cache, false))
+        explorer_yield();
+}
+
+/* ---- what inlined code calls out of line ---- */
+
+void *opool__get_slow(struct opool *pool)
+{
+    return opool__cache_get(&pool->cache);
+}
+
+void opool__put_slow(struct opool *pool, void *object)
+{
+    if (!opool__cache_put(&pool->cache, object))
+        loose[(char(*)[8])object - objects] = true;
+}
+
+void opool_put(struct opool *pool, void *object)
+{
+    (void)pool;
+    (void)object;
+    explorer_fail("the inlined check refused an object");
+}
+
+/* ---- objects ---- */
+
+static int hold(void *object)
+{
+    if (!object)
+        return -1;
+    int number = (int)((char(*)[8])object - objects);
+    explorer_own(object); /* a bug if somebody has it */
+    explorer_check(holders[number] == 0 && !loose[number], "an object was handed out twice");
+    holders[number] = (unsigned char)(opool__explorer_self() ? opool__explorer_self() : EXPLORER_THREADS + 1);
+    return number;
+}
+
+/* Objects that init puts were never got. */
+static void let_go(int number)
+{
+    if (holders[number])
+        explorer_disown(objects[number]);
+    holders[number] = 0;
+}
+
+int harness_get(struct opool *pool)
+{
+    return hold(opool__get_inline(pool));
+}
+
+void harness_get_two(struct opool *pool, int numbers[2])
+{
+    void *got[2] = {NULL, NULL};
+    size_t n = opool__cache_get_run(&pool->cache, got, 2);
+    while (n < 2 && (got[n] = opool__cache_get(&pool->cache)) != NULL)
+        n++;
+    for (int i = 0; i < 2; i++)
+        numbers[i] = hold(got[i]);
+}
+
+void harness_put_two(struct opool *pool, const int numbers[2])
+{
+    void *given[2];
+    size_t n = 0, done = 0;
+    for (int i = 0; i < 2; i++)
+        if (numbers[i] >= 0) {
+            let_go(numbers[i]);
+            given[n++] = objects[numbers[i]];
+        }
+    while (done < n) {
+        size_t run = opool__cache_put_run(&pool->cache, given + done, n - done);
+        done += run;
+        if (run == 0)
+            opool__put_slow(pool, given[done++]);
+    }
+}
+
+void harness_pop(struct opool *pool)
+{
+    (void)hold(opool__depot_pop(&pool->depot));
+}
+
+void harness_put(struct opool *pool, int object)
+{
+    if (object < 0)
+        return;
+    let_go(object);
+    opool__put_inline(pool, objects[object]);
+}
+
+void harness_check_range(int object, unsigned first, unsigned n)
+{
+    explorer_check(object < 0 || (unsigned)object - first < n, "an object of another pool came out");
+}
+
+void harness_account(struct opool *pool, unsigned first, unsigned n)
+{
+    unsigned found[HARNESS_OBJECTS] = {0};
+    explorer_check(opool__reclaim_close(&pool->cache, true), "a head could not be emptied after all threads ended");
+    for (char(*object)[8]; (object = opool__depot_pop(&pool->depot)) != NULL;)
+        found[object - objects]++;
+    for (unsigned i = 0; i < HARNESS_OBJECTS; i++) {
+        bool ours = i - first < n;
+        unsigned times = found[i] + (ours && holders[i]) + (ours && loose[i]);
+        if (times != ours)
+            explorer_fail("object %u is there %u times, expected %u", i, times, ours);
+    }
+}

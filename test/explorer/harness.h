@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXPLORER_HARNESS_H
+#define EXPLORER_HARNESS_H
+
+/*
+ * Runs the library's own cache and depot layers under the explorer: a table of system calls that costs nothing, the
+ * library's state put back before each execution, pools without the api layer, and objects that know who holds them.
+ */
+
+#include <opool/inline.h>
+
+#include "cache/cache.h"
+#include "cache/reclaim.h"
+#include "explorer.h"
+
+enum { HARNESS_OBJECTS = 8 };
+
+/* What the api layer makes of cache and depot, as far as the protocol goes. `front` first: inlined code reads it. */
+struct opool {
+    struct opool_front front;
+    struct opool__cache cache;
+    struct opool__depot depot;
+};
+
+/* Call first in each init: everything is as when the process started. `shards` of each depot: 1 or 2. */
+void harness_reset(unsigned shards);
+
+/* Barriers from the nth one on are refused; 0: never; 1: from the start. After harness_reset, before harness_open. */
+void harness_refuse_barrier(unsigned nth);
+
+/* In init: modelled thread t has a record, as if it had used some pool before. */
+void harness_attach(unsigned t);
+
+/* Make a pool; magazines of `capacity` objects. */
+void harness_open(struct opool *pool, uint32_t capacity);
+
+/* In init: `n` objects, objects[first] on, are in the depot, in magazines as full as can be. */
+void harness_stock(struct opool *pool, unsigned first, unsigned n);
+
+/* In init: modelled thread t runs this; nothing else does. */
+void harness_run_as(unsigned t, void (*step)(void));
+
+/* By the inlined fast path and what it falls back to. get: -1 when nothing is idle here; else the number of the object, which
+   the running thread holds from now on: a bug if anybody held it. */
+int harness_get(struct opool *pool);
+void harness_put(struct opool *pool, int object);
+
+/* The same by runs, of up to two objects. */
+void harness_get_two(struct opool *pool, int objects[2]);
+void harness_put_two(struct opool *pool, const int objects[2]);
+
+/* As a thread without a cache: hold one object, if there is one in the depot. */
+void harness_pop(struct opool *pool);
+
+/* In fini: close the pool, and find each of the objects first to first + n - 1 exactly once: held, or idle in the pool. */
+void harness_account(struct opool *pool, unsigned first, unsigned n);
+
+/* A bug if there is an object and it is not one of first to first + n - 1: it came out of a pool that it never went into. */
+void harness_check_range(int object, unsigned first, unsigned n);
+
+/* close until it succeeds, as settle does. */
+void harness_close(struct opool *pool);
+
+#endif

@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include "fault.h"
+#include "depot/depot.h"
+
+enum { SIZE = 64, CAPACITY = 8, OBJECTS_MOST = 4096 };
+
+static struct opool__slab slab;
+static struct opool__label label = {"unit", "struct unit", OPOOL_CHECKS_BASIC};
+static struct opool__depot depot;
+static struct opool__bounded store;
+static uint32_t sleepers; /* entries into the wait of the table */
+
+static unsigned processors = 4;
+
+static unsigned count_processors(void)
+{
+    return processors;
+}
+
+static void count_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+    __atomic_fetch_add(&sleepers, 1u, __ATOMIC_ACQ_REL);
+    fault.real.wait(word, expected, deadline);
+}
+
+static void start_depot(void)
+{
+    fault_install();
+    opool__os.processors = count_processors;
+    opool__os.wait = count_wait;
+    ck_assert_int_eq(opool__slab_init(&slab, SIZE, 8, 0, NULL), 0);
+    opool__depot_init(&depot, &slab, &label, CAPACITY, 0);
+}
+
+static void *make_object(void)
+{
+    void *object = opool__slab_take(&slab);
+    EXPECT(object != NULL);
+    return object;
+}
+
+static enum opool__slot_state state_of(const void *object)
+{
+    uint32_t index = opool__slab_index(&slab, object);
+    return (enum opool__slot_state)opool__load_relaxed(opool__slab_shared_state(&slab, index));
+}
+
+/* ---- magazines ---- */
+
+START_TEST(magazines_of_every_capacity)
+{
+    struct opool__magazine *all[OPOOL__MAGAZINE_MOST + 1];
+    for (uint32_t n = 1; n <= OPOOL__MAGAZINE_MOST; n++) {
+        all[n] = opool__magazine_make(n);
+        EXPECT(all[n] && all[n]->capacity == n && all[n]->count == 0 && all[n]->next == NULL);
+        size_t bytes = opool__magazine_bytes(n), least = sizeof(struct opool__magazine) + n * sizeof(void *);
+        EXPECT(bytes >= least && bytes <= sizeof(struct opool__magazine) + 2 * n * sizeof(void *));
+        EXPECT(unit_is_filled(all[n]->slots, 0, n * sizeof(void *)));
+        memset(all[n]->slots, (int)n, n * sizeof(void *));
+    }
+    for (uint32_t n = 1; n <= OPOOL__MAGAZINE_MOST; n++) {
+        EXPECT(unit_is_filled(all[n]->slots, (unsigned char)n, n * sizeof(void *)));
+        EXPECT(all[n]->bottom == NULL);
+        opool__magazine_free(all[n]);
+    }
+}
+END_TEST
+
+/* What the put of an empty magazine looks at is no object, also in memory that served before. */
+START_TEST(magazine_used_again_is_clean)
+{
+    struct opool__magazine *magazine = opool__magazine_make(5);
+    memset(magazine->slots, 0xff, 8 * sizeof(void *));
+    magazine->bottom = magazine;
+    magazine->next = magazine;
+    magazine->count = 5;
+    opool__magazine_free(magazine);
+    struct opool__magazine *again = opool__magazine_make(7);
+    ck_assert_ptr_eq(again, magazine); /* one class */
+    ck_assert_ptr_null(again->bottom);
+    ck_assert_ptr_null(again->next);
+    ck_assert_uint_eq(again->count, 0);
+    ck_assert_uint_eq(again->capacity, 7);
+    ck_assert_ptr_eq(again->slots - 1, &again->bottom);
+}
+END_TEST
+
+START_TEST(magazine_without_memory_is_null_and_then_works)
+{
+    fault_all(fault_kind(FAULT_RESERVE));
+    ck_assert_ptr_null(opool__magazine_make(16));
+    fault_all(fault_kind(FAULT_COMMIT));
+    ck_assert_ptr_null(opool__magazine_make(16));
+    ck_assert_ptr_null(opool__magazine_make(32));
+    fault_heal();
+    ck_assert_ptr_nonnull(opool__magazine_make(16));
+    ck_assert_ptr_nonnull(opool__magazine_make(32));
+}
+END_TEST
+
+/* ---- shards ---- */
+
+static struct opool__magazine *fill(struct opool__magazine *magazine, uint32_t n)
+{
+    EXPECT(magazine != NULL);
+    for (uint32_t i = 0; i < n; i++)
+        magazine->slots[i] = make_object();
+    magazine->count = n;
+    return magazine;
+}
+
+static struct opool__magazine *make_filled(uint32_t n)
+{
+    return fill(opool__depot_empty(&depot, 0), n);
+}
+
+/* objects == sum of the counts; all in a state of their place. */
+static void check_depot(void)
+{
+    uint64_t objects = depot.store.idle;
+    for (uint32_t i = 0; i <= depot.shard_mask; i++) {
+        uint64_t in_shard = 0;
+        uint32_t filled = 0, empties = 0;
+        for (struct opool__magazine *m = depot.shards[i].filled; m; m = m->next, filled++) {
+            EXPECT(m->count > 0 && m->count <= m->capacity);
+            in_shard += m->count;
+            for (uint32_t k = 0; k < m->count; k++)
+                EXPECT(state_of(m->slots[k]) == OPOOL__SLOT_IDLE);
+        }
+        for (struct opool__magazine *m = depot.shards[i].empty; m; m = m->next, empties++)
+            EXPECT(m->count == 0);
+        EXPECT(in_shard == depot.shards[i].objects && filled == depot.shards[i].shared_filled);
+        EXPECT(empties == depot.shards[i].empties);
+        objects += in_shard;
+    }
+    EXPECT(opool__depot_idle(&depot) == objects);
+}
+
+START_TEST(shards_follow_the_processors)
+{
+    static const struct {
+        unsigned processors;
+        uint32_t shards;
+    } cases[] = {{1, 1}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {8, 8}, {9, 8}, {1000, 8}};
+    for (size_t i = 0; i < UNIT_LENGTH(cases); i++) {
+        processors = cases[i].processors;
+        opool__depot_init(&depot, &slab, &label, CAPACITY, 0);
+        ck_assert_uint_eq(depot.shard_mask + 1, cases[i].shards);
+    }
+}
+END_TEST
+
+START_TEST(a_shard_is_a_stack)
+{
+    struct opool__magazine *filled[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        filled[i] = make_filled(i + 1);
+        ck_assert_ptr_null(opool__depot_give(&depot, 1, filled[i]));
+        check_depot();
+    }
+    ck_assert_uint_eq(opool__depot_idle(&depot), 15);
+    for (uint32_t i = 5; i-- > 0;) {
+        struct opool__magazine *taken = opool__depot_take(&depot, 1);
+        ck_assert_ptr_eq(taken, filled[i]);
+        for (uint32_t k = 0; k < taken->count; k++)
+            ck_assert_int_eq(state_of(taken->slots[k]), OPOOL__SLOT_OUT);
+        check_depot();
+    }
+    ck_assert_ptr_null(opool__depot_take(&depot, 1));
+    ck_assert_uint_eq(opool__depot_idle(&depot), 0);
+}
+END_TEST
+
+START_TEST(every_shard_is_looked_at)
+{
+    for (uint32_t from = 0; from < 4; from++)
+        for (uint32_t to = 0; to < 4; to++) {
+            struct opool__magazine *filled = make_filled(3);
+            (void)opool__depot_give(&depot, from + 4 * to, filled); /* any number is a shard's */
+            ck_assert_uint_eq(depot.shards[from].objects, 3);
+            ck_assert_ptr_eq(opool__depot_take(&depot, to + 400), filled);
+            ck_assert_ptr_null(opool__depot_take(&depot, to));
+        }
+    check_depot();
+}
+END_TEST
+
+START_TEST(own_shard_comes_first)
+{
+    struct opool__magazine *filled[4];
+    for (uint32_t i = 0; i < 4; i++)
+        (void)opool__depot_give(&depot, i, filled[i] = make_filled(1));
+    ck_assert_ptr_eq(opool__depot_take(&depot, 2), filled[2]);
+    ck_assert_ptr_eq(opool__depot_take(&depot, 2), filled[3]); /* then the next ones */
+    ck_assert_ptr_eq(opool__depot_take(&depot, 2), filled[0]);
+}
+END_TEST
+
+START_TEST(few_empties_are_kept)
+{
+    struct opool__magazine *all[20];
+    for (int i = 0; i < 20; i++)
+        all[i] = opool__depot_empty(&depot, 0);
+    ck_assert_uint_eq(depot.shared_magazines, 20);
+    for (int i = 0; i < 20; i++) {
+        all[i]->count = 3; /* what its last user left */
+        opool__depot_give_empty(&depot, 0, all[i]);
+        ck_assert_uint_le(depot.shards[0].empties, 2);
+    }
+    check_depot();
+    ck_assert_uint_eq(depot.shared_magazines, 2);
+    ck_assert_ptr_nonnull(opool__depot_empty(&depot, 0));
+    ck_assert_uint_eq(depot.shared_magazines, 2); /* taken, not made */
+    ck_assert_uint_eq(depot.shards[0].empties, 1);
+}
+END_TEST
+
+START_TEST(give_returns_an_empty_one_at_hand)
+{
+    struct opool__magazine *filled = make_filled(2), *empty = opool__depot_empty(&depot, 0);
+    opool__depot_give_empty(&depot, 0, empty);
+    ck_assert_ptr_eq(opool__depot_give(&depot, 0, filled), empty);
+}
+END_TEST
+
+START_TEST(pop_takes_single_objects_and_frees_what_it_empties)
+{
+    void *seen[12];
+    for (uint32_t shard = 0; shard < 4; shard++)
+        (void)opool__depot_give(&depot, shard, make_filled(3));
+    for (int i = 0; i < 12; i++) {
+        seen[i] = opool__depot_pop(&depot);
+        EXPECT(seen[i] && state_of(seen[i]) == OPOOL__SLOT_OUT);
+        for (int k = 0; k < i; k++)
+            EXPECT(seen[k] != seen[i]);
+        check_depot();
+    }
+    ck_assert_ptr_null(opool__depot_pop(&depot));
+    ck_assert_uint_eq(opool__depot_idle(&depot), 0);
+}
+END_TEST
+
+START_TEST(flows_count_what_caches_took_and_gave)
+{
+    (void)opool__depot_give(&depot, 0, make_filled(3));
+    (void)opool__depot_give(&depot, 1, make_filled(5));
+    opool__depot_stock(&depot, make_filled(7)); /* prefill comes from no cache */
+    (void)opool__depot_take(&depot, 1);
+    (void)opool__depot_pop(&depot); /* nor does this go to one */
+    struct opool__flows flows = opool__depot_flows(&depot);
+    ck_assert_uint_eq(flows.flushes, 2);
+    ck_assert_uint_eq(flows.from_caches, 8);
+    ck_assert_uint_eq(flows.refills, 1);
+    ck_assert_uint_eq(flows.to_caches, 5);
+    ck_assert_uint_eq(opool__depot_idle(&depot), 9);
+    check_depot();
+}
+END_TEST
+
+START_TEST(nothing_is_left_of_a_depot)
+{
+    (void)opool__depot_give(&depot, 0, make_filled(CAPACITY));
+    for (uint32_t i = 0; i < 8; i++)
+        opool__depot_give_empty(&depot, i, opool__magazine_make(CAPACITY));
+    depot.shared_magazines += 8;
+    for (void *object; (object = opool__depot_pop(&depot)) != NULL;)
+        opool__slab_give(&slab, object);
+    opool__depot_fini(&depot);
+    ck_assert_uint_eq(depot.shared_magazines, 0);
+    ck_assert_uint_eq(slab.used, 0);
+}
+END_TEST
+
+/* ---- double puts ---- */
+
+static void give_twice(void *checks)
+{
+    label.checks = *(enum opool_checks *)checks;
+    struct opool__magazine *first = make_filled(3), *second = make_filled(2);
+    second->slots[1] = first->slots[0];
+    (void)opool__depot_give(&depot, 0, first);
+    (void)opool__depot_give(&depot, 1, second);
+}
+
+static void twice_in_one(void *unused UNIT_UNUSED)
+{
+    struct opool__magazine *magazine = make_filled(3);
+    magazine->slots[2] = magazine->slots[0];
+    (void)opool__depot_give(&depot, 0, magazine);
+}
+
+/* The line without address and thread. */
+static void expect_fault(const struct unit_child *child, const char *why)
+{
+    char end[160];
+    snprintf(end, sizeof end, ": %s\n", why);
+    size_t length = strlen(child->said), tail = strlen(end);
+    ck_assert_msg(unit_aborted(child), "status %x", (unsigned)child->status);
+    ck_assert_int_eq(strncmp(child->said, "opool: pool 'unit' (struct unit): put of 0x", 43), 0);
+    ck_assert_uint_gt(length, tail);
+    ck_assert_str_eq(child->said + length - tail, end);
+    ck_assert_ptr_eq(strchr(child->said, '\n'), child->said + length - 1);
+}
+
+START_TEST(double_put_is_found_when_both_copies_arrive)
+{
+    enum opool_checks basic = OPOOL_CHECKS_BASIC, off = OPOOL_CHECKS_OFF;
+    struct unit_child child = unit_in_child(give_twice, &basic);
+    expect_fault(&child, "the object is idle already: it was put twice, found when a full magazine left the cache");
+    child = unit_in_child(twice_in_one, NULL);
+    expect_fault(&child, "the object is idle already: it was put twice, found when a full magazine left the cache");
+    child = unit_in_child(give_twice, &off);
+    ck_assert(unit_succeeded(&child));
+    ck_assert_str_eq(child.said, "");
+}
+END_TEST
+
+START_TEST(double_put_aborts)
+{
+    enum opool_checks basic = OPOOL_CHECKS_BASIC;
+    give_twice(&basic);
+}
+END_TEST
+
+/* ---- store ---- */
+
+static void start_store(size_t capacity)
+{
+    opool__bounded_init(&store, &slab, capacity, &label);
+}
+
+static void check_store(void)
+{
+    size_t idle = 0;
+    for (uint32_t at = store.shared_top; at != OPOOL__SLOT_NONE; at = *opool__slab_link(&slab, at), idle++) {
+        EXPECT(*opool__slab_shared_state(&slab, at) == OPOOL__SLOT_IDLE);
+        EXPECT(idle < OBJECTS_MOST);
+    }
+    EXPECT(idle == store.idle);
+    EXPECT(store.held <= store.capacity);
+    EXPECT(!store.oldest || (idle == 0 && store.held == store.capacity));
+}
+
+/* Take a permit and build. */
+static void *build(void)
+{
+    void *object = NULL;
+    EXPECT(opool__bounded_take(&store, 0, &object) == OPOOL__BOUNDED_PERMIT);
+    return make_object();
+}
+
+START_TEST(store_is_a_stack_that_needs_no_memory)
+{
+    void *objects[100], *got;
+    start_store(0);
+    for (int i = 0; i < 100; i++)
+        objects[i] = build();
+    fault_all(UINT32_MAX);
+    for (int i = 0; i < 100; i++) {
+        memset(objects[i], i + 1, SIZE);
+        opool__bounded_give(&store, objects[i]);
+        check_store();
+    }
+    for (int i = 100; i-- > 0;) {
+        EXPECT(opool__bounded_take(&store, 0, &got) == OPOOL__BOUNDED_OBJECT && got == objects[i]);
+        EXPECT(state_of(got) == OPOOL__SLOT_OUT);
+        EXPECT(unit_is_filled(got, (unsigned char)(i + 1), SIZE)); /* the links stand elsewhere */
+        check_store();
+    }
+    ck_assert_uint_eq(fault.calls, 0);
+    ck_assert_ptr_null(opool__bounded_pop(&store));
+}
+END_TEST
+
+START_TEST(capacity_is_exact)
+{
+    void *objects[5], *got;
+    start_store(5);
+    for (int i = 0; i < 5; i++)
+        objects[i] = build();
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    opool__bounded_give(&store, objects[2]);
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_OBJECT);
+    ck_assert_ptr_eq(got, objects[2]);
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    opool__bounded_return(&store); /* one was torn down */
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_PERMIT);
+    opool__bounded_return(&store); /* init failed */
+    ck_assert(opool__bounded_permit(&store));
+    ck_assert(!opool__bounded_permit(&store));
+    check_store();
+}
+END_TEST
+
+START_TEST(permits_count_idle_objects_too)
+{
+    start_store(2);
+    void *first = build();
+    opool__bounded_give(&store, first);
+    ck_assert(opool__bounded_permit(&store)); /* though one is idle: prefill */
+    ck_assert(!opool__bounded_permit(&store));
+    ck_assert_ptr_eq(opool__bounded_pop(&store), first);
+    ck_assert_ptr_null(opool__bounded_pop(&store));
+    check_store();
+}
+END_TEST
+
+static void store_twice(void *unused UNIT_UNUSED)
+{
+    start_store(5);
+    void *object = build();
+    opool__bounded_give(&store, object);
+    opool__bounded_give(&store, object);
+}
+
+START_TEST(double_put_into_the_store_is_found)
+{
+    struct unit_child child = unit_in_child(store_twice, NULL);
+    expect_fault(&child, "the object is idle already: put twice");
+}
+END_TEST
+
+START_TEST(adopt_forgets_waiters_and_counts_what_exists)
+{
+    start_store(3);
+    (void)build();
+    store.oldest = (struct opool__waiter *)(void *)&store; /* of a thread that is not here */
+    opool__bounded_adopt(&store, 1);
+    ck_assert_ptr_null(store.oldest);
+    ck_assert(opool__bounded_permit(&store));
+    ck_assert(opool__bounded_permit(&store));
+    ck_assert(!opool__bounded_permit(&store));
+}
+END_TEST
+
+/* ---- waiters ---- */
+
+enum { WAITERS = 6 };
+
+struct waiter {
+    pthread_t thread;
+    int timeout_ms;
+    enum opool__bounded_result result;
+    void *object;
+    uint32_t served; /* place in the order in which they came back */
+};
+
+static struct waiter waiters[WAITERS];
+static uint32_t served;
+
+static void *wait_for_one(void *argument)
+{
+    struct waiter *waiter = argument;
+    waiter->result = opool__bounded_take(&store, waiter->timeout_ms, &waiter->object);
+    waiter->served = __atomic_fetch_add(&served, 1u, __ATOMIC_ACQ_REL);
+    return NULL;
+}
+
+/* Each is in the queue before the next one starts. */
+static void start_waiters(uint32_t n, int timeout_ms)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t asleep = __atomic_load_n(&sleepers, __ATOMIC_ACQUIRE);
+        waiters[i].timeout_ms = timeout_ms;
+        waiters[i].thread = unit_thread(wait_for_one, &waiters[i]);
+        unit_await(&sleepers, asleep + 1);
+    }
+}
+
+static void join_waiters(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        unit_join(waiters[i].thread);
+}
+
+static void *full_store(void)
+{
+    start_store(1);
+    return build();
+}
+
+START_TEST(waiters_are_served_in_order)
+{
+    void *object = full_store();
+    start_waiters(WAITERS, -1);
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        opool__bounded_give(&store, object);
+        unit_await(&served, i + 1);
+        unit_join(waiters[i].thread);
+        ck_assert_uint_eq(waiters[i].served, i);
+        ck_assert_int_eq(waiters[i].result, OPOOL__BOUNDED_OBJECT);
+        ck_assert_ptr_eq(waiters[i].object, object);
+        ck_assert_int_eq(state_of(object), OPOOL__SLOT_OUT);
+        ck_assert_uint_eq(store.idle, 0);
+    }
+    ck_assert_ptr_null(store.oldest);
+}
+END_TEST
+
+START_TEST(nobody_overtakes_a_waiter)
+{
+    void *object = full_store(), *got;
+    start_waiters(1, -1);
+    opool__bounded_give(&store, object);
+    /* The waiter may not have run yet: the object is its own all the same. */
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_ptr_null(opool__bounded_pop(&store));
+    ck_assert(!opool__bounded_permit(&store));
+    join_waiters(1);
+    ck_assert_ptr_eq(waiters[0].object, object);
+}
+END_TEST
+
+START_TEST(a_returned_permit_goes_to_the_waiter)
+{
+    void *got;
+    (void)full_store();
+    start_waiters(2, -1);
+    opool__bounded_return(&store);
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    unit_await(&served, 1);
+    opool__bounded_return(&store); /* the first one could not build */
+    join_waiters(2);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(waiters[i].result, OPOOL__BOUNDED_PERMIT);
+        ck_assert_uint_eq(waiters[i].served, (uint32_t)i);
+    }
+    ck_assert_uint_eq(store.held, 1);
+}
+END_TEST
+
+START_TEST(waiting_ends_in_time)
+{
+    void *object = full_store(), *got;
+    uint64_t start = unit_ms();
+    ck_assert_int_eq(opool__bounded_take(&store, 40, &got), OPOOL__BOUNDED_FULL);
+    uint64_t passed = unit_ms() - start;
+    ck_assert_uint_ge(passed, 40);
+    ck_assert_uint_lt(passed, 5000);
+    start = unit_ms();
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_uint_lt(unit_ms() - start, 40);
+    check_store();
+    opool__bounded_give(&store, object); /* to nobody: the waiter has left */
+    ck_assert_uint_eq(store.idle, 1);
+    ck_assert_int_eq(opool__bounded_take(&store, 40, &got), OPOOL__BOUNDED_OBJECT);
+}
+END_TEST
+
+/* First, middle and last leave the queue; the others are served in order. */
+START_TEST(waiters_that_leave_do_not_disturb_the_others)
+{
+    void *object = full_store();
+    static const int timeouts[WAITERS] = {30, -1, 30, -1, -1, 30};
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        uint32_t asleep = __atomic_load_n(&sleepers, __ATOMIC_ACQUIRE);
+        waiters[i].timeout_ms = timeouts[i];
+        waiters[i].thread = unit_thread(wait_for_one, &waiters[i]);
+        unit_await(&sleepers, asleep + 1);
+    }
+    unit_await(&served, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        opool__bounded_give(&store, object);
+        unit_await(&served, 4 + i);
+    }
+    join_waiters(WAITERS);
+    for (uint32_t i = 0, next = 3; i < WAITERS; i++) {
+        ck_assert_int_eq(waiters[i].result, timeouts[i] < 0 ? OPOOL__BOUNDED_OBJECT : OPOOL__BOUNDED_FULL);
+        if (timeouts[i] < 0)
+            ck_assert_uint_eq(waiters[i].served, next++);
+    }
+    ck_assert_ptr_null(store.oldest);
+    ck_assert_ptr_eq(store.newest_link, &store.oldest);
+}
+END_TEST
+
+START_TEST(close_wakes_all)
+{
+    void *object = full_store(), *got;
+    start_waiters(WAITERS, -1);
+    opool__bounded_close(&store);
+    join_waiters(WAITERS);
+    for (int i = 0; i < WAITERS; i++)
+        ck_assert_int_eq(waiters[i].result, OPOOL__BOUNDED_CLOSED);
+    opool__bounded_give(&store, object); /* puts go on */
+    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_CLOSED);
+    ck_assert_int_eq(opool__bounded_take(&store, -1, &got), OPOOL__BOUNDED_CLOSED);
+    ck_assert_ptr_eq(opool__bounded_pop(&store), object); /* for tear-down */
+}
+END_TEST
+
+/* ---- threads ---- */
+
+enum { USERS = 4, OBJECTS = 3, ROUNDS = 3000 };
+
+static uint32_t out_now, full_results;
+
+static void *use_store(void *unused UNIT_UNUSED)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        void *object = NULL;
+        enum opool__bounded_result result = opool__bounded_take(&store, i % 3 - 1, &object);
+        if (result == OPOOL__BOUNDED_FULL) {
+            __atomic_fetch_add(&full_results, 1u, __ATOMIC_RELAXED);
+            continue;
+        }
+        if (result == OPOOL__BOUNDED_PERMIT)
+            object = make_object();
+        EXPECT(__atomic_add_fetch(&out_now, 1u, __ATOMIC_RELAXED) <= OBJECTS);
+        ++*(uint64_t *)object; /* ours alone */
+        __atomic_fetch_sub(&out_now, 1u, __ATOMIC_RELAXED);
+        if (i % 50 == 0) {
+            opool__slab_give(&slab, object);
+            opool__bounded_return(&store);
+        } else {
+            opool__bounded_give(&store, object);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(store_under_load)
+{
+    pthread_t threads[USERS];
+    start_store(OBJECTS);
+    for (int i = 0; i < USERS; i++)
+        threads[i] = unit_thread(use_store, NULL);
+    for (int i = 0; i < USERS; i++)
+        unit_join(threads[i]);
+    check_store();
+    ck_assert_uint_eq(store.held, store.idle);
+    ck_assert_uint_eq(slab.used, store.held);
+}
+END_TEST
+
+static void *use_depot(void *number)
+{
+    uint32_t shard = *(uint32_t *)number;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct opool__magazine *magazine = opool__depot_take(&depot, shard);
+        if (!magazine)
+            magazine = fill(opool__depot_empty(&depot, shard), CAPACITY);
+        for (uint32_t k = 0; k < magazine->count; k++)
+            ++*(uint64_t *)magazine->slots[k];
+        struct opool__magazine *empty = opool__depot_give(&depot, shard, magazine);
+        if (empty)
+            opool__depot_give_empty(&depot, shard, empty);
+    }
+    return NULL;
+}
+
+START_TEST(depot_under_load)
+{
+    pthread_t threads[USERS];
+    uint32_t numbers[USERS];
+    for (uint32_t i = 0; i < USERS; i++) {
+        numbers[i] = i;
+        threads[i] = unit_thread(use_depot, &numbers[i]);
+    }
+    for (int i = 0; i < USERS; i++)
+        unit_join(threads[i]);
+    check_depot();
+    ck_assert_uint_eq(opool__depot_idle(&depot), slab.used);
+    struct opool__flows flows = opool__depot_flows(&depot);
+    ck_assert_uint_eq(flows.from_caches - flows.to_caches, slab.used);
+    ck_assert_uint_eq(flows.flushes, USERS * ROUNDS);
+}
+END_TEST
+
+/* ---- fork ---- */
+
+START_TEST(locks_are_all_held_and_all_freed)
+{
+    opool__depot_lock_all(&depot);
+    opool__magazine_lock_all();
+    opool__magazine_unlock_all();
+    opool__depot_unlock_all(&depot);
+    (void)opool__depot_give(&depot, 0, make_filled(2)); /* would hang */
+    opool__depot_lock_all(&depot);
+    opool__magazine_lock_all();
+    opool__magazine_reset_locks();
+    opool__depot_reset_locks(&depot);
+    (void)opool__depot_take(&depot, 0);
+    (void)make_filled(2);
+    check_depot();
+}
+END_TEST
+
+static TCase *depot_case(Suite *suite, const char *name)
+{
+    TCase *tests = unit_case(suite, name);
+    tcase_add_checked_fixture(tests, start_depot, NULL);
+    return tests;
+}
+
+static void add_shards(TCase *tests)
+{
+    tcase_add_test(tests, shards_follow_the_processors);
+    tcase_add_test(tests, a_shard_is_a_stack);
+    tcase_add_test(tests, every_shard_is_looked_at);
+    tcase_add_test(tests, own_shard_comes_first);
+    tcase_add_test(tests, few_empties_are_kept);
+    tcase_add_test(tests, give_returns_an_empty_one_at_hand);
+    tcase_add_test(tests, pop_takes_single_objects_and_frees_what_it_empties);
+    tcase_add_test(tests, flows_count_what_caches_took_and_gave);
+    tcase_add_test(tests, nothing_is_left_of_a_depot);
+    tcase_add_test(tests, double_put_is_found_when_both_copies_arrive);
+    tcase_add_test_raise_signal(tests, double_put_aborts, SIGABRT);
+    tcase_add_test(tests, depot_under_load);
+    tcase_add_test(tests, locks_are_all_held_and_all_freed);
+}
+
+static void add_store(TCase *tests)
+{
+    tcase_add_test(tests, store_is_a_stack_that_needs_no_memory);
+    tcase_add_test(tests, capacity_is_exact);
+    tcase_add_test(tests, permits_count_idle_objects_too);
+    tcase_add_test(tests, double_put_into_the_store_is_found);
+    tcase_add_test(tests, adopt_forgets_waiters_and_counts_what_exists);
+    tcase_add_test(tests, waiters_are_served_in_order);
+    tcase_add_test(tests, nobody_overtakes_a_waiter);
+    tcase_add_test(tests, a_returned_permit_goes_to_the_waiter);
+    tcase_add_test(tests, waiting_ends_in_time);
+    tcase_add_test(tests, waiters_that_leave_do_not_disturb_the_others);
+    tcase_add_test(tests, close_wakes_all);
+    tcase_add_test(tests, store_under_load);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("depot");
+    TCase *magazines = depot_case(suite, "magazines");
+    tcase_add_test(magazines, magazines_of_every_capacity);
+    tcase_add_test(magazines, magazine_used_again_is_clean);
+    tcase_add_test(magazines, magazine_without_memory_is_null_and_then_works);
+    add_shards(depot_case(suite, "shards"));
+    add_store(depot_case(suite, "store"));
+    return unit_main(suite);
+}

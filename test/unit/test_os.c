@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "os/lock.h"
+#include "os/os.h"
+#include "os/report.h"
+
+static struct opool__os real;
+static uint32_t waits, wakes;
+
+static void counting_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+    __atomic_fetch_add(&waits, 1u, __ATOMIC_ACQ_REL);
+    real.wait(word, expected, deadline);
+}
+
+static void counting_wake(uint32_t *word, int count)
+{
+    __atomic_fetch_add(&wakes, 1u, __ATOMIC_ACQ_REL);
+    real.wake(word, count);
+}
+
+static void count_sleeps(void)
+{
+    real = opool__os;
+    opool__os.wait = counting_wait;
+    opool__os.wake = counting_wake;
+}
+
+/* ---- lock ---- */
+
+enum { THREADS = 4, ROUNDS = 20000 };
+
+static uint32_t lock;
+static uint64_t plain, inside; /* no atomics: only the lock orders them */
+
+static void *add_under_lock(void *use_try)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        if (use_try)
+            while (!opool__lock_try(&lock))
+                sched_yield();
+        else
+            opool__lock_take(&lock);
+        EXPECT(++inside == 1);
+        plain++;
+        inside--;
+        opool__lock_drop(&lock);
+    }
+    return NULL;
+}
+
+START_TEST(lock_excludes)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = unit_thread(add_under_lock, i == 0 ? &lock : NULL);
+    for (int i = 0; i < THREADS; i++)
+        unit_join(threads[i]);
+    ck_assert_uint_eq(plain, THREADS * ROUNDS);
+    ck_assert_uint_eq(lock, 0);
+}
+END_TEST
+
+START_TEST(lock_try_takes_only_a_free_lock)
+{
+    ck_assert(opool__lock_try(&lock));
+    ck_assert(!opool__lock_try(&lock));
+    opool__lock_drop(&lock);
+    opool__lock_take(&lock);
+    ck_assert(!opool__lock_try(&lock));
+    opool__lock_drop(&lock);
+    ck_assert(opool__lock_try(&lock));
+}
+END_TEST
+
+START_TEST(lock_without_contention_makes_no_call)
+{
+    count_sleeps();
+    for (int i = 0; i < 1000; i++) {
+        opool__lock_take(&lock);
+        opool__lock_drop(&lock);
+    }
+    ck_assert_uint_eq(waits, 0);
+    ck_assert_uint_eq(wakes, 0);
+}
+END_TEST
+
+static void *take_once(void *got)
+{
+    opool__lock_take(&lock);
+    __atomic_fetch_add((uint32_t *)got, 1u, __ATOMIC_ACQ_REL);
+    opool__lock_drop(&lock);
+    return NULL;
+}
+
+START_TEST(lock_contended_sleeps_and_is_woken)
+{
+    pthread_t threads[THREADS];
+    uint32_t got = 0;
+    count_sleeps();
+    opool__lock_take(&lock);
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = unit_thread(take_once, &got);
+    unit_await(&waits, THREADS);
+    ck_assert_uint_eq(__atomic_load_n(&got, __ATOMIC_ACQUIRE), 0);
+    opool__lock_drop(&lock);
+    for (int i = 0; i < THREADS; i++)
+        unit_join(threads[i]);
+    ck_assert_uint_eq(got, THREADS);
+    ck_assert_uint_ge(wakes, 1);
+    ck_assert_uint_eq(lock, 0);
+}
+END_TEST
+
+START_TEST(lock_reset_frees)
+{
+    opool__lock_take(&lock);
+    opool__lock_reset(&lock);
+    ck_assert(opool__lock_try(&lock));
+}
+END_TEST
+
+/* ---- report ---- */
+
+static const struct opool__label label = {"conn", "struct conn", OPOOL_CHECKS_BASIC};
+
+static void report(void *text)
+{
+    opool__report(&label, "%s", (const char *)text);
+}
+
+static void say(void *text)
+{
+    opool__say("%s", (const char *)text);
+}
+
+START_TEST(report_is_one_line_about_the_pool)
+{
+    char text[] = "create: why";
+    struct unit_child child = unit_in_child(report, text);
+    ck_assert_str_eq(child.said, "opool: pool 'conn' (struct conn): create: why\n");
+    ck_assert(unit_succeeded(&child));
+    child = unit_in_child(say, text);
+    ck_assert_str_eq(child.said, "opool: create: why\n");
+}
+END_TEST
+
+START_TEST(report_is_cut_and_still_a_line)
+{
+    char text[2000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    struct unit_child child = unit_in_child(say, text);
+    size_t length = strlen(child.said);
+    ck_assert_uint_ge(length, 400);
+    ck_assert_uint_le(length, 512);
+    ck_assert_ptr_eq(strchr(child.said, '\n'), child.said + length - 1);
+    ck_assert_uint_eq(strspn(child.said + 7, "x"), length - 8);
+}
+END_TEST
+
+/* Every length around the border of the buffer. */
+START_TEST(report_of_each_length_ends_in_its_only_newline)
+{
+    char text[520];
+    for (size_t n = 495; n < sizeof text; n++) {
+        memset(text, 'x', n);
+        text[n] = '\0';
+        struct unit_child child = unit_in_child(say, text);
+        size_t length = strlen(child.said);
+        ck_assert_uint_eq(length, n + 8 < 511 ? n + 8 : 511);
+        ck_assert_ptr_eq(strchr(child.said, '\n'), child.said + length - 1);
+    }
+}
+END_TEST
+
+/* A packet socket keeps writes apart. */
+START_TEST(report_is_one_write)
+{
+    int ends[2];
+    char packet[1024];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    int saved = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    opool__report(&label, "%d of %s", 12, "these");
+    dup2(saved, STDERR_FILENO);
+    ssize_t n = recv(ends[0], packet, sizeof packet, MSG_DONTWAIT);
+    ck_assert_int_eq(n, (ssize_t)strlen("opool: pool 'conn' (struct conn): 12 of these\n"));
+    ck_assert_int_eq(recv(ends[0], packet, sizeof packet, MSG_DONTWAIT), -1);
+}
+END_TEST
+
+static void fault(void *object)
+{
+    opool__fault(&label, "put", object, "put %s in a row", "twice");
+}
+
+START_TEST(fault_names_all_and_aborts)
+{
+    struct unit_child child = unit_in_child(fault, &lock);
+    char start[128];
+    int n = snprintf(start, sizeof start, "opool: pool 'conn' (struct conn): put of %p by thread ", (void *)&lock);
+    ck_assert(unit_aborted(&child));
+    ck_assert_int_eq(strncmp(child.said, start, (size_t)n), 0);
+    const char *number = child.said + n;
+    size_t digits = strspn(number, "0123456789");
+    ck_assert_uint_gt(digits, 0);
+    ck_assert_str_eq(number + digits, ": put twice in a row\n");
+}
+END_TEST
+
+static void report_to_nobody(void *unused UNIT_UNUSED)
+{
+    close(STDERR_FILENO);
+    errno = ERANGE;
+    opool__report(&label, "nobody reads this");
+    opool__say("nor this");
+    _exit(errno == ERANGE ? 0 : 1);
+}
+
+START_TEST(report_to_a_closed_standard_error_does_nothing)
+{
+    struct unit_child child = unit_in_child(report_to_nobody, NULL);
+    ck_assert_str_eq(child.said, "");
+    ck_assert(unit_succeeded(&child));
+}
+END_TEST
+
+static void *report_while_cancelled(void *returned)
+{
+    int state; /* no assertion before the end: its mark is a cancellation point */
+    pthread_cancel(pthread_self());
+    opool__say("a cancellation is pending");
+    *(bool *)returned = true;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    ck_assert_int_eq(state, PTHREAD_CANCEL_ENABLE);
+    return NULL;
+}
+
+static void cancel_in_report(void *unused UNIT_UNUSED)
+{
+    bool returned = false;
+    unit_join(unit_thread(report_while_cancelled, &returned));
+    _exit(returned ? 0 : 1);
+}
+
+START_TEST(report_is_no_cancellation_point)
+{
+    struct unit_child child = unit_in_child(cancel_in_report, NULL);
+    ck_assert_str_eq(child.said, "opool: a cancellation is pending\n");
+    ck_assert(unit_succeeded(&child));
+}
+END_TEST
+
+/* ---- table: memory ---- */
+
+enum { PAGES = 8 };
+
+static size_t page;
+static char *map;
+
+static void reserve_some(void)
+{
+    void *at = NULL;
+    page = opool__os.page_size();
+    ck_assert_int_eq(opool__os.reserve(&at, PAGES * page), 0);
+    map = at;
+}
+
+START_TEST(reserve_gives_no_access_and_commit_does)
+{
+    for (size_t i = 0; i < PAGES; i++)
+        ck_assert(!unit_readable(map + i * page));
+    ck_assert_int_eq(opool__os.commit(map + page, 2 * page), 0);
+    ck_assert(!unit_readable(map) && !unit_readable(map + 3 * page));
+    ck_assert(unit_is_filled(map + page, 0, 2 * page));
+    memset(map + page, 1, 2 * page);
+    ck_assert_int_eq(opool__os.commit(map, 4 * page), 0); /* around what is committed: contents stay */
+    ck_assert(unit_is_filled(map + page, 1, 2 * page));
+    ck_assert(unit_is_filled(map + 3 * page, 0, page));
+}
+END_TEST
+
+START_TEST(purge_zeroes_only_its_range)
+{
+    ck_assert_int_eq(opool__os.commit(map, PAGES * page), 0);
+    memset(map, 1, PAGES * page);
+    ck_assert_int_eq(opool__os.purge(map + page, 2 * page), 0);
+    ck_assert(unit_is_filled(map, 1, page));
+    ck_assert(unit_is_filled(map + page, 0, 2 * page));
+    ck_assert(unit_is_filled(map + 3 * page, 1, (PAGES - 3) * page));
+    memset(map + page, 2, page);
+    ck_assert(unit_is_filled(map + page, 2, page));
+}
+END_TEST
+
+START_TEST(purge_of_locked_memory_is_refused)
+{
+    ck_assert_int_eq(opool__os.commit(map, PAGES * page), 0);
+    if (mlock(map, page) != 0)
+        return; /* RLIMIT_MEMLOCK 0 */
+    ck_assert_int_eq(opool__os.purge(map, PAGES * page), UNIT_SANITIZED ? opool__os.purge(map, PAGES * page) : -EINVAL);
+    ck_assert_int_eq(munlock(map, page), 0);
+    ck_assert_int_eq(opool__os.purge(map, PAGES * page), 0);
+}
+END_TEST
+
+START_TEST(release_unmaps)
+{
+    ck_assert_int_eq(opool__os.commit(map, PAGES * page), 0);
+    ck_assert_int_eq(opool__os.release(map, PAGES * page), 0);
+    ck_assert(!unit_readable(map));
+    ck_assert_int_eq(opool__os.commit(map, page), -ENOMEM);
+}
+END_TEST
+
+START_TEST(memory_calls_pass_errors_on)
+{
+    void *at = &page;
+    ck_assert_int_eq(opool__os.reserve(&at, SIZE_MAX / 2 / page * page), -ENOMEM);
+    ck_assert_ptr_eq(at, &page); /* untouched */
+    ck_assert_int_eq(opool__os.reserve(&at, 0), -EINVAL);
+    ck_assert_int_eq(opool__os.release(map + 1, page), -EINVAL);
+    ck_assert_int_eq(opool__os.purge(map + 1, page), -EINVAL);
+}
+END_TEST
+
+static void limit_address_space(void *unused UNIT_UNUSED)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)64 << 30, .rlim_max = (rlim_t)64 << 30};
+    void *at;
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        _exit(2);
+    if (opool__os.address_limit() != (size_t)64 << 30)
+        _exit(3);
+    _exit(opool__os.reserve(&at, (size_t)128 << 30) == -ENOMEM && opool__os.reserve(&at, (size_t)1 << 30) == 0 ? 0 : 4);
+}
+
+START_TEST(address_limit_is_told_and_holds)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    if (limit.rlim_cur == RLIM_INFINITY)
+        ck_assert_uint_eq(opool__os.address_limit(), SIZE_MAX);
+    if (UNIT_SANITIZED) /* their shadow is above any limit: they could not map a byte more */
+        return;
+    struct unit_child child = unit_in_child(limit_address_space, NULL);
+    ck_assert_msg(unit_succeeded(&child), "status %d", child.status);
+}
+END_TEST
+
+/* ---- table: time, sleep, threads ---- */
+
+START_TEST(now_is_the_monotonic_clock)
+{
+    uint64_t before = unit_ms(), now = opool__os.now() / 1000000, after = unit_ms();
+    ck_assert(before <= now && now <= after);
+    uint64_t first = opool__os.now();
+    unit_nap(5);
+    ck_assert_uint_ge(opool__os.now() - first, 5000000);
+}
+END_TEST
+
+START_TEST(wait_returns_when_the_word_is_another)
+{
+    uint32_t word = 1;
+    opool__os.wait(&word, 0, 0); /* would sleep for ever */
+}
+END_TEST
+
+START_TEST(wait_ends_at_its_deadline)
+{
+    uint32_t word = 0;
+    uint64_t start = opool__os.now(), deadline = start + 30000000;
+    while (opool__os.now() < deadline)
+        opool__os.wait(&word, 0, deadline);
+    ck_assert_uint_ge(opool__os.now() - start, 30000000);
+    start = opool__os.now();
+    opool__os.wait(&word, 0, deadline); /* over already */
+    ck_assert_uint_lt(opool__os.now() - start, 5000000000);
+}
+END_TEST
+
+static uint32_t word, sleepers, woken;
+
+static void *sleep_on_word(void *unused UNIT_UNUSED)
+{
+    __atomic_fetch_add(&sleepers, 1u, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&word, __ATOMIC_ACQUIRE) == 0)
+        opool__os.wait(&word, 0, 0);
+    __atomic_fetch_add(&woken, 1u, __ATOMIC_ACQ_REL);
+    return NULL;
+}
+
+START_TEST(wake_wakes_sleepers)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = unit_thread(sleep_on_word, NULL);
+    unit_await(&sleepers, THREADS);
+    unit_nap(20);
+    ck_assert_uint_eq(__atomic_load_n(&woken, __ATOMIC_ACQUIRE), 0);
+    __atomic_store_n(&word, 1u, __ATOMIC_RELEASE);
+    opool__os.wake(&word, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        unit_join(threads[i]);
+    ck_assert_uint_eq(woken, THREADS);
+}
+END_TEST
+
+static uint64_t ended_thread;
+static void *end_value;
+
+static void at_end(void *value)
+{
+    ended_thread = opool__os.thread_number();
+    end_value = value;
+}
+
+static void *end_with_hook(void *number)
+{
+    *(uint64_t *)number = opool__os.thread_number();
+    ck_assert_int_eq(opool__os.at_thread_end(&lock), 0);
+    ck_assert_ptr_null(end_value);
+    return NULL;
+}
+
+START_TEST(thread_end_is_told_on_the_thread)
+{
+    uint64_t number = 0;
+    ck_assert_int_eq(opool__os.thread_end_init(at_end), 0);
+    unit_join(unit_thread(end_with_hook, &number));
+    ck_assert_ptr_eq(end_value, &lock);
+    ck_assert_uint_eq(ended_thread, number);
+    ck_assert_uint_ne(number, opool__os.thread_number());
+}
+END_TEST
+
+static char order[8];
+
+static void note(char what)
+{
+    order[strlen(order)] = what;
+}
+
+static void prepare(void)
+{
+    note('a');
+}
+
+static void parent(void)
+{
+    note('b');
+}
+
+static void child(void)
+{
+    note('c');
+}
+
+START_TEST(fork_handlers_run_in_order)
+{
+    int status;
+    ck_assert_int_eq(opool__os.at_fork(prepare, parent, child), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(strcmp(order, "ac"));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_str_eq(order, "ab");
+}
+END_TEST
+
+START_TEST(barrier_works_or_is_refused_as_a_whole)
+{
+    int registered = opool__os.barrier_register(), r = opool__os.barrier();
+    ck_assert_int_le(registered, 0);
+    ck_assert_int_eq(registered == 0, r == 0);
+    ck_assert_int_eq(opool__os.barrier_register(), registered); /* again does no harm */
+}
+END_TEST
+
+START_TEST(figures_of_the_machine)
+{
+    ck_assert_uint_eq(opool__os.page_size(), (size_t)sysconf(_SC_PAGESIZE));
+    ck_assert_uint_ge(opool__os.processors(), 1);
+    ck_assert_uint_eq(opool__os.thread_number(), (uint64_t)getpid()); /* the first thread of a child */
+}
+END_TEST
+
+static void add_lock(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "lock");
+    tcase_add_test(tests, lock_excludes);
+    tcase_add_test(tests, lock_try_takes_only_a_free_lock);
+    tcase_add_test(tests, lock_without_contention_makes_no_call);
+    tcase_add_test(tests, lock_contended_sleeps_and_is_woken);
+    tcase_add_test(tests, lock_reset_frees);
+}
+
+static void add_report(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "report");
+    tcase_add_test(tests, report_is_one_line_about_the_pool);
+    tcase_add_test(tests, report_is_cut_and_still_a_line);
+    tcase_add_test(tests, report_of_each_length_ends_in_its_only_newline);
+    tcase_add_test(tests, report_is_one_write);
+    tcase_add_test(tests, fault_names_all_and_aborts);
+    tcase_add_test(tests, report_to_a_closed_standard_error_does_nothing);
+    tcase_add_test(tests, report_is_no_cancellation_point);
+}
+
+static void add_memory(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "memory");
+    tcase_add_checked_fixture(tests, reserve_some, NULL);
+    tcase_add_test(tests, reserve_gives_no_access_and_commit_does);
+    tcase_add_test(tests, purge_zeroes_only_its_range);
+    tcase_add_test(tests, purge_of_locked_memory_is_refused);
+    tcase_add_test(tests, release_unmaps);
+    tcase_add_test(tests, memory_calls_pass_errors_on);
+    tcase_add_test(tests, address_limit_is_told_and_holds);
+}
+
+static void add_system(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "time and threads");
+    tcase_add_test(tests, now_is_the_monotonic_clock);
+    tcase_add_test(tests, wait_returns_when_the_word_is_another);
+    tcase_add_test(tests, wait_ends_at_its_deadline);
+    tcase_add_test(tests, wake_wakes_sleepers);
+    tcase_add_test(tests, thread_end_is_told_on_the_thread);
+    tcase_add_test(tests, fork_handlers_run_in_order);
+    tcase_add_test(tests, barrier_works_or_is_refused_as_a_whole);
+    tcase_add_test(tests, figures_of_the_machine);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("os");
+    add_lock(suite);
+    add_report(suite);
+    add_memory(suite);
+    add_system(suite);
+    return unit_main(suite);
+}

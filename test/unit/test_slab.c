@@ -1,0 +1,936 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include "fault.h"
+#include "opool/types.h"
+#include "slab/slab.h"
+
+enum { PAGE = 4096, POISON = 0xa5 };
+
+/* ---- layout: arithmetic ---- */
+
+static void expect_layout(const struct opool__layout *layout, size_t size, size_t align)
+{
+    EXPECT(layout->size == size && layout->align == align);
+    EXPECT(layout->stride >= size && layout->stride % align == 0);
+    EXPECT(layout->slots > 0 && (layout->slots & (layout->slots - 1)) == 0);
+    EXPECT(layout->slots == UINT32_C(1) << layout->shift);
+    EXPECT(layout->slab_bytes == layout->slots * layout->stride);
+    EXPECT(layout->slab_bytes % PAGE == 0);
+    EXPECT((uintptr_t)(layout->stride >> layout->rotate) * layout->inverse == 1);
+    EXPECT((layout->stride >> layout->rotate) % 2 == 1);
+    EXPECT(layout->record_bytes >= sizeof(struct opool__record) + layout->slots * OPOOL__RECORD_SLOT_BYTES);
+    EXPECT(layout->record_bytes % _Alignof(struct opool__record) == 0);
+    EXPECT(layout->record_bytes < sizeof(struct opool__record) + layout->slots * OPOOL__RECORD_SLOT_BYTES + 8);
+}
+
+START_TEST(layout_holds_for_all_small_shapes)
+{
+    for (size_t size = 1; size <= 4096; size++)
+        for (size_t align = 1; align <= OPOOL_ALIGN_MAX; align *= 2) {
+            struct opool__layout layout = opool__layout_choose(size, align, PAGE);
+            expect_layout(&layout, size, align);
+        }
+}
+END_TEST
+
+START_TEST(layout_holds_up_to_the_largest)
+{
+    for (size_t size = 4097; size <= OPOOL_SIZE_MAX; size += size / 97 + 1)
+        for (size_t align = 1; align <= OPOOL_ALIGN_MAX; align *= 2) {
+            struct opool__layout layout = opool__layout_choose(size, align, PAGE);
+            expect_layout(&layout, size, align);
+        }
+    for (size_t align = 1; align <= OPOOL_ALIGN_MAX; align *= 2) {
+        struct opool__layout layout = opool__layout_choose(OPOOL_SIZE_MAX, align, PAGE);
+        expect_layout(&layout, OPOOL_SIZE_MAX, align);
+        EXPECT(layout.stride - OPOOL_SIZE_MAX <= OPOOL_SIZE_MAX / 32);
+    }
+}
+END_TEST
+
+/* The check of opool__is_slot in <opool/inline.h>, on a layout. */
+static bool passes(const struct opool__layout *layout, uintptr_t distance, uintptr_t slots)
+{
+    uintptr_t q = distance * layout->inverse;
+    q = q >> layout->rotate | q << (-layout->rotate & (8 * sizeof q - 1));
+    return q < slots;
+}
+
+static void expect_divisible(const struct opool__layout *layout, uintptr_t slots, uintptr_t from, uintptr_t to)
+{
+    for (uintptr_t distance = from; distance < to; distance++) {
+        bool multiple = distance % layout->stride == 0 && distance / layout->stride < slots;
+        EXPECT(passes(layout, distance, slots) == multiple);
+        EXPECT(!multiple || opool__layout_index(layout, distance) == distance / layout->stride);
+    }
+}
+
+static void expect_multiples(const struct opool__layout *layout, uintptr_t slots)
+{
+    for (uintptr_t i = 0; i < slots; i += i / 64 + 1) {
+        EXPECT(opool__layout_index(layout, i * layout->stride) == i);
+        EXPECT(passes(layout, i * layout->stride, slots));
+        EXPECT(!passes(layout, i * layout->stride + 1, slots) || layout->stride == 1);
+    }
+    EXPECT(!passes(layout, slots * layout->stride, slots));
+    EXPECT(!passes(layout, (uintptr_t)0 - layout->stride, slots)); /* just before the range */
+    EXPECT(!passes(layout, (uintptr_t)0 - 1, slots));
+}
+
+START_TEST(divisibility_agrees_with_division)
+{
+    static bool seen[2 * PAGE + 1];
+    for (size_t size = 1; size <= 4096; size++)
+        for (size_t align = 1; align <= OPOOL_ALIGN_MAX; align *= 2) {
+            struct opool__layout layout = opool__layout_choose(size, align, PAGE);
+            if (seen[layout.stride])
+                continue;
+            seen[layout.stride] = true;
+            uintptr_t slots = 2 * layout.slots;
+            expect_divisible(&layout, slots, 0, 3 * layout.stride);
+            expect_divisible(&layout, slots, (slots - 1) * layout.stride, (slots + 1) * layout.stride);
+            expect_multiples(&layout, 1 << 20);
+        }
+}
+END_TEST
+
+START_TEST(divisibility_of_large_strides)
+{
+    for (size_t size = 4097; size <= OPOOL_SIZE_MAX; size += size / 13 + 1) {
+        struct opool__layout layout = opool__layout_choose(size, 8, PAGE);
+        expect_multiples(&layout, 1 << 10);
+        expect_divisible(&layout, 16, 7 * layout.stride - 100, 7 * layout.stride + 100);
+        expect_divisible(&layout, 16, 16 * layout.stride - 100, 16 * layout.stride + 100);
+    }
+}
+END_TEST
+
+/* Bytes that 1000 live objects of a real size (a multiple of its alignment) leave unused, as a share of the objects. */
+static double slack_of_1000(const struct opool__layout *layout)
+{
+    size_t slabs = (1000 + layout->slots - 1) / layout->slots;
+    size_t bytes = 1000 * layout->size;
+    return (double)(slabs * layout->slab_bytes - bytes) / (double)bytes;
+}
+
+/* An odd size below this needs slabs of up to 4096 slots to end on a page border: address space, no memory, since slots
+   that were never used are not touched. Padding stays below 5 % there too. */
+enum { ODD_LEAST = 190 };
+
+START_TEST(slack_stays_below_five_percent)
+{
+    double worst = 0;
+    for (size_t size = 64; size <= 64 << 10; size++)
+        for (size_t align = 1; align <= 64 && size % align == 0; align *= 2) {
+            struct opool__layout layout = opool__layout_choose(size, align, PAGE);
+            bool odd = align < 4 && size < ODD_LEAST;
+            double padding = (double)(layout.stride - size) / (double)size;
+            double slack = odd ? padding : slack_of_1000(&layout);
+            if (slack >= 0.05)
+                ck_abort_msg("size %zu, align %zu: slack %.2f %%", size, align, 100 * slack);
+            worst = slack > worst ? slack : worst;
+        }
+    printf("worst slack of 1000 objects of 64 bytes to 64 KiB: %.2f %%\n", 100 * worst);
+}
+END_TEST
+
+START_TEST(region_layout_fills_the_region)
+{
+    for (size_t size = 1; size <= 300; size++)
+        for (size_t align = 1; align <= 256; align *= 4)
+            for (size_t bytes = 0; bytes < 6000; bytes += 97) {
+                struct opool__layout layout = opool__layout_region(size, align, bytes);
+                size_t records = layout.record_bytes, lost = 3 + (align > 4 ? align - 4 : 0); /* records end at 4s */
+                EXPECT(layout.stride >= size && layout.stride % align == 0 && layout.stride - size < align);
+                EXPECT(layout.slab_bytes == layout.slots * layout.stride);
+                /* Whatever the region's address: */
+                EXPECT(!layout.slots || lost + records + layout.slab_bytes <= bytes);
+                /* and nearly a slot more would not fit. */
+                EXPECT(lost + records + layout.slab_bytes + layout.stride + OPOOL__RECORD_SLOT_BYTES + 8 > bytes);
+            }
+}
+END_TEST
+
+/* ---- the two equations, and what the lists say ---- */
+
+struct tally {
+    uint64_t slots, used, touched, metadata;
+    uint32_t listed, empties;
+};
+
+static void check_free_list(const struct opool__slab *slab, struct opool__record *record)
+{
+    uint32_t length = 0, slots = slab->layout.slots;
+    const uint8_t *states = (const uint8_t *)(opool__record_links(record) + slots);
+    for (uint32_t at = record->free; at != OPOOL__SLOT_NONE; at = opool__record_links(record)[at]) {
+        EXPECT(at < record->fresh);
+        EXPECT(states[at] == OPOOL__SLOT_DIRTY);
+        EXPECT(++length <= slots);
+    }
+    EXPECT(record->used + length + (slots - record->fresh) == slots);
+}
+
+static void check_states(const struct opool__slab *slab, struct opool__record *record)
+{
+    uint32_t taken = 0, slots = slab->layout.slots;
+    const uint8_t *states = (const uint8_t *)(opool__record_links(record) + slots);
+    for (uint32_t i = 0; i < slots; i++) {
+        taken += states[i] == OPOOL__SLOT_OUT || states[i] == OPOOL__SLOT_IDLE;
+        EXPECT(i < record->fresh || states[i] == (slab->extents[0].map ? OPOOL__SLOT_ZERO : OPOOL__SLOT_DIRTY));
+    }
+    EXPECT(taken == record->used);
+}
+
+static uint32_t expected_list(const struct opool__slab *slab, const struct opool__record *record)
+{
+    if (record->used == 0)
+        return record->bucket == OPOOL__LIST_COLD ? OPOOL__LIST_COLD : OPOOL__LIST_EMPTY;
+    return (uint32_t)((uint64_t)record->used * OPOOL__BUCKETS / slab->layout.slots);
+}
+
+static void check_record(const struct opool__slab *slab, uint32_t number, struct tally *tally)
+{
+    struct opool__record *record = opool__slab_record(slab, number);
+    bool full = record->used == slab->layout.slots, cold = record->used == 0 && record->bucket == OPOOL__LIST_COLD;
+    check_free_list(slab, record);
+    check_states(slab, record);
+    tally->slots += cold ? 0 : slab->layout.slots;
+    tally->used += record->used;
+    tally->touched += record->fresh * slab->layout.stride;
+    tally->listed += !full;
+    tally->empties += record->used == 0 && !cold;
+    EXPECT(!cold || record->fresh == 0);
+}
+
+/* Every slab with room stands once in the list of its fullness, and no other. */
+static void check_lists(const struct opool__slab *slab, const struct tally *tally)
+{
+    uint32_t seen = 0;
+    for (uint32_t list = 0; list < OPOOL__LISTS; list++) {
+        uint32_t previous = OPOOL__SLAB_NONE;
+        for (uint32_t at = slab->lists[list]; at != OPOOL__SLAB_NONE;) {
+            struct opool__record *record = opool__slab_record(slab, at);
+            EXPECT(record->bucket == list && expected_list(slab, record) == list);
+            EXPECT(record->previous == previous && record->used < slab->layout.slots);
+            EXPECT(++seen <= tally->listed);
+            previous = at;
+            at = record->next;
+        }
+    }
+    EXPECT(seen == tally->listed);
+    EXPECT(tally->empties == slab->empties);
+}
+
+/* While no other thread is inside a call. */
+static void check_valid(const struct opool__slab *slab)
+{
+    struct tally tally = {0, 0, 0, 0, 0, 0};
+    for (uint32_t e = 0; e < slab->shared_extents; e++) {
+        const struct opool__extent *extent = &slab->extents[e];
+        tally.metadata += extent->map ? extent->committed_records : slab->metadata_bytes;
+        EXPECT(extent->shared_opened <= extent->slabs);
+        for (uint32_t i = 0; i < extent->shared_opened; i++)
+            check_record(slab, extent->first_slab + i, &tally);
+    }
+    check_lists(slab, &tally);
+    EXPECT(tally.slots == slab->slots && tally.used == slab->used);
+    EXPECT(tally.touched == slab->touched_bytes && tally.metadata == slab->metadata_bytes);
+}
+
+/* ---- slabs ---- */
+
+enum { LIVE_MOST = 1 << 14 };
+
+static struct opool__slab slab;
+static uintptr_t bound;
+static unsigned char *live[LIVE_MOST];
+static size_t live_count;
+
+static void start(size_t size, size_t align)
+{
+    ck_assert_int_eq(opool__slab_init(&slab, size, align, 0, &bound), 0);
+    live_count = 0;
+}
+
+/* Filled with a byte of its own, so that two objects in one place are found out. */
+static unsigned char mark_of(const void *slot)
+{
+    return (unsigned char)(1 + opool__slab_index(&slab, slot) % 251);
+}
+
+static void *take(void)
+{
+    unsigned char *slot = opool__slab_take(&slab);
+    if (!slot)
+        return NULL;
+    EXPECT((uintptr_t)slot % slab.layout.align == 0);
+    EXPECT(unit_is_filled(slot, 0, slab.layout.size));
+    EXPECT(opool__slab_slot(&slab, opool__slab_index(&slab, slot)) == slot);
+    EXPECT(*opool__slab_shared_state(&slab, opool__slab_index(&slab, slot)) == OPOOL__SLOT_OUT);
+    memset(slot, mark_of(slot), slab.layout.size);
+    EXPECT(live_count < LIVE_MOST);
+    live[live_count++] = slot;
+    return slot;
+}
+
+static void give(size_t which)
+{
+    unsigned char *slot = live[which];
+    EXPECT(unit_is_filled(slot, mark_of(slot), slab.layout.size));
+    live[which] = live[--live_count];
+    opool__slab_give(&slab, slot);
+}
+
+static void take_many(size_t n)
+{
+    while (n-- > 0)
+        EXPECT(take() != NULL);
+}
+
+static void give_all(void)
+{
+    while (live_count)
+        give(live_count - 1);
+}
+
+static void end(void)
+{
+    give_all();
+    check_valid(&slab);
+    ck_assert_uint_eq(slab.used, 0);
+    opool__slab_fini(&slab);
+}
+
+static const struct {
+    size_t size, align;
+} shapes[] = {{1, 1},       {3, 1},      {8, 8},         {24, 8},       {64, 64},          {100, 4},       {200, 8},
+              {1000, 8},    {4096, 4096}, {5000, 8},     {12288, 16},   {65544, 8},        {100, 4096},    {300000, 64}};
+
+static uint32_t random_state = 1;
+
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)random_state * n >> 32);
+}
+
+/* Grows and shrinks again and again, so that slabs fill, empty, go cold and come back. */
+START_TEST(random_use_keeps_the_equations)
+{
+    size_t most = shapes[_i].size > 8192 ? 24 : 3 * 256 + 100;
+    start(shapes[_i].size, shapes[_i].align);
+    for (int i = 0; i < 12000; i++) {
+        bool grows = i / 1500 % 2 == 0;
+        if (live_count == 0 || (live_count < most && random_below(8) < (grows ? 5 : 3)))
+            EXPECT(take() != NULL);
+        else
+            give(random_below((uint32_t)live_count));
+        if (i % 128 == 0)
+            check_valid(&slab);
+        EXPECT(slab.used == live_count);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(slots_are_distinct_and_dense)
+{
+    start(shapes[_i].size, shapes[_i].align);
+    size_t n = 2 * slab.layout.slots;
+    take_many(n);
+    for (size_t i = 0; i < n; i++)
+        EXPECT(opool__slab_index(&slab, live[i]) == i);
+    EXPECT(bound == n && slab.slots == n);
+    give_all();
+    take_many(n); /* each zero again: take looks */
+    EXPECT(bound == n && slab.slots == n);
+    end();
+}
+END_TEST
+
+START_TEST(last_given_is_next_taken)
+{
+    start(64, 8);
+    take_many(10);
+    void *seventh = live[6];
+    give(6);
+    ck_assert_ptr_eq(take(), seventh);
+    end();
+}
+END_TEST
+
+static uint32_t slab_of(const void *slot)
+{
+    return opool__slab_index(&slab, slot) >> slab.layout.shift;
+}
+
+/* Leave `n` live objects in slab `number`. */
+static void thin_out(uint32_t number, size_t n)
+{
+    for (size_t i = live_count; i-- > 0;)
+        if (slab_of(live[i]) == number && opool__slab_record(&slab, number)->used > n)
+            give(i);
+    EXPECT(opool__slab_record(&slab, number)->used == n);
+}
+
+START_TEST(fullest_slab_first)
+{
+    start(64, 8); /* 256 slots a slab */
+    size_t slots = slab.layout.slots;
+    take_many(4 * slots);
+    thin_out(0, slots / 4);
+    thin_out(1, slots - slots / 16);
+    thin_out(2, slots / 2);
+    thin_out(3, 0);
+    for (size_t i = 0; i < slots / 16; i++)
+        EXPECT(slab_of(take()) == 1);
+    for (size_t i = 0; i < slots / 2; i++)
+        EXPECT(slab_of(take()) == 2);
+    for (size_t i = 0; i < slots - slots / 4; i++)
+        EXPECT(slab_of(take()) == 0);
+    for (size_t i = 0; i < slots; i++)
+        EXPECT(slab_of(take()) == 3);
+    ck_assert_uint_eq(slab_of(take()), 4);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+/* ---- empties ---- */
+
+START_TEST(empty_slabs_are_purged_but_one)
+{
+    fault_install();
+    start(64, 8);
+    size_t slots = slab.layout.slots;
+    take_many(4 * slots);
+    fault_heal();
+    give_all();
+    ck_assert_uint_eq(fault.count[FAULT_PURGE], 3);
+    ck_assert_uint_eq(slab.slots, slots);
+    ck_assert_uint_eq(slab.touched_bytes, slab.layout.slab_bytes);
+    check_valid(&slab);
+    take_many(4 * slots);
+    ck_assert_uint_eq(slab.slots, 4 * slots);
+    ck_assert_uint_eq(fault.count[FAULT_COMMIT], 0); /* cold ones are still committed */
+    ck_assert_uint_eq(bound, 4 * slots);
+    end();
+}
+END_TEST
+
+START_TEST(breathing_by_a_slab_makes_no_call)
+{
+    fault_install();
+    start(64, 8);
+    take_many(2 * slab.layout.slots);
+    fault_heal();
+    for (int i = 0; i < 100; i++) {
+        thin_out(1, 0);
+        take_many(slab.layout.slots);
+    }
+    ck_assert_uint_eq(fault.calls, 0);
+    end();
+}
+END_TEST
+
+START_TEST(refused_purge_still_gives_zero_memory)
+{
+    fault_install();
+    start(1000, 8);
+    size_t n = 4 * slab.layout.slots;
+    take_many(n);
+    fault_all(fault_kind(FAULT_PURGE));
+    give_all();
+    ck_assert_uint_ge(fault.refused, 3);
+    check_valid(&slab);
+    ck_assert_uint_eq(slab.slots, n); /* nothing went back */
+    ck_assert_uint_eq(slab.touched_bytes, n * slab.layout.stride);
+    take_many(n);
+    fault_heal();
+    give_all();
+    ck_assert_uint_eq(slab.slots, slab.layout.slots);
+    end();
+}
+END_TEST
+
+/* As the kernel does it: part of the range was purged before the refusal. */
+static int purge_half(void *at, size_t bytes)
+{
+    (void)fault.real.purge(at, bytes / 2 / PAGE * PAGE);
+    return -EINVAL;
+}
+
+START_TEST(half_a_purge_still_gives_zero_memory)
+{
+    fault_install();
+    start(1000, 8);
+    size_t n = 4 * slab.layout.slots;
+    take_many(n);
+    opool__os.purge = purge_half;
+    give_all();
+    check_valid(&slab);
+    take_many(n);
+    end();
+}
+END_TEST
+
+/* ---- memory that is refused ---- */
+
+START_TEST(refused_commit_is_a_miss_and_no_more)
+{
+    fault_install();
+    start(5000, 8);
+    for (int i = 0; i < 20; i++) {
+        take_many(slab.layout.slots * (size_t)i); /* as long as one slab is full, the next take wants memory */
+        struct opool__slab before = slab;
+        fault_plan(1, i % 2, fault_kind(FAULT_COMMIT));
+        void *slot = take();
+        fault_heal();
+        EXPECT(slot || before.used == slab.used);
+        check_valid(&slab);
+        EXPECT(take() != NULL);
+        give_all();
+    }
+    end();
+}
+END_TEST
+
+START_TEST(refused_commit_for_ever_gives_null_for_ever)
+{
+    fault_install();
+    start(64, 8);
+    fault_all(fault_kind(FAULT_COMMIT));
+    for (int i = 0; i < 100; i++)
+        EXPECT(take() == NULL);
+    check_valid(&slab);
+    ck_assert_uint_eq(slab.slots, 0);
+    fault_heal();
+    take_many(1000);
+    end();
+    ck_assert_uint_eq(fault.reservations, 0);
+}
+END_TEST
+
+/* Records are committed, their slots are not: the second try goes on from there. */
+START_TEST(refused_second_commit_is_tried_again)
+{
+    fault_install();
+    start(64, 8);
+    for (uint32_t i = 0; i < 3; i++) {
+        fault_plan(2, true, fault_kind(FAULT_COMMIT));
+        while (take())
+            continue;
+        check_valid(&slab);
+        fault_heal();
+        EXPECT(take() != NULL);
+        check_valid(&slab);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(refused_reservation_is_halved)
+{
+    for (uint32_t refusals = 0; refusals < 12; refusals++) {
+        if (refusals == 0)
+            fault_install();
+        fault_heal();
+        fault.kinds = 0;
+        struct opool__slab whole;
+        ck_assert_int_eq(opool__slab_init(&whole, 64, 8, 0, NULL), 0);
+        fault_plan(1, false, fault_kind(FAULT_RESERVE));
+        start(64, 8);
+        ck_assert_uint_eq(slab.extents[0].slabs, whole.extents[0].slabs / 2);
+        take_many(300);
+        end();
+        opool__slab_fini(&whole);
+    }
+}
+END_TEST
+
+START_TEST(refused_reservation_for_ever_is_enomem)
+{
+    fault_install();
+    fault_all(fault_kind(FAULT_RESERVE));
+    ck_assert_int_eq(opool__slab_init(&slab, 64, 8, 0, &bound), -ENOMEM);
+    ck_assert_uint_ge(fault.refused, 10);
+    ck_assert_uint_eq(fault.reservations, 0);
+    fault_heal();
+    start(64, 8);
+    end();
+    ck_assert_uint_eq(fault.reservations, 0);
+    ck_assert_uint_eq(fault.reserved_bytes, 0);
+}
+END_TEST
+
+START_TEST(refused_release_gives_the_memory_back)
+{
+    fault_install();
+    start(64, 8);
+    take_many(1000);
+    const unsigned char *first = live[0];
+    live_count = 0;
+    fault_all(fault_kind(FAULT_RELEASE));
+    opool__slab_fini(&slab);
+    ck_assert_uint_eq(fault.kept, 1);
+    ck_assert_uint_eq(fault.count[FAULT_PURGE], 2);
+    ck_assert(unit_is_filled(first, 0, 64)); /* still mapped, and empty */
+}
+END_TEST
+
+START_TEST(impossible_capacity_is_refused)
+{
+    ck_assert_int_eq(opool__slab_init(&slab, 64, 8, SIZE_MAX / 4, &bound), -EINVAL);
+    ck_assert_int_eq(opool__slab_init(&slab, 64, 8, (size_t)OPOOL__SLOT_NONE + 1, &bound), -EINVAL);
+}
+END_TEST
+
+/* ---- look-up ---- */
+
+static void expect_place(const void *address, enum opool__place place, uint32_t index, size_t offset)
+{
+    uint32_t found_index = 77;
+    size_t found_offset = 77;
+    enum opool__place found = opool__slab_find(&slab, address, &found_index, &found_offset);
+    if (found != place)
+        ck_abort_msg("%p is %d, not %d", address, found, place);
+    EXPECT(place == OPOOL__FOREIGN || (found_index == index && found_offset == offset));
+}
+
+START_TEST(find_judges_every_address)
+{
+    start(shapes[_i].size, shapes[_i].align);
+    take_many(1);
+    size_t stride = slab.layout.stride, slots = slab.layout.slots;
+    const struct opool__extent *extent = slab.extents;
+    char *base = opool__slab_base(&slab), *past = base + extent->slabs * slab.layout.slab_bytes;
+    for (uint32_t i = 0; i < slots; i++) {
+        expect_place(base + i * stride, OPOOL__SLOT, i, 0);
+        if (stride > 1) {
+            expect_place(base + i * stride + 1, OPOOL__INTERIOR, i, 1);
+            expect_place(base + i * stride + stride - 1, OPOOL__INTERIOR, i, stride - 1);
+        }
+    }
+    expect_place(base + slots * stride, OPOOL__UNUSED, (uint32_t)slots, 0);
+    expect_place(past - stride, OPOOL__UNUSED, (uint32_t)(extent->slabs * slots - 1), 0);
+    expect_place(past - 1, OPOOL__UNUSED, (uint32_t)(extent->slabs * slots - 1), stride - 1);
+    expect_place(base - 1, OPOOL__FOREIGN, 0, 0);
+    expect_place(base - stride, OPOOL__FOREIGN, 0, 0);
+    expect_place(past, OPOOL__FOREIGN, 0, 0);
+    expect_place(extent->records, OPOOL__FOREIGN, 0, 0);
+    expect_place(NULL, OPOOL__FOREIGN, 0, 0);
+    expect_place((void *)UINTPTR_MAX, OPOOL__FOREIGN, 0, 0);
+    expect_place(&slab, OPOOL__FOREIGN, 0, 0);
+    end();
+}
+END_TEST
+
+START_TEST(records_are_behind_a_gap)
+{
+    start(64, 8);
+    take_many(10 * slab.layout.slots);
+    char *base = opool__slab_base(&slab);
+    ck_assert(unit_readable(base));
+    ck_assert(!unit_readable(base - 1));
+    ck_assert(!unit_readable(base - PAGE));
+    end();
+}
+END_TEST
+
+static size_t tiny_limit(void)
+{
+    return 64 * 65536; /* a pool takes a 64th at once */
+}
+
+START_TEST(pool_grows_by_extents_to_the_last)
+{
+    fault_install();
+    opool__os.address_limit = tiny_limit;
+    start(1024, 8);
+    size_t n = 0;
+    while (take())
+        n++;
+    ck_assert_uint_eq(slab.shared_extents, OPOOL__EXTENTS);
+    ck_assert_uint_eq(n, (size_t)slab.layout.slots * OPOOL__EXTENTS * slab.extents[0].slabs);
+    ck_assert_uint_eq(bound, slab.layout.slots * slab.extents[0].slabs); /* of the first extent only */
+    for (uint32_t i = 0; i < n; i++) {
+        EXPECT(opool__slab_index(&slab, live[i]) == i);
+        expect_place(live[i], OPOOL__SLOT, i, 0);
+        expect_place(live[i] + 1, OPOOL__INTERIOR, i, 1);
+    }
+    check_valid(&slab);
+    for (size_t i = 0; i < n / 2; i++)
+        give(random_below((uint32_t)live_count));
+    check_valid(&slab);
+    take_many(n - n / 2 > LIVE_MOST ? 0 : n / 2);
+    end();
+    ck_assert_uint_eq(fault.reservations, 0);
+}
+END_TEST
+
+START_TEST(refused_extent_is_a_miss)
+{
+    fault_install();
+    opool__os.address_limit = tiny_limit;
+    start(1024, 8);
+    take_many(slab.layout.slots * (size_t)slab.extents[0].slabs);
+    fault_all(fault_kind(FAULT_RESERVE));
+    for (int i = 0; i < 5; i++)
+        EXPECT(take() == NULL);
+    check_valid(&slab);
+    fault_all(fault_kind(FAULT_COMMIT)); /* an extent that can be had, its memory not */
+    for (int i = 0; i < 5; i++)
+        EXPECT(take() == NULL);
+    ck_assert_uint_eq(slab.shared_extents, 2);
+    fault_heal();
+    take_many(100);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+/* ---- 16 MiB objects ---- */
+
+START_TEST(largest_objects)
+{
+    start(OPOOL_SIZE_MAX, 4096);
+    ck_assert_uint_eq(slab.layout.slots, 1);
+    unsigned char *slots[3];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++) {
+            slots[i] = opool__slab_take(&slab);
+            ck_assert_ptr_nonnull(slots[i]);
+            for (size_t at = 0; at < OPOOL_SIZE_MAX; at += PAGE / 2)
+                EXPECT(slots[i][at] == 0);
+            ck_assert_uint_eq(slots[i][OPOOL_SIZE_MAX - 1], 0);
+            slots[i][0] = slots[i][OPOOL_SIZE_MAX / 2] = slots[i][OPOOL_SIZE_MAX - 1] = POISON;
+        }
+        check_valid(&slab);
+        for (int i = 0; i < 3; i++)
+            opool__slab_give(&slab, slots[i]);
+        check_valid(&slab);
+        ck_assert_uint_eq(slab.slots, 1);
+    }
+    end();
+}
+END_TEST
+
+/* ---- regions ---- */
+
+enum { CANARY = 0x5c, DIRT = 0xee, MARGIN = 256, REGION_MOST = 40000 };
+
+static _Alignas(4096) unsigned char arena[MARGIN + 4096 + REGION_MOST + MARGIN];
+
+/* A region of `bytes` at an address that is `misaligned` past a multiple of 4096, dirty, in canaries. */
+static unsigned char *lay_out(size_t misaligned, size_t bytes)
+{
+    memset(arena, CANARY, sizeof arena);
+    unsigned char *region = arena + 4096 + misaligned;
+    memset(region, DIRT, bytes);
+    return region;
+}
+
+static void expect_canaries(const unsigned char *region, size_t bytes)
+{
+    EXPECT(unit_is_filled(arena, CANARY, (size_t)(region - arena)));
+    EXPECT(unit_is_filled(region + bytes, CANARY, (size_t)(arena + sizeof arena - region) - bytes));
+}
+
+/* Takes all; how many there were. */
+static size_t exhaust(const unsigned char *region, size_t bytes)
+{
+    size_t n = 0;
+    for (unsigned char *slot; (slot = take()) != NULL; n++) {
+        EXPECT(slot >= region && slot + slab.layout.size <= region + bytes);
+        EXPECT(slab.layout.stride == slab.layout.size || n == 0 || slot == live[n - 1] + slab.layout.stride);
+    }
+    return n;
+}
+
+static void try_region(size_t size, size_t align, size_t misaligned, size_t bytes)
+{
+    unsigned char *region = lay_out(misaligned, bytes);
+    ck_assert_int_eq(opool__slab_init_region(&slab, size, align, region, bytes, &bound), 0);
+    live_count = 0;
+    size_t n = exhaust(region, bytes);
+    EXPECT(n == slab.layout.slots && n > 0 && slab.used == n && bound == n);
+    check_valid(&slab);
+    EXPECT(take() == NULL);
+    give_all();
+    check_valid(&slab);
+    EXPECT(exhaust(region, bytes) == n);
+    give_all();
+    opool__slab_fini(&slab);
+    expect_canaries(region, bytes);
+}
+
+START_TEST(region_uses_all_of_itself_and_nothing_else)
+{
+    static const size_t sizes[] = {1, 3, 7, 8, 24, 100, 1000}, aligns[] = {1, 8, 64, 1024},
+                        misaligned[] = {0, 1, 3, 4, 7, 63, 1000};
+    fault_install();
+    for (size_t s = 0; s < UNIT_LENGTH(sizes); s++)
+        for (size_t a = 0; a < UNIT_LENGTH(aligns); a++)
+            for (size_t m = 0; m < UNIT_LENGTH(misaligned); m++)
+                try_region(sizes[s], aligns[a], misaligned[m], 5000 + 11 * m);
+    ck_assert_uint_eq(fault.calls, 0); /* nothing is asked of the system */
+}
+END_TEST
+
+/* The fewest bytes that hold one slot by the layout's word. */
+static size_t least_bytes(size_t size, size_t align)
+{
+    size_t bytes = size;
+    while (opool__layout_region(size, align, bytes).slots == 0)
+        bytes++;
+    return bytes;
+}
+
+START_TEST(region_of_the_least_size_and_a_byte_less)
+{
+    static const size_t sizes[] = {1, 8, 100, 4096};
+    for (size_t s = 0; s < UNIT_LENGTH(sizes); s++)
+        for (size_t align = 1; align <= 4096; align *= 8) {
+            size_t bytes = least_bytes(sizes[s], align);
+            for (size_t misaligned = 0; misaligned < 70; misaligned++) {
+                try_region(sizes[s], align, misaligned, bytes);
+                EXPECT(slab.layout.slots == 1);
+            }
+            unsigned char *region = lay_out(0, bytes - 1);
+            ck_assert_int_eq(opool__slab_init_region(&slab, sizes[s], align, region, bytes - 1, &bound), -EINVAL);
+            EXPECT(unit_is_filled(region, DIRT, bytes - 1));
+        }
+}
+END_TEST
+
+START_TEST(region_slots_change_exactly_where_one_more_fits)
+{
+    size_t bytes = least_bytes(40, 8), slots = 1;
+    for (size_t b = bytes; b < bytes + 20 * 45; b++) {
+        size_t now = opool__layout_region(40, 8, b).slots;
+        EXPECT(now == slots || now == slots + 1);
+        slots = now;
+    }
+    ck_assert_uint_eq(slots, 20);
+    try_region(40, 8, 5, bytes + 20 * 45);
+}
+END_TEST
+
+START_TEST(senseless_regions_are_refused)
+{
+    ck_assert_int_eq(opool__slab_init_region(&slab, 8, 8, NULL, 4096, &bound), -EINVAL);
+    ck_assert_int_eq(opool__slab_init_region(&slab, 8, 8, arena, 0, &bound), -EINVAL);
+    ck_assert_int_eq(opool__slab_init_region(&slab, 8, 8, arena, SIZE_MAX - 1, &bound), -EINVAL);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+enum { THREADS = 4, HELD = 200, ROUNDS = 60 };
+
+static void *use_slab(void *seed)
+{
+    unsigned char *held[HELD], mark = *(unsigned char *)seed;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < HELD; i++) {
+            held[i] = opool__slab_take(&slab);
+            EXPECT(held[i] && unit_is_filled(held[i], 0, slab.layout.size));
+            memset(held[i], mark, slab.layout.size);
+        }
+        for (int i = HELD; i-- > 0;) {
+            EXPECT(unit_is_filled(held[i], mark, slab.layout.size));
+            opool__slab_give(&slab, held[i]);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(threads_never_share_a_slot)
+{
+    static unsigned char seeds[THREADS] = {1, 2, 3, 4};
+    pthread_t threads[THREADS];
+    start(200, 8);
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = unit_thread(use_slab, &seeds[i]);
+    for (int i = 0; i < THREADS; i++)
+        unit_join(threads[i]);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+START_TEST(move_changes_state_only_from_the_named_one)
+{
+    start(64, 8);
+    void *slot = take();
+    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    check_valid(&slab); /* idle is used too */
+    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    end();
+}
+END_TEST
+
+static void add_layout(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "layout");
+    tcase_add_test(tests, layout_holds_for_all_small_shapes);
+    tcase_add_test(tests, layout_holds_up_to_the_largest);
+    tcase_add_test(tests, divisibility_agrees_with_division);
+    tcase_add_test(tests, divisibility_of_large_strides);
+    tcase_add_test(tests, slack_stays_below_five_percent);
+    tcase_add_test(tests, region_layout_fills_the_region);
+}
+
+static void add_slots(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "slots");
+    tcase_add_loop_test(tests, random_use_keeps_the_equations, 0, (int)UNIT_LENGTH(shapes));
+    tcase_add_loop_test(tests, slots_are_distinct_and_dense, 0, (int)UNIT_LENGTH(shapes));
+    tcase_add_loop_test(tests, find_judges_every_address, 0, (int)UNIT_LENGTH(shapes));
+    tcase_add_test(tests, last_given_is_next_taken);
+    tcase_add_test(tests, fullest_slab_first);
+    tcase_add_test(tests, records_are_behind_a_gap);
+    tcase_add_test(tests, pool_grows_by_extents_to_the_last);
+    tcase_add_test(tests, largest_objects);
+    tcase_add_test(tests, threads_never_share_a_slot);
+    tcase_add_test(tests, move_changes_state_only_from_the_named_one);
+}
+
+static void add_memory(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "memory");
+    tcase_add_test(tests, empty_slabs_are_purged_but_one);
+    tcase_add_test(tests, breathing_by_a_slab_makes_no_call);
+    tcase_add_test(tests, refused_purge_still_gives_zero_memory);
+    tcase_add_test(tests, half_a_purge_still_gives_zero_memory);
+    tcase_add_test(tests, refused_commit_is_a_miss_and_no_more);
+    tcase_add_test(tests, refused_commit_for_ever_gives_null_for_ever);
+    tcase_add_test(tests, refused_second_commit_is_tried_again);
+    tcase_add_test(tests, refused_reservation_is_halved);
+    tcase_add_test(tests, refused_reservation_for_ever_is_enomem);
+    tcase_add_test(tests, refused_release_gives_the_memory_back);
+    tcase_add_test(tests, impossible_capacity_is_refused);
+    tcase_add_test(tests, refused_extent_is_a_miss);
+}
+
+static void add_region(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "region");
+    tcase_add_test(tests, region_uses_all_of_itself_and_nothing_else);
+    tcase_add_test(tests, region_of_the_least_size_and_a_byte_less);
+    tcase_add_test(tests, region_slots_change_exactly_where_one_more_fits);
+    tcase_add_test(tests, senseless_regions_are_refused);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("slab");
+    add_layout(suite);
+    add_slots(suite);
+    add_memory(suite);
+    add_region(suite);
+    return unit_main(suite);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEST_UNIT_UNIT_H
+#define TEST_UNIT_UNIT_H
+
+/* What all unit programs share: the runner, children with a captured standard error, time, a probe for access. */
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define UNIT_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNIT_SANITIZED 1
+#endif
+#ifndef UNIT_SANITIZED
+#define UNIT_SANITIZED 0 /* sanitizers reserve terabytes and keep shadow memory: no address limits, no resident sizes there */
+#endif
+
+/* As ck_assert, for loops and threads: each ck_assert that holds costs a write to a file, which is a cancellation point too. */
+#define EXPECT(condition) \
+    do { \
+        if (!(condition)) \
+            ck_abort_msg("'%s' does not hold", #condition); \
+    } while (0)
+
+#define UNIT_UNUSED __attribute__((unused))
+#define UNIT_LENGTH(array) (sizeof(array) / sizeof *(array))
+
+static inline int unit_main(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* A case of one group of tests, with the time it may take on a slow machine. */
+static UNIT_UNUSED TCase *unit_case(Suite *suite, const char *name)
+{
+    TCase *tests = tcase_create(name);
+    tcase_set_timeout(tests, UNIT_SANITIZED ? 300 : 100);
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
+static UNIT_UNUSED uint64_t unit_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static UNIT_UNUSED void unit_nap(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* Until *word is at least `value`; other threads add to it. */
+static UNIT_UNUSED void unit_await(const uint32_t *word, uint32_t value)
+{
+    uint64_t until = unit_ms() + 30000;
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
+        ck_assert_msg(unit_ms() < until, "waited 30 s for %u", value);
+        unit_nap(1);
+    }
+}
+
+static UNIT_UNUSED pthread_t unit_thread(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run, argument), 0);
+    return thread;
+}
+
+static UNIT_UNUSED void unit_join(pthread_t thread)
+{
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+/* The kernel reads from the address, so that a wrong one is an error and no signal. */
+static UNIT_UNUSED bool unit_readable(const volatile void *address)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    bool readable = write(ends[1], (const void *)address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return readable;
+}
+
+static UNIT_UNUSED bool unit_is_filled(const void *memory, unsigned char byte, size_t size)
+{
+    const unsigned char *bytes = memory;
+    return size == 0 || (bytes[0] == byte && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+/* ---- children ---- */
+
+struct unit_child {
+    int status;      /* of waitpid */
+    char said[8192]; /* on standard error, NUL at the end */
+};
+
+static inline void unit_read_all(int from, char *text, size_t size)
+{
+    size_t length = 0;
+    for (ssize_t n; length < size - 1 && (n = read(from, text + length, size - 1 - length)) > 0;)
+        length += (size_t)n;
+    text[length] = '\0';
+    close(from);
+}
+
+/* Runs in a child of this process; what it says on standard error and how it ends. */
+static UNIT_UNUSED struct unit_child unit_in_child(void (*run)(void *), void *argument)
+{
+    struct unit_child child;
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        run(argument);
+        _exit(0);
+    }
+    close(ends[1]);
+    unit_read_all(ends[0], child.said, sizeof child.said);
+    ck_assert_int_eq(waitpid(pid, &child.status, 0), pid);
+    return child;
+}
+
+static UNIT_UNUSED bool unit_aborted(const struct unit_child *child)
+{
+    return WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGABRT;
+}
+
+static UNIT_UNUSED bool unit_succeeded(const struct unit_child *child)
+{
+    return WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0;
+}
+
+#endif
