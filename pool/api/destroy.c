@@ -2,6 +2,7 @@
 #include "api/pool.h"
 #include "cache/reclaim.h"
 #include "os/lock.h"
+#include "os/os.h"
 #include "os/report.h"
 
 /*
@@ -12,10 +13,11 @@
  * does every thread that ends, and every create and destroy. Whoever settles empties the threads' caches (again: a thread may
  * have been inside its section when close looked), tears down what is idle, and the last one to leave frees the pool:
  *
- *     free when: closing, no settler inside, all heads empty, no slot used
+ *     free when: closing, all heads empty, no slot used, no pin but the settler's own
  *
  * A put that is still on its way holds its object's slot, so the pool can not go under it; after its object became idle it
- * touches the handle only (type-stable memory) and settles whatever pool that is by then, which is harmless.
+ * touches the handle only (type-stable memory) and settles whatever pool that is by then, which is harmless. Who gives a slot
+ * up, settles, or reads figures, pins the pool.
  */
 
 /* Pools in state CLOSING: mostly none, and then nobody walks the table of pools. */
@@ -54,8 +56,19 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
     opool__registry_retire(pool);
 }
 
+/* From here on nobody finds the pool; who found it before, to read its figures, is waited for. */
+static void hide(struct opool *pool)
+{
+    opool__lock_take(&opool__registry_lock);
+    opool__store_release(&pool->shared_state, (uint32_t)OPOOL__ENDING);
+    opool__lock_drop(&opool__registry_lock);
+    for (uint32_t pins; (pins = opool__load_acquire(&pool->shared_pins)) != 0;)
+        opool__os.wait(&pool->shared_pins, pins, 0);
+}
+
 static void destroy(struct opool *pool)
 {
+    hide(pool);
     opool__store_release(&pool->front.offset, 0u);
     opool__bounded_close(&pool->depot.store);
     (void)opool__reclaim_close(&pool->cache, true);
@@ -87,12 +100,13 @@ void opool__discard_pool(struct opool *pool)
 
 /* ---- close ---- */
 
-/* False: not closing (any more). */
+/* False: not closing (any more). Pins. */
 static bool enter_settling(struct opool *pool)
 {
     opool__lock_take(&opool__registry_lock);
     bool closing = opool__load_relaxed(&pool->shared_state) == OPOOL__CLOSING;
-    pool->settlers += closing;
+    if (closing)
+        opool__add_relaxed(&pool->shared_pins, 1u);
     opool__lock_drop(&opool__registry_lock);
     return closing;
 }
@@ -102,8 +116,10 @@ static bool leave_settling(struct opool *pool, bool heads_empty)
 {
     opool__lock_take(&opool__registry_lock);
     opool__lock_take(&pool->slab.lock);
-    bool last = --pool->settlers == 0 && heads_empty && pool->slab.used == 0;
+    bool empty = heads_empty && pool->slab.used == 0;
     opool__lock_drop(&pool->slab.lock);
+    /* In this order: see opool__pin_held. */
+    bool last = opool__sub_relaxed(&pool->shared_pins, 1u) == 1 && empty;
     if (last) {
         opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);
         opool__sub_relaxed(&shared_closing_pools, 1u);

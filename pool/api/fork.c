@@ -43,7 +43,7 @@ static void reset_pool(struct opool *pool)
     opool__lock_reset(&pool->slab.lock);
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);
-    pool->settlers = 0;
+    opool__store_relaxed(&pool->shared_pins, 0u);
 }
 
 static void prepare(void)

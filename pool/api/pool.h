@@ -17,7 +17,8 @@
 #include "cache/cache.h"
 #include "shape/fit.h"
 
-enum opool__state { OPOOL__NONE, OPOOL__OPEN, OPOOL__CLOSING, OPOOL__DESTROYED };
+/* ENDING: inside destroy. */
+enum opool__state { OPOOL__NONE, OPOOL__OPEN, OPOOL__CLOSING, OPOOL__ENDING, OPOOL__DESTROYED };
 
 enum { OPOOL__NAME_MOST = 80 };
 
@@ -39,7 +40,7 @@ struct opool {
     struct opool__fit fit; /* owning types */
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */
-    uint32_t settlers;     /* threads inside opool__settle; under the registry lock */
+    uint32_t shared_pins;  /* threads that need the pool to stay; down only under the registry lock */
     uint32_t index;        /* in the table of handles */
 
     /* Figures of slow paths; relaxed. Gets and puts that went through a head are counted by cache and depot. */
@@ -78,7 +79,14 @@ void opool__registry_retire(struct opool *pool);
 struct opool *opool__registry_next(const struct opool *previous);
 struct opool *opool__registry_next_locked(const struct opool *previous);
 
-/* Guards states, settlers, and the set of handles. */
+/* Keep a pool in state OPEN or CLOSING from being freed, until unpin; false: it is in neither. */
+bool opool__pin(struct opool *pool);
+/* The same for one who holds an object of it, and so needs no look at the state. */
+void opool__pin_held(struct opool *pool);
+/* Settles the pool if it is closing. Outside all locks. */
+void opool__unpin(struct opool *pool);
+
+/* Guards states, pins, and the set of handles. */
 extern uint32_t opool__registry_lock;
 void opool__registry_lock_handles(void);
 void opool__registry_unlock_handles(void);

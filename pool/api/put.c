@@ -6,14 +6,14 @@
 /* Give up an object that is out, for `reason`; it counts as put. */
 static void drop(struct opool *pool, void *object, uint64_t *reason)
 {
-    bool stored = !pool->cached;
+    /* Once its slot is free the object keeps a closing pool no more, and giving it up goes on after that. */
+    opool__pin_held(pool);
     opool__count(reason);
     opool__count(&pool->shared_puts);
     opool__tear_down(pool, object);
-    if (stored)
+    if (!pool->cached)
         opool__bounded_return(&pool->depot.store);
-    if (opool__state_of(pool) == OPOOL__CLOSING)
-        opool__settle(pool);
+    opool__unpin(pool);
 }
 
 static bool footprint_fits(struct opool *pool, const void *object)

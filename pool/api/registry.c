@@ -109,6 +109,35 @@ struct opool *opool__registry_next(const struct opool *previous)
     return pool;
 }
 
+bool opool__pin(struct opool *pool)
+{
+    opool__lock_take(&opool__registry_lock);
+    uint32_t state = opool__load_relaxed(&pool->shared_state);
+    bool stays = state == OPOOL__OPEN || state == OPOOL__CLOSING;
+    if (stays)
+        opool__add_relaxed(&pool->shared_pins, 1u);
+    opool__lock_drop(&opool__registry_lock);
+    return stays;
+}
+
+void opool__pin_held(struct opool *pool)
+{
+    /* Relaxed: who finds the object's slot free, under the slab's lock, sees the pin that came before it. */
+    opool__add_relaxed(&pool->shared_pins, 1u);
+}
+
+void opool__unpin(struct opool *pool)
+{
+    opool__lock_take(&opool__registry_lock);
+    uint32_t state = opool__load_relaxed(&pool->shared_state);
+    opool__sub_relaxed(&pool->shared_pins, 1u);
+    opool__lock_drop(&opool__registry_lock);
+    if (state == OPOOL__ENDING)
+        opool__os.wake(&pool->shared_pins, 1);
+    if (state == OPOOL__CLOSING)
+        opool__settle(pool);
+}
+
 void opool__registry_lock_handles(void)
 {
     opool__lock_take(&opool__registry_lock);

@@ -6,6 +6,7 @@
 #include "epoch/epoch.h"
 #include "opool/stats.h"
 #include "os/lock.h"
+#include "stats/collect.h"
 
 /* Every figure from the counters of the layer that owns it. What the fast path does not count follows from the rest: a head's
    objects came by refills and puts, and went by gets and flushes. */
@@ -88,13 +89,8 @@ static void read_fit(struct opool *pool, struct opool_stats *out)
     opool__lock_drop(&pool->fit_lock);
 }
 
-int opool__stats_read(struct opool *pool, struct opool_stats *out, size_t out_size)
+struct opool_stats opool__stats_collect(struct opool *pool)
 {
-    if (!pool || !out)
-        return -EINVAL;
-    enum opool__state state = opool__state_of(pool);
-    if (state != OPOOL__OPEN && state != OPOOL__CLOSING)
-        return -EINVAL;
     struct opool_stats all = {0};
     struct sources from = collect(pool);
     count_events(pool, &from, &all);
@@ -102,6 +98,15 @@ int opool__stats_read(struct opool *pool, struct opool_stats *out, size_t out_si
     count_bytes(pool, &from, &all);
     read_fit(pool, &all);
     all.epoch = opool__epoch_now();
+    return all;
+}
+
+int opool__stats_read(struct opool *pool, struct opool_stats *out, size_t out_size)
+{
+    if (!pool || !out || !opool__pin(pool))
+        return -EINVAL;
+    struct opool_stats all = opool__stats_collect(pool);
+    opool__unpin(pool);
     memset(out, 0, out_size);
     memcpy(out, &all, out_size < sizeof all ? out_size : sizeof all);
     return 0;

@@ -6,6 +6,7 @@
 
 #include "api/pool.h"
 #include "opool/stats.h"
+#include "stats/collect.h"
 
 /* One pool at the moment of the call. */
 struct snapshot {
@@ -52,12 +53,14 @@ static int append(struct snapshots *to, struct opool *pool)
         return -ENOMEM;
     to->all = grown;
     struct snapshot *one = &grown[to->count];
-    if (opool__stats_read(pool, &one->stats, sizeof one->stats) != 0)
+    if (!opool__pin(pool))
         return 0; /* destroyed meanwhile */
+    one->stats = opool__stats_collect(pool);
     memcpy(one->name, pool->name, sizeof one->name);
     one->type = pool->label.type;
     one->id = pool->index;
     one->size = pool->type.size;
+    opool__unpin(pool);
     to->count++;
     return 0;
 }

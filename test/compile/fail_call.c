@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clang-format off: one line a type */
+/* clang-format off */
 /* Callbacks, owning pools and calls that must be refused; test/compile/run says how the comments are read. */
 #include <opool.h>
 

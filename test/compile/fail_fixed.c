@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clang-format off: one line a type */
+/* clang-format off */
 /* OPOOL_DEFINE must refuse each of these; test/compile/run says how the comments are read. */
 #include <opool.h>
 

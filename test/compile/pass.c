@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clang-format off: one line a type */
+/* clang-format off */
 /* Definitions that must compile without a warning, in every language version; test/compile/run says how the comments
    are read. Each pool is also used, in functions that stay in the object file. */
 #if defined(CASE_no_inline) || defined(CASE_no_inline_owning)

@@ -32,9 +32,15 @@ enum { FAULT_TRACE = 4096, FAULT_ERRORS = 2 };
 
 /* What the system may answer; 0 ends. */
 static const int fault_errors[FAULT_CALLS][FAULT_ERRORS] = {
-    [FAULT_RESERVE] = {ENOMEM},     [FAULT_RELEASE] = {ENOMEM},        [FAULT_COMMIT] = {ENOMEM},
-    [FAULT_PURGE] = {EINVAL},       [FAULT_BARRIER_REGISTER] = {EPERM, ENOSYS}, [FAULT_BARRIER] = {EPERM},
-    [FAULT_THREAD_END_INIT] = {EAGAIN}, [FAULT_AT_THREAD_END] = {ENOMEM}, [FAULT_AT_FORK] = {ENOMEM},
+    [FAULT_RESERVE] = {ENOMEM},
+    [FAULT_RELEASE] = {ENOMEM},
+    [FAULT_COMMIT] = {ENOMEM},
+    [FAULT_PURGE] = {EINVAL},
+    [FAULT_BARRIER_REGISTER] = {EPERM, ENOSYS},
+    [FAULT_BARRIER] = {EPERM},
+    [FAULT_THREAD_END_INIT] = {EAGAIN},
+    [FAULT_AT_THREAD_END] = {ENOMEM},
+    [FAULT_AT_FORK] = {ENOMEM},
 };
 
 static struct fault {

@@ -373,8 +373,8 @@ static void run(uint64_t expected_reservations, const char *what)
     bad += !good;
     if (!good && bad <= 10)
         printf("%s %u %s kinds %x error %u: status %x: %s\n", what, r->first + r->init.first,
-               r->for_ever || r->init.for_ever ? "for ever" : "once", (unsigned)r->kinds, r->error, (unsigned)child.status,
-               child.said);
+               r->for_ever || r->init.for_ever ? "for ever" : "once", (unsigned)r->kinds, r->error,
+               (unsigned)child.status, child.said);
 }
 
 static struct run clean;
@@ -677,7 +677,8 @@ START_TEST(capacity_of_a_region_is_what_fits)
 {
     static char region[8192];
     for (size_t size = 1; size <= 600; size += 13) {
-        struct opool *pool = open_pool(size < 4 ? 4 : size, (struct opool_options){.region = region, .region_size = 8192});
+        struct opool *pool =
+            open_pool(size < 4 ? 4 : size, (struct opool_options){.region = region, .region_size = 8192});
         size_t n = 0;
         while (opool_get(pool))
             n++;
@@ -696,9 +697,14 @@ START_TEST(create_refuses_what_makes_no_sense)
     const struct opool_type good = type_of(64);
     struct opool_type types[] = {good, good, good, good, good, good};
     static const struct opool_options bad_options[] = {
-        {.capacity = 5, .prefill = 6}, {.capacity = 5, .keep = 6},       {.magazine = 129},
-        {.region = region},            {.region_size = 4096},            {.region = region, .region_size = 30},
-        {.capacity = SIZE_MAX / 2},    {.checks = (enum opool_checks)4},
+        {.capacity = 5, .prefill = 6},
+        {.capacity = 5, .keep = 6},
+        {.magazine = 129},
+        {.region = region},
+        {.region_size = 4096},
+        {.region = region, .region_size = 30},
+        {.capacity = SIZE_MAX / 2},
+        {.checks = (enum opool_checks)4},
     };
     types[0].size = 0;
     types[1].size = OPOOL_SIZE_MAX + 1;
@@ -808,7 +814,7 @@ START_TEST(a_handle_used_again_has_nothing_of_the_last_pool)
     ck_assert_int_eq(opool_create(&pool, &type, NULL), 0);
     ck_assert(pool->capacity == 0 && pool->keep == 0 && pool->cached && !pool->region);
     ck_assert(pool->shared_gets == 0 && pool->shared_puts == 0 && pool->shared_built == 0);
-    ck_assert(pool->shared_live_peak == 0 && pool->settlers == 0);
+    ck_assert(pool->shared_live_peak == 0 && pool->shared_pins == 0);
     opool_destroy(&pool);
 }
 END_TEST

@@ -592,7 +592,8 @@ START_TEST(close_does_not_wait_for_a_stopped_thread)
     ck_assert_ptr_null(opool__cache_get(&cache)); /* no head is taken into use any more */
     ck_assert_uint_eq(opool__cache_read(&cache).heads, 1);
     __atomic_store_n(&head->busy, 0u, __ATOMIC_RELEASE);
-    ck_assert_uint_eq(tell(&worker, PUT, 1), 0); /* it leaves the section and finds the pool closing: the head stays armed */
+    ck_assert_uint_eq(tell(&worker, PUT, 1),
+                      0); /* it leaves the section and finds the pool closing: the head stays armed */
     ck_assert_uint_eq(head->armed, 1);
     ck_assert(opool__reclaim_close(&cache, false));
     expect_idle(0, 5);

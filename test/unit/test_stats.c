@@ -6,14 +6,16 @@
 #include "api/pool.h"
 #include "opool/stats.h"
 
-#define LONG_NAME "a name that is longer than the eighty bytes that are kept of it, so that its end is cut off somewhere"
+#define LONG_NAME \
+    "a name that is longer than the eighty bytes that are kept of it, so that its end is cut off somewhere"
 
 static const struct opool_type plain = {
     .name = "plain", .type = "struct plain", .shape = OPOOL_SHAPE_TRUSTED("a test"), .size = 64, .align = 8};
 
 /* Quotes, backslashes, newlines, controls, what is no UTF-8, what is: all legal names. */
-static const char *const hostile[] = {"quote\"d",      "back\\slash", "new\nline", "tab\tand\x01", "high\x80\xff\xfe",
-                                      "\xc3\xbcmlaut", "",            "} 1\n# EOF", LONG_NAME,      "{a=\"b\"} %s%n"};
+static const char *const hostile[] = {"quote\"d",         "back\\slash",   "new\nline", "tab\tand\x01",
+                                      "high\x80\xff\xfe", "\xc3\xbcmlaut", "",          "} 1\n# EOF",
+                                      LONG_NAME,          "{a=\"b\"} %s%n"};
 
 static const struct {
     const char *name, *unit, *help;
@@ -97,7 +99,7 @@ static char *next_line(char **rest)
 
 START_TEST(text_has_a_line_a_pool)
 {
-    static const char *const columns[] = {"POOL", "BYTES", "LIVE", "PEAK",      "IDLE",  "SLOTS",
+    static const char *const columns[] = {"POOL", "BYTES", "LIVE",  "PEAK",      "IDLE",  "SLOTS",
                                           "GETS", "HIT%",  "BUILT", "DISCARDED", "FAILS", "RESIDENT"};
     struct opool *pool = create("words", 2);
     void *objects[2] = {opool_get(pool), opool_get(pool)};
@@ -110,8 +112,8 @@ START_TEST(text_has_a_line_a_pool)
     }
     unsigned long size, live, peak, idle, slots, gets, built, discarded, fails, resident;
     double hit;
-    ck_assert_int_eq(sscanf(next_line(&rest), "words %lu %lu %lu %lu %lu %lu %lf%% %lu %lu %lu %lu", &size, &live, &peak,
-                            &idle, &slots, &gets, &hit, &built, &discarded, &fails, &resident),
+    ck_assert_int_eq(sscanf(next_line(&rest), "words %lu %lu %lu %lu %lu %lu %lf%% %lu %lu %lu %lu", &size, &live,
+                            &peak, &idle, &slots, &gets, &hit, &built, &discarded, &fails, &resident),
                      11);
     struct opool_stats s = read_stats(pool);
     ck_assert(size == 64 && live == 1 && peak == 2 && idle == 0 && gets == 2 && built == 2);
@@ -258,7 +260,8 @@ static void check_sample(const char *line, size_t row)
 static void check_meta(char **rest, size_t row)
 {
     char expected[256];
-    snprintf(expected, sizeof expected, "# TYPE opool_pool_%s %s", rows[row].name, rows[row].counter ? "counter" : "gauge");
+    snprintf(expected, sizeof expected, "# TYPE opool_pool_%s %s", rows[row].name,
+             rows[row].counter ? "counter" : "gauge");
     ck_assert_str_eq(next_line(rest), expected);
     if (strcmp(rows[row].unit, "bytes") == 0) {
         /* A unit must be the suffix of the family's name. */
@@ -346,7 +349,7 @@ START_TEST(senseless_arguments_are_refused)
     ck_assert_int_eq(opool_stats_read(pool, NULL), -EINVAL);
     ck_assert_int_eq(opool_stats_write(NULL, OPOOL_TEXT), -EINVAL);
     ck_assert_int_eq(opool_stats_write(stdout, (enum opool_format)(OPOOL_OPENMETRICS + 1)), -EINVAL);
-    ck_assert_int_eq(opool_stats_write(stdout, (enum opool_format)-1), -EINVAL);
+    ck_assert_int_eq(opool_stats_write(stdout, (enum opool_format) - 1), -EINVAL);
     struct opool *stale = pool;
     opool_destroy(&pool);
     ck_assert_int_eq(opool_stats_read(stale, &stats), -EINVAL);

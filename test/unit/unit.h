@@ -26,7 +26,8 @@
 #define UNIT_SANITIZED 1
 #endif
 #ifndef UNIT_SANITIZED
-#define UNIT_SANITIZED 0 /* sanitizers reserve terabytes and keep shadow memory: no address limits, no resident sizes there */
+#define UNIT_SANITIZED \
+    0 /* sanitizers reserve terabytes and keep shadow memory: no address limits, no resident sizes there */
 #endif
 
 /* As ck_assert, for loops and threads: each ck_assert that holds costs a write to a file, which is a cancellation point too. */

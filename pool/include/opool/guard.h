@@ -39,7 +39,7 @@
 /** A bit-field: the list has to say so, because C can not ask for its type. */
 #define OPOOL_BITS(member) opool__is_BITS(member)
 
-/* clang-format off: macros, one line a rule */
+/* clang-format off */
 
 /* The warnings that a definition turns into errors, or must do without. Compilers drop a warning, errors by pragma
    included, when its place is in a system header; those that a guard depends on have their place in the user's text
