@@ -3,8 +3,8 @@
 #define TEST_SUPPORT_FAULT_H
 
 /*
- * The os table with a counter and a fault: puts itself between the library and the real calls, numbers every call that can
- * be refused, refuses the chosen ones, and keeps the balance of address space.
+ * The os table with a counter and a fault: puts itself between the library and the real calls, numbers every call that
+ * can be refused, refuses the chosen ones, and keeps the balance of address space.
  *
  * One table a process: fault_install() once, then fault_plan() and fault_heal() as often as needed.
  */
