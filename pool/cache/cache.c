@@ -181,7 +181,7 @@ static struct opool_head *enter(struct opool__cache *cache, struct opool__thread
         opool__lock_drop(&head->shared_lock);
         return NULL;
     }
-    opool__store_relaxed(&head->armed, 0u);
+    set_count(head, loaded_count(head));
     return head;
 }
 
@@ -237,9 +237,8 @@ static void end_section(struct opool_head *head)
 size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n)
 {
     struct opool_head *head = begin_section(cache);
-    bool armed = opool__load_acquire(&head->armed);
-    void **top = opool__load_relaxed(&head->top);
-    size_t run = armed ? 0 : (size_t)(top - opool__load_relaxed(&head->floor));
+    void **floor = opool__load_relaxed(&head->floor), **top = opool__load_relaxed(&head->top);
+    size_t run = (uintptr_t)top > (uintptr_t)floor ? (size_t)(top - floor) : 0;
     run = run < n ? run : n;
     for (size_t i = 0; i < run; i++)
         objects[i] = opool__read_plain(--top);
@@ -252,9 +251,8 @@ size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n
 size_t opool__cache_put_run(struct opool__cache *cache, void *const *objects, size_t n)
 {
     struct opool_head *head = begin_section(cache);
-    bool armed = opool__load_acquire(&head->armed);
-    void **top = opool__load_relaxed(&head->top);
-    size_t run = armed ? 0 : (size_t)(opool__load_relaxed(&head->limit) - top);
+    void **limit = opool__load_relaxed(&head->limit), **top = opool__load_relaxed(&head->top);
+    size_t run = (uintptr_t)top < (uintptr_t)limit ? (size_t)(limit - top) : 0;
     run = run < n ? run : n;
     if (run && cache->depot->label->checks != OPOOL_CHECKS_OFF && opool__read_plain(top - 1) == objects[0])
         run = 0; /* put twice in a row: the single way says so */
@@ -269,6 +267,12 @@ size_t opool__cache_put_run(struct opool__cache *cache, void *const *objects, si
 }
 
 /* ---- giving heads up ---- */
+
+void opool__head_arm(struct opool_head *head)
+{
+    opool__store_relaxed(&head->floor, OPOOL_ARMED);
+    opool__store_relaxed(&head->limit, NULL);
+}
 
 static uint64_t give_up(struct opool__depot *depot, uint32_t shard, struct opool__magazine *magazine)
 {
@@ -286,11 +290,10 @@ uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct op
     struct opool__magazine *loaded = head->loaded, *spare = head->spare;
     if (loaded)
         loaded->count = loaded_count(head);
-    head->spare = NULL;
-    load(head, NULL);
+    head->loaded = head->spare = NULL;
+    opool__store_relaxed(&head->top, NULL);
+    opool__head_arm(head);
     opool__store_relaxed(&head->puts, 0u);
-    /* release: the next pool with this number finds armed 0 together with the empty head. */
-    opool__store_release(&head->armed, 0u);
     return give_up(depot, shard, spare) + give_up(depot, shard, loaded);
 }
 

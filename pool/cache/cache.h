@@ -7,6 +7,7 @@
  * falls back to, always under the head's lock, and the exchange with the depot.
  *
  *     objects of a head == (top - loaded->slots) + spare->count, floor == loaded->slots, limit == floor + capacity
+ *     armed:               the same,                             floor == OPOOL_ARMED, limit == NULL
  *     without barriers:    loaded->count + spare->count,         floor == top == limit == NULL
  */
 
@@ -58,7 +59,10 @@ bool opool__cache_calling(const struct opool__cache *cache);
 
 /* ---- for reclaim.c: under the head's lock, by whoever may touch the magazines ---- */
 
-/* Give both magazines to the depot and leave the head as a thread that never used it has it. Returns the objects given. */
+/* Every operation of the owner misses until its next slow path. */
+void opool__head_arm(struct opool_head *head);
+
+/* Give both magazines to the depot and leave the head empty and armed. Returns the objects given. */
 uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct opool_head *head);
 
 /* The number can be used by another pool. Under opool__threads_lock, after all heads were emptied. */

@@ -9,32 +9,33 @@
  * Why a reclaimer may take what another thread caches, without stopping it and without an atomic read-modify-write or a
  * fence on that thread's fast path.
  *
- *     owner, get or put                         reclaimer, under the reclaim lock
- *     O1  busy = 1           (relaxed)          R1  armed = 1 on each head it wants     (relaxed)
+ *     owner, get (put: limit for floor)         reclaimer, under the reclaim lock
+ *     O1  busy = 1           (relaxed)          R1  for each head it wants: lock it, arm it, drop the lock
  *         compiler barrier                      R2  membarrier, once for all of them
- *     O2  read armed         (acquire)          R3  for each: take the head's lock,
- *     O3  read top; armed, or nothing there:        if armed still 1 and busy 0 (acquire): take
- *             busy = 0, slow path               R4  drop the lock
- *     O4  pop or push        (plain)
- *     O5  busy = 0           (release)          slow path: lock; armed = 0; work on the head; unlock
+ *     O2  read floor, top    (relaxed)          R3  for each: lock it; if armed still and busy 0 (acquire): take
+ *     O3  top not above floor:                  R4  drop the lock
+ *             busy = 0, slow path
+ *     O4  pop or push        (plain)            slow path: lock; disarm; work on the head; unlock
+ *     O5  busy = 0           (release)
+ *
+ *     armed: floor is the highest address and limit the lowest, so that every operation misses; `top` stays
  *
  * 1. The membarrier R2 lies, for each running thread, at one point of its program, and is a full barrier there.
- * 2. O2 after that point: it sees armed 1, or what was written later (4 and 6): the operation goes to the slow path and does not
- *    touch the magazines inside its section.
+ * 2. O2 after that point: the floor it reads is OPOOL_ARMED, or what its own thread wrote later (4): the operation goes to the
+ *    slow path and does not touch the magazines inside its section.
  * 3. O2 before that point: so is O1, and the reclaimer sees busy 1 unless O5 came already. It sees 0 only if O5 of every such
  *    operation came, and by release and acquire sees all of their O4. So in R3 the magazines are quiet, and their contents
  *    are seen.
  *    [without the compiler barrier O2 could come before O1; with a fence on the reclaimer's side alone, O1 could still wait
- *     in the owner's store buffer while O2 reads 0: both are mutants that test/explorer kills]
- * 4. Only the owner clears armed, under the head's lock, and the reclaimer looks at armed under that lock. Armed 0 there means
- *    that the owner disarmed after R1, so 2 does not hold any more, and nothing may be taken: arm and barrier again.
- * 5. The owner's slow path and the reclaimer exclude each other by the head's lock. What the reclaimer left in the head
- *    (nothing: top == floor == limit) is seen by the owner's next slow path through the lock, and the fast path can not
- *    pass before that: armed is 1, or, once the head serves another pool (6), all three are NULL.
- * 6. An emptied head is disarmed, for the next pool with its number, by a release store after top, floor and limit; the
- *    acquire of O2 pairs with it, and top is read after it: who sees that 0 sees an empty head. An operation that was about
- *    to start when its pool was closed misses then, and no object of the old pool comes out of the new one. [O2 and O3 the
- *    other way round was the first version of this file: the explorer had it hand out an object twice in its 34th execution]
+ *     in the owner's store buffer while O2 reads an old floor: both are mutants that test/explorer kills]
+ * 4. Only the owner disarms, and both arm and disarm under the head's lock. A head that is not armed in R3 was disarmed after
+ *    R1, so 2 does not hold any more, and nothing may be taken: arm and barrier again.
+ * 5. The owner's slow path and the reclaimer exclude each other by the head's lock.
+ * 6. What the reclaimer takes it leaves empty and armed, so every operation misses until the owner's next slow path, whichever
+ *    of the head's words it reads from before and which from after: also an operation that was about to start when its pool
+ *    was closed, on a head whose number serves another pool by then. Floors that an operation can pass were written by its own
+ *    thread. [the first version of this file disarmed what it had emptied: the explorer read the new floor and the old top,
+ *    and had an object handed out twice in its 34th execution]
  * 7. busy 0 does not mean that the thread is idle, and nothing here takes it so. A busy 1 is waited for at most WAIT_NS in
  *    all, and only here: a thread can be stopped inside its section for as long as the scheduler likes.
  * 8. A refused membarrier is an answer, not an error: nothing is taken (but see `settled`), and from then on every
@@ -86,7 +87,12 @@ struct closing {
    lock: the owner set it so itself. */
 static bool is_locked_mode(const struct opool_head *head)
 {
-    return opool__load_relaxed(&head->limit) == NULL;
+    return opool__load_relaxed(&head->floor) == NULL;
+}
+
+static bool is_armed(const struct opool_head *head)
+{
+    return opool__load_relaxed(&head->floor) == OPOOL_ARMED;
 }
 
 /* Under the head's lock: may its magazines be touched? */
@@ -94,7 +100,7 @@ static bool settled(const struct closing *closing, const struct opool_head *head
 {
     if (closing->quiet || is_locked_mode(head))
         return true;
-    return closing->barrier && opool__load_relaxed(&head->armed) && opool__load_acquire(&head->busy) == 0;
+    return closing->barrier && is_armed(head) && opool__load_acquire(&head->busy) == 0;
 }
 
 static bool take(const struct closing *closing, struct opool__thread *thread)
@@ -113,11 +119,21 @@ static bool take(const struct closing *closing, struct opool__thread *thread)
     return taken;
 }
 
+/* A head whose lock is held is in use right now: the next round arms it. In the locked mode there is nothing to arm. */
+static void arm(struct opool_head *head)
+{
+    if (!opool__lock_try(&head->shared_lock))
+        return;
+    if (!is_locked_mode(head))
+        opool__head_arm(head);
+    opool__lock_drop(&head->shared_lock);
+}
+
 static void arm_all(const struct closing *closing)
 {
     for (struct opool__thread *thread = opool__threads; thread; thread = thread->next)
         if (opool__thread_uses(thread, closing->number))
-            opool__store_relaxed(&thread->heads[closing->number].armed, 1u);
+            arm(&thread->heads[closing->number]);
 }
 
 /* Heads that could not be taken. */

@@ -20,9 +20,10 @@ struct script {
 static void act_once(struct script *script, void (**act)(struct script *))
 {
     void (*now)(struct script *) = *act;
+    if (!now) /* nearly always: then threads may share a script */
+        return;
     *act = NULL;
-    if (now)
-        now(script);
+    now(script);
 }
 
 static int thing_init(struct thing *thing, void *arg)
@@ -37,8 +38,7 @@ static bool thing_reset(struct thing *thing, void *arg)
 {
     struct script *script = arg;
     thing->n = 0;
-    if (script->in_reset) /* seldom: threads share a script */
-        act_once(script, &script->in_reset);
+    act_once(script, &script->in_reset);
     return !script->refuse;
 }
 
@@ -47,8 +47,7 @@ static void thing_fini(struct thing *thing, void *arg)
     struct script *script = arg;
     (void)thing;
     __atomic_fetch_add(&script->finis, 1u, __ATOMIC_RELAXED);
-    if (script->in_fini)
-        act_once(script, &script->in_fini);
+    act_once(script, &script->in_fini);
 }
 
 OPOOL_DEFINE(thing_pool, struct thing, .init = thing_init, .reset = thing_reset, .fini = thing_fini);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* fork in a threaded program: the child can use every pool, what is out is out, and nothing is lost or handed out twice. */
+/* fork in a threaded program: the child can use every pool, what is out is out, nothing is lost or handed out twice. */
 
 #include "contract.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Threads that come and go: hand objects on, end, are cancelled, use pools from their destructors, and outlive pools. */
+/* Threads that come and go: hand objects on, end, are cancelled, use pools from destructors, and outlive pools. */
 
 #include <threads.h>
 
@@ -175,8 +175,8 @@ struct late {
     bool by_tss;
 };
 
-/* At the end of the thread, before or after the library's own destructor, and once more: put what the thread held, and use
-   both pools. */
+/* At the end of the thread, before or after the library's own destructor, and once more: put what the thread held, and
+   use both pools. */
 static void use_late(void *arg)
 {
     struct late *late = arg;
@@ -381,8 +381,8 @@ static void *stay(void *arg)
     return NULL;
 }
 
-/* The new pool takes over the number, and with it the heads, of the one before: an object of that one would carry an old
-   generation. */
+/* The new pool takes over the number, and with it the heads, of the one before: an object of that one would carry an
+   old generation. */
 START_TEST(a_new_pool_has_no_old_objects)
 {
     struct stayer stayers[2] = {{.pool = NULL}};

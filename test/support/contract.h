@@ -38,12 +38,14 @@
 extern "C" {
 #endif
 
-/* Threads in a child of a threaded process: ThreadSanitizer ends the child unless told not to. */
+#if THREAD_SANITIZER
+/* It ends children of threaded processes that start threads, unless told not to. */
 const char *__tsan_default_options(void);
-__attribute__((weak, used, visibility("default"))) const char *__tsan_default_options(void)
+__attribute__((used, visibility("default"))) const char *__tsan_default_options(void)
 {
     return "die_after_fork=0";
 }
+#endif
 
 /* ---- figures ---- */
 
@@ -268,13 +270,20 @@ SHARED_INLINE TCase *new_case(Suite *suite, const char *name)
     return tcase;
 }
 
-SHARED_INLINE int run_suite(Suite *suite)
+/* CK_FORK: each test in a process of its own, where the library is fresh; CK_NOFORK: the tests see to that. */
+SHARED_INLINE int run_suite_as(Suite *suite, enum fork_status status)
 {
     SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, status);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+SHARED_INLINE int run_suite(Suite *suite)
+{
+    return run_suite_as(suite, CK_FORK_GETENV);
 }
 
 #ifdef __cplusplus

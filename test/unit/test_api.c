@@ -9,9 +9,9 @@
 /*
  * What the api does with every refusal of the system and of init, and that nothing grows.
  *
- * The failure loop runs one scenario in a child for each call of the os table that it makes: the call fails once, or from there
- * on for ever, all calls or those of its kind; then the table is healthy again, and the scenario must succeed in
- * all it does and leave as much address space behind as in a child in which nothing ever failed.
+ * The failure loop runs one scenario in a child for each call of the os table that it makes: the call fails once, or
+ * from there on for ever, all calls or those of its kind; then the table is healthy again, and the scenario must succeed
+ * in all it does and leave as much address space behind as in a child in which nothing ever failed.
  */
 
 /* In children: a line, and the child has failed. */

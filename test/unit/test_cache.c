@@ -255,12 +255,13 @@ START_TEST(runs_miss_without_a_head_and_in_an_armed_one)
     ck_assert_uint_eq(opool__cache_put_run(&cache, &object, 1), 0);
     ck_assert_uint_eq(opool__cache_get_run(&cache, &got, 1), 0);
     put_new(2);
-    own_head()->armed = 1;
+    own_head()->floor = OPOOL_ARMED;
+    own_head()->limit = NULL;
     ck_assert_uint_eq(opool__cache_put_run(&cache, &object, 1), 0);
     ck_assert_uint_eq(opool__cache_get_run(&cache, &got, 1), 0);
     ck_assert_uint_eq(own_head()->busy, 0);
     ck_assert(opool__cache_put(&cache, object)); /* the slow path disarms */
-    ck_assert_uint_eq(own_head()->armed, 0);
+    ck_assert_ptr_ne(own_head()->floor, OPOOL_ARMED);
     ck_assert_uint_eq(opool__cache_get_run(&cache, &got, 1), 1);
     ck_assert_ptr_eq(got, object);
 }
@@ -336,7 +337,7 @@ START_TEST(number_used_again_finds_empty_heads)
     ck_assert_ptr_null(head->top);
     ck_assert_ptr_null(head->loaded);
     ck_assert_ptr_null(head->spare);
-    ck_assert_uint_eq(head->armed, 0);
+    ck_assert_ptr_ne(head->floor, OPOOL_ARMED);
     ck_assert_uint_eq(head->puts, 0);
     ck_assert(!opool__thread_uses(opool__thread_known(), number));
     ck_assert_uint_eq(cache.retired_puts, 2 * CAPACITY);
@@ -587,14 +588,14 @@ START_TEST(close_does_not_wait_for_a_stopped_thread)
     ck_assert_uint_eq(cache.steal_timeouts, 1);
     ck_assert_uint_eq(opool__cache_read(&cache).steal_timeouts, 1);
     ck_assert_uint_eq(cache.shared_number, number); /* nobody else may have it */
-    ck_assert_uint_eq(head->armed, 1);
+    ck_assert_ptr_eq(head->floor, OPOOL_ARMED);
     ck_assert_uint_eq(cached(head), 5);
     ck_assert_ptr_null(opool__cache_get(&cache)); /* no head is taken into use any more */
     ck_assert_uint_eq(opool__cache_read(&cache).heads, 1);
     __atomic_store_n(&head->busy, 0u, __ATOMIC_RELEASE);
     ck_assert_uint_eq(tell(&worker, PUT, 1),
                       0); /* it leaves the section and finds the pool closing: the head stays armed */
-    ck_assert_uint_eq(head->armed, 1);
+    ck_assert_ptr_eq(head->floor, OPOOL_ARMED);
     ck_assert(opool__reclaim_close(&cache, false));
     expect_idle(0, 5);
     ck_assert_uint_eq(cache.shared_number, 0);

@@ -576,6 +576,32 @@ START_TEST(waiters_that_leave_do_not_disturb_the_others)
 }
 END_TEST
 
+START_TEST(a_waiter_queues_behind_those_that_stayed)
+{
+    void *object = full_store();
+    start_waiters(2, 30);
+    join_waiters(2);
+    start_waiters(1, -1);
+    pthread_t stays = waiters[0].thread;
+    waiters[1].timeout_ms = 30;
+    waiters[1].thread = unit_thread(wait_for_one, &waiters[1]);
+    unit_join(waiters[1].thread); /* the newest left */
+    uint32_t asleep = __atomic_load_n(&sleepers, __ATOMIC_ACQUIRE);
+    waiters[2].timeout_ms = -1;
+    waiters[2].thread = unit_thread(wait_for_one, &waiters[2]);
+    unit_await(&sleepers, asleep + 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        opool__bounded_give(&store, object);
+        unit_await(&served, 4 + i);
+    }
+    unit_join(stays);
+    unit_join(waiters[2].thread);
+    ck_assert_uint_eq(waiters[0].served, 3);
+    ck_assert_uint_eq(waiters[2].served, 4);
+    check_store();
+}
+END_TEST
+
 START_TEST(close_wakes_all)
 {
     void *object = full_store(), *got;
@@ -724,6 +750,7 @@ static void add_store(TCase *tests)
     tcase_add_test(tests, a_returned_permit_goes_to_the_waiter);
     tcase_add_test(tests, waiting_ends_in_time);
     tcase_add_test(tests, waiters_that_leave_do_not_disturb_the_others);
+    tcase_add_test(tests, a_waiter_queues_behind_those_that_stayed);
     tcase_add_test(tests, close_wakes_all);
     tcase_add_test(tests, store_under_load);
 }

@@ -30,7 +30,7 @@
     0 /* sanitizers reserve terabytes and keep shadow memory: no address limits, no resident sizes there */
 #endif
 
-/* As ck_assert, for loops and threads: each ck_assert that holds writes to a file, which is a cancellation point too. */
+/* As ck_assert, for loops and threads: a ck_assert that holds writes to a file, which is a cancellation point too. */
 #define EXPECT(condition) \
     do { \
         if (!(condition)) \

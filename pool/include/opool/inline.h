@@ -6,7 +6,7 @@
  * The fast path, inlined into the program: what stands here is ABI (OPOOL_ABI). The protocol between the owner of a head
  * and the reclaimer is argued in pool/cache/reclaim.c.
  *
- * A hit of get is two relaxed stores to one cache line, one load of the object's pointer and two compares (14 instructions on
+ * A hit of get is two relaxed stores to one cache line, one load of the object's pointer and one compare (12 instructions on
  * x86-64, no locked one); a put adds the pointer check and a counter. Everything else is out of line and reached by a
  * tail call. Neither reads nor writes the object.
  */
@@ -17,6 +17,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* The floor of an armed head: the owner's next operation misses, takes the lock and disarms. */
+#define OPOOL_ARMED ((void **)UINTPTR_MAX)
 
 #define OPOOL__LIKELY(x) __builtin_expect(!!(x), 1)
 #define OPOOL__UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -31,13 +34,12 @@ struct opool__magazine;
  */
 struct opool_head {
     uint32_t busy;        /* 1 while the owner is inside its section */
-    uint32_t armed;       /* the owner's next operation misses, takes the lock and disarms */
     uint32_t shared_lock; /* head lock: os/lock.h */
-    uint8_t calling;      /* 1 while the owner runs an inlined reset: destroy refuses. Owner only */
-    uint8_t reserved[3];
+    uint32_t calling;     /* 1 while the owner runs an inlined reset: destroy refuses. Owner only */
+    uint32_t reserved;
     void **top;           /* one past the top object */
-    void **floor;         /* get misses here */
-    void **limit;         /* put misses here; all three NULL: every operation goes out of line */
+    void **floor;         /* get misses unless top is above; OPOOL_ARMED: it always misses */
+    void **limit;         /* put misses unless top is below; NULL: it always misses */
     uint64_t puts;        /* inlined puts so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
 } __attribute__((aligned(64)));
@@ -93,9 +95,8 @@ OPOOL__INLINE void *opool__get_inline(struct opool *pool)
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
     opool__store_relaxed(&head->busy, 1u);
     opool__light_barrier();
-    uint32_t armed = opool__load_acquire(&head->armed); /* first: what stands below is what was written before armed was */
     void **top = opool__load_relaxed(&head->top);
-    if (OPOOL__UNLIKELY(armed != 0 || top == opool__load_relaxed(&head->floor))) {
+    if (OPOOL__UNLIKELY((uintptr_t)top <= (uintptr_t)opool__load_relaxed(&head->floor))) {
         opool__store_release(&head->busy, 0u);
         return opool__get_slow(pool);
     }
@@ -121,7 +122,7 @@ OPOOL__INLINE bool opool__put_begin(struct opool *pool, const void *object)
     if (!opool__puts_inline(pool, object))
         return false;
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
-    if (OPOOL__UNLIKELY(opool__load_relaxed(&head->top) == opool__load_relaxed(&head->limit)))
+    if (OPOOL__UNLIKELY((uintptr_t)opool__load_relaxed(&head->top) >= (uintptr_t)opool__load_relaxed(&head->limit)))
         return false;
     head->calling = 1;
     return true;
@@ -131,9 +132,8 @@ OPOOL__INLINE void opool__push(struct opool *pool, struct opool_head *head, void
 {
     opool__store_relaxed(&head->busy, 1u);
     opool__light_barrier();
-    uint32_t armed = opool__load_acquire(&head->armed);
     void **top = opool__load_relaxed(&head->top);
-    if (OPOOL__UNLIKELY(armed != 0 || top == opool__load_relaxed(&head->limit)))
+    if (OPOOL__UNLIKELY((uintptr_t)top >= (uintptr_t)opool__load_relaxed(&head->limit)))
         goto miss;
 #ifndef OPOOL_NO_CHECKS
     if (OPOOL__UNLIKELY(opool__read_plain(top - 1) == object)) /* put twice in a row: the slow path says so */
