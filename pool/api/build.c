@@ -45,8 +45,8 @@ bool opool__reset(struct opool *pool, void *object)
 }
 
 /*
- * live_peak counts what is out, but a thread's cache knows only itself: summing up all of them at each build would make a
- * burst of builds quadratic. Nothing can be above the peak before more objects exist than that, and a peak that is
+ * live_peak counts what is out, but a thread's cache knows only itself: summing up all of them at each build would make
+ * a burst of builds quadratic. Nothing can be above the peak before more objects exist than that, and a peak that is
  * looked at each 1/64 higher is right to 2 %.
  */
 static void note_peak(struct opool *pool)

@@ -53,8 +53,8 @@ static const char *wrong_options(const struct opool_options *options)
     return NULL;
 }
 
-/* Copy a struct of the program's size over ours; members it does not know are zero. False: it knows more than we do, and
-   uses it. */
+/* Copy a struct of the program's size over ours; members it does not know are zero. False: it knows more than we do,
+   and uses it. */
 static bool copy_sized(void *to, size_t to_size, const void *from, size_t from_size)
 {
     memset(to, 0, to_size);

@@ -8,16 +8,17 @@
 /*
  * The end of a pool.
  *
- * destroy: the caller promises that nobody else is inside a call. close: nobody promises anything, and the pool goes when
- * its last object came back. Every slow path that leaves something in a closing pool calls opool__settle afterwards; so
- * does every thread that ends, and every create and destroy. Whoever settles empties the threads' caches (again: a thread may
- * have been inside its section when close looked), tears down what is idle, and the last one to leave frees the pool:
+ * destroy: the caller promises that nobody else is inside a call. close: nobody promises anything, and the pool goes
+ * when its last object came back. Every slow path that leaves something in a closing pool calls opool__settle
+ * afterwards; so does every thread that ends, and every create and destroy. Whoever settles empties the threads' caches
+ * (again: a thread may have been inside its section when close looked), tears down what is idle, and the last one to
+ * leave frees the pool:
  *
  *     free when: closing, all heads empty, no slot used, no pin but the settler's own
  *
- * A put that is still on its way holds its object's slot, so the pool can not go under it; after its object became idle it
- * touches the handle only (type-stable memory) and settles whatever pool that is by then, which is harmless. Who gives a slot
- * up, settles, or reads figures, pins the pool.
+ * A put that is still on its way holds its object's slot, so the pool can not go under it; after its object became idle
+ * it touches the handle only (type-stable memory) and settles whatever pool that is by then, which is harmless. Who
+ * gives a slot up, settles, or reads figures, pins the pool.
  */
 
 /* Pools in state CLOSING: mostly none, and then nobody walks the table of pools. */
@@ -93,6 +94,7 @@ void opool_destroy(struct opool **pool)
 
 void opool__discard_pool(struct opool *pool)
 {
+    (void)opool__reclaim_close(&pool->cache, true);
     if (pool->slab.shared_extents)
         tear_down_idle(pool);
     give_memory_back(pool);

@@ -8,10 +8,10 @@
 #include "os/os.h"
 
 /*
- * fork in a threaded program. prepare takes every lock but those of heads, in the order of os/lock.h, so that depots, slabs
- * and lists are whole in the child. Heads of other threads are not waited for: a thread that was inside its section left
- * a head that `top` describes (see adopt_head in cache/cache.c); one that held its head's lock had started to change magazines,
- * and what that head holds is out for ever, and counted.
+ * fork in a threaded program. prepare takes every lock but those of heads, in the order of os/lock.h, so that depots,
+ * slabs and lists are whole in the child. Heads of other threads are not waited for: a thread that was inside its
+ * section left a head that `top` describes (see adopt_head in cache/cache.c); one that held its head's lock had started
+ * to change magazines, and what that head holds is out for ever, and counted.
  *
  * No allocation anywhere: another thread may have held malloc's locks.
  */

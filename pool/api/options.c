@@ -5,6 +5,15 @@
 #include "api/pool.h"
 #include "os/report.h"
 
+#ifdef OPOOL_NO_CHECKS
+
+enum opool_checks opool__checks_default(void)
+{
+    return OPOOL_CHECKS_OFF;
+}
+
+#else
+
 static const struct {
     const char *word;
     enum opool_checks checks;
@@ -24,9 +33,6 @@ static enum opool_checks from_environment(void)
 
 enum opool_checks opool__checks_default(void)
 {
-#ifdef OPOOL_NO_CHECKS
-    return OPOOL_CHECKS_OFF;
-#else
     static uint32_t shared_answer;
     uint32_t answer = opool__load_relaxed(&shared_answer);
     if (!answer) {
@@ -34,5 +40,6 @@ enum opool_checks opool__checks_default(void)
         opool__store_relaxed(&shared_answer, answer);
     }
     return (enum opool_checks)answer;
-#endif
 }
+
+#endif

@@ -7,9 +7,9 @@
  *
  * Handles are type-stable memory: a stale one is still a struct opool, and says DESTROYED until it serves another pool.
  *
- * Where an idle object may be: in the head of a thread's cache, in a magazine of the depot, in the depot's locked store. A
- * pool is either `cached` (all three), or not (the store alone: pools with a capacity, in a region, under full checks, or
- * without a number).
+ * Where an idle object may be: in the head of a thread's cache, in a magazine of the depot, in the depot's locked
+ * store. A pool is either `cached` (all three), or not (the store alone: pools with a capacity, in a region, under full
+ * checks, or without a number).
  */
 
 #include <opool/inline.h>
@@ -44,8 +44,8 @@ struct opool {
     uint32_t index;        /* in the table of handles */
 
     /* Figures of slow paths; relaxed. Gets and puts that went through a head are counted by cache and depot. */
-    uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts, shared_live_peak,
-        shared_capacity_fails, shared_memory_fails, shared_init_fails;
+    uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts,
+        shared_live_peak, shared_capacity_fails, shared_memory_fails, shared_init_fails;
 };
 
 static inline void opool__count(uint64_t *counter)
@@ -69,8 +69,8 @@ enum opool_checks opool__checks_default(void);
 /* Once a process: fork handlers, the thread end hook, barriers. 0 or -ENOMEM. */
 int opool__process_init(void);
 
-/* Handles. `claim` gives a zeroed one, NULL: no memory; `publish` lets walks see it; `retire` makes it DESTROYED and keeps it so
-   until many others were retired. */
+/* Handles. `claim` gives a zeroed one, NULL: no memory; `publish` lets walks see it; `retire` makes it DESTROYED and
+   keeps it so until many others were retired. */
 struct opool *opool__registry_claim(void);
 void opool__registry_publish(struct opool *pool);
 void opool__registry_retire(struct opool *pool);

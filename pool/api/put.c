@@ -50,8 +50,8 @@ void opool__put_slow(struct opool *pool, void *object)
         opool__count(&pool->shared_puts);
         opool__bounded_give(&pool->depot.store, object);
     }
-    /* The object may have become idle behind the back of a close that had looked here before: it is torn down now. Seen, because
-       that look and this put held one lock, and close wrote CLOSING before. */
+    /* The object may have become idle behind the back of a close that had looked here before: it is torn down now.
+       Seen, because that look and this put held one lock, and close wrote CLOSING before. */
     if (opool__state_of(pool) == OPOOL__CLOSING)
         opool__settle(pool);
 }

@@ -11,7 +11,8 @@ enum { HANDLES_MOST = 1 << 20, QUARANTINE = 64 };
 
 static struct opool__slab handles;
 static bool handles_made;
-/* Destroyed handles, oldest first: the longer one is not used again, the longer a late put is told from a foreign pointer. */
+/* Destroyed handles, oldest first: the longer one is not used again, the longer a late put is told from a foreign
+   pointer. */
 static struct opool *quarantine[QUARANTINE];
 static unsigned quarantine_at;
 uint32_t opool__registry_lock;

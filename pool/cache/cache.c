@@ -37,10 +37,10 @@ void opool__cache_free_number(struct opool__cache *cache)
 /* ---- a head, under its lock ---- */
 
 /*
- * Everything the fast path reads follows from the loaded magazine, its count, and whether barriers can be had. Without them
- * every operation must come out of line, where the lock orders it: then all three are NULL and stay so, whoever works on the
- * head, and the count is in the magazine. (Three equal pointers that move would not do: the fast path could read one of
- * them from before and one from after a reclaimer's visit.)
+ * Everything the fast path reads follows from the loaded magazine, its count, and whether barriers can be had. Without
+ * them every operation must come out of line, where the lock orders it: then all three are NULL and stay so, whoever
+ * works on the head, and the count is in the magazine. (Three equal pointers that move would not do: the fast path
+ * could read one of them from before and one from after a reclaimer's visit.)
  */
 static void set_count(struct opool_head *head, uint32_t count)
 {
@@ -169,8 +169,8 @@ static struct opool_head *own_head(struct opool__cache *cache, struct opool__thr
     return open ? &thread->heads[number] : NULL;
 }
 
-/* Lock the caller's head and disarm it. NULL: there is none, or the pool is closing: then it stays armed, for the one who
-   empties it. */
+/* Lock the caller's head and disarm it. NULL: there is none, or the pool is closing: then it stays armed, for the one
+   who empties it. */
 static struct opool_head *enter(struct opool__cache *cache, struct opool__thread *thread)
 {
     struct opool_head *head = thread ? own_head(cache, thread) : NULL;

@@ -3,8 +3,8 @@
 #define OPOOL_CACHE_CACHE_H
 
 /*
- * Thread caches: for each thread and pool a head with two magazines. The fast path is in <opool/inline.h>; here is what it
- * falls back to, always under the head's lock, and the exchange with the depot.
+ * Thread caches: for each thread and pool a head with two magazines. The fast path is in <opool/inline.h>; here is what
+ * it falls back to, always under the head's lock, and the exchange with the depot.
  *
  *     objects of a head == (top - loaded->slots) + spare->count, floor == loaded->slots, limit == floor + capacity
  *     armed:               the same,                             floor == OPOOL_ARMED, limit == NULL

@@ -21,29 +21,32 @@
  *     armed: floor is the highest address and limit the lowest, so that every operation misses; `top` stays
  *
  * 1. The membarrier R2 lies, for each running thread, at one point of its program, and is a full barrier there.
- * 2. O2 after that point: the floor it reads is OPOOL_ARMED, or what its own thread wrote later (4): the operation goes to the
- *    slow path and does not touch the magazines inside its section.
- * 3. O2 before that point: so is O1, and the reclaimer sees busy 1 unless O5 came already. It sees 0 only if O5 of every such
- *    operation came, and by release and acquire sees all of their O4. So in R3 the magazines are quiet, and their contents
- *    are seen.
- *    [without the compiler barrier O2 could come before O1; with a fence on the reclaimer's side alone, O1 could still wait
- *     in the owner's store buffer while O2 reads an old floor: both are mutants that test/explorer kills]
- * 4. Only the owner disarms, and both arm and disarm under the head's lock. A head that is not armed in R3 was disarmed after
- *    R1, so 2 does not hold any more, and nothing may be taken: arm and barrier again.
+ * 2. O2 after that point: the floor it reads is OPOOL_ARMED, or what its own thread wrote later (4): the operation
+ *    goes to the slow path and does not touch the magazines inside its section.
+ * 3. O2 before that point: so is O1, and the reclaimer sees busy 1 unless O5 came already. It sees 0 only if O5 of
+ *    every such operation came, and by release and acquire sees all of their O4. So in R3 the magazines are quiet,
+ *    and their contents are seen. [without the compiler barrier O2 could come before O1; with a fence on the
+ *    reclaimer's side alone, O1 could still wait in the owner's store buffer while O2 reads an old floor: both are
+ *    mutants that test/explorer kills]
+ * 4. Only the owner disarms, and both arm and disarm under the head's lock. A head that is not armed in R3 was
+ *    disarmed after R1, so 2 does not hold any more, and nothing may be taken: arm and barrier again.
  * 5. The owner's slow path and the reclaimer exclude each other by the head's lock.
- * 6. What the reclaimer takes it leaves empty and armed, so every operation misses until the owner's next slow path, whichever
- *    of the head's words it reads from before and which from after: also an operation that was about to start when its pool
- *    was closed, on a head whose number serves another pool by then. Floors that an operation can pass were written by its own
- *    thread. [the first version of this file disarmed what it had emptied: the explorer read the new floor and the old top,
- *    and had an object handed out twice in its 34th execution]
- * 7. busy 0 does not mean that the thread is idle, and nothing here takes it so. A busy 1 is waited for at most WAIT_NS in
- *    all, and only here: a thread can be stopped inside its section for as long as the scheduler likes.
+ * 6. What the reclaimer takes it leaves empty and armed, so every operation misses until the owner's next slow
+ *    path, whichever of the head's words it reads from before and which from after: also an operation that was
+ *    about to start when its pool was closed, on a head whose number serves another pool by then. Floors that an
+ *    operation can pass were written by its own thread. [the first version of this file disarmed what it had
+ *    emptied: the explorer read the new floor and the old top, and had an object handed out twice in its 34th
+ *    execution]
+ * 7. busy 0 does not mean that the thread is idle, and nothing here takes it so. A busy 1 is waited for at most
+ *    WAIT_NS in all, and only here: a thread can be stopped inside its section for as long as the scheduler likes.
  * 8. A refused membarrier is an answer, not an error: nothing is taken (but see `settled`), and from then on every
- *    slow path leaves floor == top == limit == NULL, so that all operations come out of line, under the lock alone.
- * 9. Two reclaimers would break 1 (armed by one, not yet behind the barrier of the other): there is one reclaim lock.
+ *    slow path leaves floor == top == limit == NULL, so that all operations come out of line, under the lock
+ *    alone.
+ * 9. Two reclaimers would break 1 (armed by one, not yet behind the barrier of the other): there is one reclaim
+ *    lock.
  *
- * test/explorer/protocol.c asserts these on this very code: no object is handed out twice or lost, no plain access races; each
- * order above, weakened alone, makes it fail (test/explorer: --mutants).
+ * test/explorer/protocol.c asserts these on this very code: no object is handed out twice or lost, no plain access
+ * races; each order above, weakened alone, makes it fail (test/explorer: --mutants).
  */
 
 OPOOL__STATE uint32_t opool__reclaim_lock;
@@ -95,10 +98,10 @@ static bool is_armed(const struct opool_head *head)
     return opool__load_relaxed(&head->floor) == OPOOL_ARMED;
 }
 
-/* Under the head's lock: may its magazines be touched? */
-static bool settled(const struct closing *closing, const struct opool_head *head)
+/* Under the head's lock: may its magazines be touched? The calling thread is outside its own section. */
+static bool settled(const struct closing *closing, const struct opool__thread *thread, const struct opool_head *head)
 {
-    if (closing->quiet || is_locked_mode(head))
+    if (closing->quiet || is_locked_mode(head) || thread == opool__thread_known())
         return true;
     return closing->barrier && is_armed(head) && opool__load_acquire(&head->busy) == 0;
 }
@@ -109,7 +112,7 @@ static bool take(const struct closing *closing, struct opool__thread *thread)
     struct opool_head *head = &thread->heads[closing->number];
     if (!opool__lock_try(&head->shared_lock))
         return false;
-    bool taken = settled(closing, head);
+    bool taken = settled(closing, thread, head);
     if (taken) {
         cache->retired_puts += opool__load_relaxed(&head->puts);
         cache->stolen += opool__head_empty(cache->depot, thread->shard, head);

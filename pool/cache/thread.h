@@ -23,8 +23,8 @@ struct opool__thread {
     struct opool__thread *next; /* of all records, used or not */
     uint32_t shard;             /* of depots: spreads threads over them */
     bool in_use;                /* under opool__threads_lock */
-    /* Heads in use, a bit each. Written under opool__threads_lock, set by the owner only; the owner reads its own without:
-       a bit that was just cleared is found out under the head's lock. */
+    /* Heads in use, a bit each. Written under opool__threads_lock, set by the owner only; the owner reads its own
+       without: a bit that was just cleared is found out under the head's lock. */
     uint64_t shared_used[OPOOL__HEAD_WORDS];
 };
 
@@ -38,7 +38,8 @@ struct opool__thread *opool__thread_self(void);
 /* The same without making one. */
 struct opool__thread *opool__thread_known(void);
 
-/* The calling thread has no record from now on, for ever: it ends. Its heads must be given up before its record is freed. */
+/* The calling thread has no record from now on, for ever: it ends. Its heads must be given up before its record is
+   freed. */
 void opool__thread_leave(void);
 
 static inline bool opool__thread_uses(const struct opool__thread *thread, uint32_t number)

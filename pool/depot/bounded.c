@@ -17,10 +17,8 @@ struct opool__waiter {
 void opool__bounded_init(struct opool__bounded *store, const struct opool__slab *slab, size_t capacity,
                          const struct opool__label *label)
 {
-    *store = (struct opool__bounded){.shared_top = OPOOL__SLOT_NONE,
-                                     .slab = slab,
-                                     .label = label,
-                                     .capacity = capacity ? capacity : SIZE_MAX};
+    *store = (struct opool__bounded){
+        .shared_top = OPOOL__SLOT_NONE, .slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX};
     store->newest_link = &store->oldest;
 }
 

@@ -3,8 +3,8 @@
 #define OPOOL_DEPOT_BOUNDED_H
 
 /*
- * The locked store of a pool: a stack of idle objects, a count of those that exist, and a queue of waiters. Pools with a
- * capacity, in a region, or under full checks have all their objects here; the others only what fits no magazine.
+ * The locked store of a pool: a stack of idle objects, a count of those that exist, and a queue of waiters. Pools with
+ * a capacity, in a region, or under full checks have all their objects here; the others only what fits no magazine.
  *
  * The stack is linked through the slots' links, out of line, so that a put needs no memory and writes into no object.
  *
@@ -50,8 +50,8 @@ enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, int
 /* A permit to build one more, though others may be idle; false: capacity reached. */
 bool opool__bounded_permit(struct opool__bounded *store);
 
-/* An idle object, if there is one: for threads that look here after their magazines, and for tear-down. Takes what would be
-   handed to no waiter. NULL: none. */
+/* An idle object, if there is one: for threads that look here after their magazines, and for tear-down. Takes what
+   would be handed to no waiter. NULL: none. */
 void *opool__bounded_pop(struct opool__bounded *store);
 
 /* An object, reset. To the oldest waiter or on the stack. An object that is idle already is a fault. */

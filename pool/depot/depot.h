@@ -3,16 +3,19 @@
 #define OPOOL_DEPOT_DEPOT_H
 
 /*
- * What all threads share of one pool: stacks of filled and of empty magazines, in shards with one short lock each, paid once a
- * magazine; and the locked store for single objects.
+ * What all threads share of one pool: stacks of filled and of empty magazines, in shards with one short lock each, paid
+ * once a magazine; and the locked store for single objects.
  *
  *     objects of a shard == sum of the counts of its filled magazines
  *     every object in the depot is in state IDLE, every other one that exists is OUT
  *
- *                       give   take   pop    count      "lock": both hold the shard's lock, so they are ordered
- *     give   (owner)    lock   lock   lock   lock       No pair needs more. A take that looks at `shared_filled` without the
- *     take   (owner)           lock   lock   lock       lock may miss a magazine that is given at that moment: it then
- *     pop    (any)                    lock   lock       builds an object more than it had to.
+ *                       give   take   pop    count
+ *     give   (owner)    lock   lock   lock   lock     lock: both hold the shard's lock, so they are ordered;
+ *     take   (owner)           lock   lock   lock     no pair needs more
+ *     pop    (any)                    lock   lock
+ *
+ * A take that looks at `shared_filled` without the lock may miss a magazine that is given at that moment: it then
+ * builds an object more than it had to.
  */
 
 #include "depot/bounded.h"
@@ -46,7 +49,8 @@ void opool__depot_init(struct opool__depot *depot, const struct opool__slab *sla
 /* A magazine with at least one object, from the caller's shard or else any other; NULL: none. `shard` is any number. */
 struct opool__magazine *opool__depot_take(struct opool__depot *depot, uint32_t shard);
 
-/* Give a magazine with at least one object; one that is idle already is a fault. Returns an empty magazine if one is at hand. */
+/* Give a magazine with at least one object; one that is idle already is a fault. Returns an empty magazine if one is at
+   hand. */
 struct opool__magazine *opool__depot_give(struct opool__depot *depot, uint32_t shard, struct opool__magazine *filled);
 
 /* Add a magazine of objects that come from no cache: prefill. */

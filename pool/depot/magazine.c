@@ -17,16 +17,17 @@ static unsigned class_of(uint32_t capacity)
     return capacity < 2 ? 0 : 32 - (unsigned)__builtin_clz(capacity - 1);
 }
 
-static size_t bytes_of(unsigned class)
+static size_t bytes_of(unsigned size_class)
 {
-    return sizeof(struct opool__magazine) + ((size_t)1 << class) * sizeof(void *);
+    return sizeof(struct opool__magazine) + ((size_t)1 << size_class) * sizeof(void *);
 }
 
-static struct opool__slab *slab_for(unsigned class)
+static struct opool__slab *slab_for(unsigned size_class)
 {
     opool__lock_take(&lock);
-    made[class] = made[class] || opool__slab_init(&slabs[class], bytes_of(class), ALIGN, RESERVE_SLOTS, NULL) == 0;
-    struct opool__slab *slab = made[class] ? &slabs[class] : NULL;
+    made[size_class] =
+        made[size_class] || opool__slab_init(&slabs[size_class], bytes_of(size_class), ALIGN, RESERVE_SLOTS, NULL) == 0;
+    struct opool__slab *slab = made[size_class] ? &slabs[size_class] : NULL;
     opool__lock_drop(&lock);
     return slab;
 }

@@ -3,9 +3,9 @@
 #define OPOOL_OS_LOCK_H
 
 /*
- * A lock of 4 bytes: 0 free, 1 taken, 2 taken and somebody may sleep (Drepper, "Futexes are tricky", mutex 3). Zero memory is
- * a free lock. Not recursive, not fair. Held for a few dozen instructions everywhere in this library, except where a
- * comment says otherwise, and never while a callback of the user runs.
+ * A lock of 4 bytes: 0 free, 1 taken, 2 taken and somebody may sleep (Drepper, "Futexes are tricky", mutex 3). Zero
+ * memory is a free lock. Not recursive, not fair. Held for a few dozen instructions everywhere in this library, except
+ * where a comment says otherwise, and never while a callback of the user runs.
  *
  * The order in which locks may be taken, outermost first:
  *     reclaim, registry, threads, head, shard, store, slab, magazine slabs

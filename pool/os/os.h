@@ -20,11 +20,13 @@ struct opool__os {
     int (*release)(void *at, size_t bytes);
     /* Make a part of a reservation readable and writable; it is zero when it was not committed before. */
     int (*commit)(void *at, size_t bytes);
-    /* Give the memory of a committed range back; 0: it is zero from now on. Refused on locked memory: contents unknown. */
+    /* Give the memory of a committed range back; 0: it is zero from now on. Refused on locked memory: contents unknown.
+     */
     int (*purge)(void *at, size_t bytes);
     /* Say that this process will use `barrier`. Once, before the first. */
     int (*barrier_register)(void);
-    /* A full memory barrier on every running thread of the process. May be refused at any call, not only at the first. */
+    /* A full memory barrier on every running thread of the process. May be refused at any call, not only at the first.
+     */
     int (*barrier)(void);
     /* Monotonic, nanoseconds. */
     uint64_t (*now)(void);

@@ -13,10 +13,10 @@ static unsigned ceil_log2(size_t n)
 static size_t calibrated_cap(const struct opool__fit *fit)
 {
     uint64_t wanted = fit->samples - fit->samples / 100, seen = 0;
-    unsigned class = 0;
-    while (class < OPOOL__FIT_CLASSES - 1 && (seen += fit->used_log2[class]) < wanted)
-        class++;
-    return (size_t)2 << class;
+    unsigned size_class = 0;
+    while (size_class < OPOOL__FIT_CLASSES - 1 && (seen += fit->used_log2[size_class]) < wanted)
+        size_class++;
+    return (size_t)2 << size_class;
 }
 
 static void decay(struct opool__fit *fit)

@@ -3,8 +3,8 @@
 #define OPOOL_SHAPE_FIT_H
 
 /*
- * The footprint guard of an owning pool: which objects hold too much to be kept, and whether the pool churns (throws away
- * what is built again at once) or bloats (keeps far more than is used). Works on windows of puts, no clock.
+ * The footprint guard of an owning pool: which objects hold too much to be kept, and whether the pool churns (throws
+ * away what is built again at once) or bloats (keeps far more than is used). Works on windows of puts, no clock.
  *
  * The callback gives two numbers because one is not enough: once every object has bloated, all footprints look alike.
  * Not thread-safe: the caller has a lock around it.
@@ -15,10 +15,10 @@
 enum { OPOOL__FIT_CLASSES = 48, OPOOL__FIT_WINDOW = 8192 };
 
 struct opool__fit {
-    size_t fixed_cap;                      /* opool_options.footprint_max; 0: calibrated */
-    size_t cap;                            /* most bytes an object may hold; 0: not known yet */
+    size_t fixed_cap;                       /* opool_options.footprint_max; 0: calibrated */
+    size_t cap;                             /* most bytes an object may hold; 0: not known yet */
     uint32_t used_log2[OPOOL__FIT_CLASSES]; /* puts by ceil(log2(used)), halved each window */
-    uint32_t samples;                      /* their sum */
+    uint32_t samples;                       /* their sum */
     /* This window: */
     uint32_t puts, refused, rebuilt;
     uint64_t used, held;

@@ -3,8 +3,8 @@
 #define OPOOL_SLAB_LAYOUT_H
 
 /*
- * How objects of one shape lie in memory: pure arithmetic. All slots of a pool stand at one stride from the start of its
- * range, across slab borders, so that "is this the start of a slot, and which" is one multiplication.
+ * How objects of one shape lie in memory: pure arithmetic. All slots of a pool stand at one stride from the start of
+ * its range, across slab borders, so that "is this the start of a slot, and which" is one multiplication.
  */
 
 #include <stdbool.h>
@@ -12,13 +12,13 @@
 #include <stdint.h>
 
 struct opool__layout {
-    size_t size, align; /* of the object */
-    size_t stride;      /* bytes from slot to slot: a multiple of align, at least size */
-    unsigned rotate;    /* stride == odd << rotate */
-    uintptr_t inverse;  /* odd * inverse == 1 modulo the word */
-    uint32_t slots;     /* a slab: a power of two (a region: all that fit) */
-    unsigned shift;     /* slot index >> shift is its slab */
-    size_t slab_bytes;  /* slots * stride: whole pages (a region: any) */
+    size_t size, align;  /* of the object */
+    size_t stride;       /* bytes from slot to slot: a multiple of align, at least size */
+    unsigned rotate;     /* stride == odd << rotate */
+    uintptr_t inverse;   /* odd * inverse == 1 modulo the word */
+    uint32_t slots;      /* a slab: a power of two (a region: all that fit) */
+    unsigned shift;      /* slot index >> shift is its slab */
+    size_t slab_bytes;   /* slots * stride: whole pages (a region: any) */
     size_t record_bytes; /* metadata of one slab */
 };
 

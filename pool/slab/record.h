@@ -18,16 +18,17 @@ enum opool__slot_state {
 
 /* used + |free list| + (slots - fresh) == slots of the layout. */
 struct opool__record {
-    uint32_t used;           /* slots that hold an object, or are about to */
-    uint32_t fresh;          /* slots from here on were never used since the slab's memory was last given back */
-    uint32_t free;           /* free list of the slots before `fresh`, by link; index in the slab, OPOOL__SLOT_NONE ends */
+    uint32_t used;  /* slots that hold an object, or are about to */
+    uint32_t fresh; /* slots from here on were never used since the slab's memory was last given back */
+    uint32_t free;  /* free list of the slots before `fresh`, by link; index in the slab, OPOOL__SLOT_NONE ends */
     uint32_t next, previous; /* in the list of its bucket, by slab number */
     uint32_t bucket;
 };
 
 enum { OPOOL__RECORD_SLOT_BYTES = sizeof(uint32_t) + 1 };
 
-/* One a slot: of a free slot the next free one in the slab; of an idle object the next in the depot's stack, by slot index. */
+/* One a slot: of a free slot the next free one in the slab; of an idle object the next in the depot's stack, by slot
+   index. */
 static inline uint32_t *opool__record_links(struct opool__record *record)
 {
     return (uint32_t *)(record + 1);

@@ -12,7 +12,7 @@ enum {
     COMMIT_STEP = 1 << 20 /* most bytes committed ahead of need */
 };
 
-#define RESERVE_GOAL ((uint64_t)16 << 30)   /* bytes of slots a pool; 64-bit address spaces hold thousands of these */
+#define RESERVE_GOAL ((uint64_t)16 << 30) /* bytes of slots a pool; 64-bit address spaces hold thousands of these */
 #define RESERVE_GOAL_32 ((uint64_t)16 << 20)
 #define LIMITED_SHARE 64 /* of a limited address space (ulimit -v), one pool takes at most this part at once */
 

@@ -8,9 +8,9 @@
  *
  *     extent:  [ records of slabs ... | no access | slots of slab 0, slab 1, ... | no access ]
  *
- * An extent is one reservation, committed from its start as it fills; a pool has one unless the system gave little address
- * space. Slots are taken from the fullest slab that has room, so that the others empty; one empty slab is kept, the
- * next ones go back to the system.
+ * An extent is one reservation, committed from its start as it fills; a pool has one unless the system gave little
+ * address space. Slots are taken from the fullest slab that has room, so that the others empty; one empty slab is kept,
+ * the next ones go back to the system.
  *
  * slots == used + free slots of the slabs in use;  the lists of all buckets hold exactly the slabs in use with room.
  */
@@ -30,10 +30,10 @@ enum { OPOOL__LIST_EMPTY = OPOOL__BUCKETS, OPOOL__LIST_COLD, OPOOL__LISTS };
 
 struct opool__extent {
     char *slots, *records;
-    uint32_t first_slab, slabs; /* in slabs of the pool */
-    uint32_t shared_opened;     /* slabs from the start that were ever in use */
+    uint32_t first_slab, slabs;                /* in slabs of the pool */
+    uint32_t shared_opened;                    /* slabs from the start that were ever in use */
     size_t committed_slots, committed_records; /* bytes */
-    void *map;                  /* NULL: the caller's region */
+    void *map;                                 /* NULL: the caller's region */
     size_t map_bytes;
 };
 
@@ -73,9 +73,10 @@ void *opool__slab_take(struct opool__slab *slab);
 /* Take back a slot in state OUT. Needs no memory. */
 void opool__slab_give(struct opool__slab *slab, void *slot);
 
-/* Judge any address. OPOOL__SLOT: the start of a slot that was in use at some time, *index is valid. OPOOL__INTERIOR: *offset
-   is the distance to the start of its slot. */
-enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index, size_t *offset);
+/* Judge any address. OPOOL__SLOT: the start of a slot that was in use at some time, *index is valid. OPOOL__INTERIOR:
+   *offset is the distance to the start of its slot. */
+enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index,
+                                   size_t *offset);
 
 /* First slot of the first extent. */
 void *opool__slab_base(const struct opool__slab *slab);
@@ -108,7 +109,8 @@ static inline const struct opool__extent *opool__slab_extent_at(const struct opo
 static inline struct opool__record *opool__slab_record(const struct opool__slab *slab, uint32_t number)
 {
     const struct opool__extent *extent = opool__slab_extent_at(slab, number);
-    return (struct opool__record *)(void *)(extent->records + (number - extent->first_slab) * slab->layout.record_bytes);
+    return (struct opool__record *)(void *)(extent->records +
+                                            (number - extent->first_slab) * slab->layout.record_bytes);
 }
 
 static inline uint32_t opool__slab_within(const struct opool__slab *slab, uint32_t index)
@@ -137,8 +139,8 @@ static inline uint8_t *opool__slab_shared_state(const struct opool__slab *slab, 
     return states + opool__slab_within(slab, index);
 }
 
-/* Move a slot from one state to the other; false: it was in another state, and still is. A check for misuse, not a lock: of
-   two threads that race to put one object both may pass. */
+/* Move a slot from one state to the other; false: it was in another state, and still is. A check for misuse, not a
+   lock: of two threads that race to put one object both may pass. */
 static inline bool opool__slab_move(const struct opool__slab *slab, const void *slot, enum opool__slot_state from,
                                     enum opool__slot_state to)
 {

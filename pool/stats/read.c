@@ -8,8 +8,8 @@
 #include "os/lock.h"
 #include "stats/collect.h"
 
-/* Every figure from the counters of the layer that owns it. What the fast path does not count follows from the rest: a head's
-   objects came by refills and puts, and went by gets and flushes. */
+/* Every figure from the counters of the layer that owns it. What the fast path does not count follows from the rest: a
+   head's objects came by refills and puts, and went by gets and flushes. */
 
 struct sources {
     struct opool__cache_figures cache;
@@ -39,7 +39,8 @@ static uint64_t minus(uint64_t a, uint64_t b)
 
 static void count_events(struct opool *pool, const struct sources *from, struct opool_stats *out)
 {
-    uint64_t through_heads = minus(from->flows.to_caches + from->cache.puts, from->flows.from_caches + from->cache.idle);
+    uint64_t through_heads =
+        minus(from->flows.to_caches + from->cache.puts, from->flows.from_caches + from->cache.idle);
     out->gets = through_heads + opool__load_relaxed(&pool->shared_gets);
     out->puts = from->cache.puts + opool__load_relaxed(&pool->shared_puts);
     out->hits = minus(through_heads, from->flows.refills);

@@ -80,6 +80,15 @@ static uint64_t sum_idle(const struct opool_stats *s)
     return s->idle_thread + s->idle_depot + s->idle_victim;
 }
 
+/* A name can not break the table. */
+static void write_name(FILE *out, const char *name)
+{
+    int width = 0;
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++, width++)
+        fputc(*c < 0x20 || *c == 0x7f ? '?' : *c, out);
+    fprintf(out, "%*s", width < 24 ? 24 - width : 0, "");
+}
+
 static void write_text(FILE *out, const struct snapshots *from)
 {
     fprintf(out, "%-24s %8s %10s %10s %10s %10s %14s %7s %10s %9s %7s %10s\n", "POOL", "BYTES", "LIVE", "PEAK", "IDLE",
@@ -88,17 +97,19 @@ static void write_text(FILE *out, const struct snapshots *from)
         const struct snapshot *p = &from->all[i];
         const struct opool_stats *s = &p->stats;
         double hit = s->gets ? 100.0 * (double)s->hits / (double)s->gets : 0;
+        write_name(out, p->name);
         fprintf(out,
-                "%-24s %8" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %14" PRIu64
-                " %6.2f%% %10" PRIu64 " %9" PRIu64 " %7" PRIu64 " %10" PRIu64 "\n",
-                p->name, p->size, s->live, s->live_peak, sum_idle(s), s->slots, s->gets, hit, s->built,
+                " %8" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %14" PRIu64 " %6.2f%% %10" PRIu64
+                " %9" PRIu64 " %7" PRIu64 " %10" PRIu64 "\n",
+                p->size, s->live, s->live_peak, sum_idle(s), s->slots, s->gets, hit, s->built,
                 s->discarded + s->bloated, s->capacity_fails + s->memory_fails + s->init_fails, s->resident_bytes);
     }
 }
 
 /* ---- JSON (RFC 8259) ---- */
 
-/* Names are bytes of the user's; what is no ASCII letter is left to the reader as U+00XX, so that the output is valid UTF-8. */
+/* Names are bytes of the user's; what is no ASCII letter is left to the reader as U+00XX, so that the output is valid
+ * UTF-8. */
 static void write_json_string(FILE *out, const char *text)
 {
     fputc('"', out);

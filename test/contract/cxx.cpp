@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* C++17: lambdas as callbacks, classes in pools, thread_local objects that put at their end, exceptions next to pools. */
+/* C++17: lambdas as callbacks, classes in pools, thread_local objects that put at the end, exceptions next to pools. */
 
 #include <atomic>
 #include <memory>

@@ -40,8 +40,8 @@ void harness_stock(struct opool *pool, unsigned first, unsigned n);
 /* In init: modelled thread t runs this; nothing else does. */
 void harness_run_as(unsigned t, void (*step)(void));
 
-/* By the inlined fast path and what it falls back to. get: -1 when nothing is idle here; else the number of the object, which
-   the running thread holds from now on: a bug if anybody held it. */
+/* By the inlined fast path and what it falls back to. get: -1 when nothing is idle here; else the number of the object,
+   which the running thread holds from now on: a bug if anybody held it. */
 int harness_get(struct opool *pool);
 void harness_put(struct opool *pool, int object);
 
@@ -52,10 +52,12 @@ void harness_put_two(struct opool *pool, const int objects[2]);
 /* As a thread without a cache: hold one object, if there is one in the depot. */
 void harness_pop(struct opool *pool);
 
-/* In fini: close the pool, and find each of the objects first to first + n - 1 exactly once: held, or idle in the pool. */
+/* In fini: close the pool, and find each of the objects first to first + n - 1 exactly once: held, or idle in the pool.
+ */
 void harness_account(struct opool *pool, unsigned first, unsigned n);
 
-/* A bug if there is an object and it is not one of first to first + n - 1: it came out of a pool that it never went into. */
+/* A bug if there is an object and it is not one of first to first + n - 1: it came out of a pool that it never went
+ * into. */
 void harness_check_range(int object, unsigned first, unsigned n);
 
 /* close until it succeeds, as settle does. */

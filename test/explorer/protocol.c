@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The protocol of pool/cache/reclaim.c, on the library's own code: owners on their fast and slow paths, reclaimers, threads
- * that end, numbers that are used again. In all of them no object may be handed out twice or lost, and no plain access race.
+ * The protocol of pool/cache/reclaim.c, on the library's own code: owners on their fast and slow paths, reclaimers,
+ * threads that end, numbers that are used again. In all of them no object may be handed out twice or lost, and no plain
+ * access race.
  */
 #include "harness.h"
 #include "os/lock.h"
@@ -408,6 +409,7 @@ static const struct explorer_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    static const struct explorer_program program = {.tests = tests, .count = sizeof tests / sizeof *tests, .files = "pool/"};
+    static const struct explorer_program program = {
+        .tests = tests, .count = sizeof tests / sizeof *tests, .files = "pool/"};
     return explorer_main(&program, argc, argv);
 }

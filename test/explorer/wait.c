@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The locked store of pool/depot/bounded.c with its waiters: no object or permit is lost or given twice, no waiter sleeps
- * while something is free (a sleep that nobody ends is a livelock to the explorer), the oldest waiter is served first.
+ * The locked store of pool/depot/bounded.c with its waiters: no object or permit is lost or given twice, no waiter
+ * sleeps while something is free (a sleep that nobody ends is a livelock to the explorer), the oldest waiter is served
+ * first.
  */
 #include "depot/bounded.h"
 #include "harness.h"
@@ -218,6 +219,7 @@ static const struct explorer_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    static const struct explorer_program program = {.tests = tests, .count = sizeof tests / sizeof *tests, .files = "pool/"};
+    static const struct explorer_program program = {
+        .tests = tests, .count = sizeof tests / sizeof *tests, .files = "pool/"};
     return explorer_main(&program, argc, argv);
 }

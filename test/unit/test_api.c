@@ -10,8 +10,8 @@
  * What the api does with every refusal of the system and of init, and that nothing grows.
  *
  * The failure loop runs one scenario in a child for each call of the os table that it makes: the call fails once, or
- * from there on for ever, all calls or those of its kind; then the table is healthy again, and the scenario must succeed
- * in all it does and leave as much address space behind as in a child in which nothing ever failed.
+ * from there on for ever, all calls or those of its kind; then the table is healthy again, and the scenario must
+ * succeed in all it does and leave as much address space behind as in a child in which nothing ever failed.
  */
 
 /* In children: a line, and the child has failed. */
@@ -402,12 +402,15 @@ static void fail_call(uint32_t point, bool for_ever, uint32_t kinds, uint32_t er
         ck_assert_uint_ge(shared_run->refused, 1); /* it did fail */
 }
 
-/* Sanitized runs take twenty times as long: a sample of the points is enough there. */
-enum { STEP = UNIT_SANITIZED ? 7 : 1 };
+/* Watched runs take twenty times as long: a sample of the points is enough there. */
+static uint32_t step(void)
+{
+    return unit_watched() ? 7 : 1;
+}
 
 START_TEST(every_call_fails_once_and_for_ever)
 {
-    for (uint32_t point = 1; point <= clean.calls; point += STEP) {
+    for (uint32_t point = 1; point <= clean.calls; point += step()) {
         enum fault_call kind = (enum fault_call)clean.trace[point - 1];
         for (uint32_t error = 0; error < FAULT_ERRORS && fault_errors[kind][error]; error++) {
             fail_call(point, false, UINT32_MAX, error);
@@ -441,7 +444,7 @@ static void fail_init(uint32_t call, bool for_ever, int error)
 START_TEST(init_fails_once_and_for_ever)
 {
     uint32_t points = 0;
-    for (uint32_t call = 1; call <= clean.init_calls; call += (call < 4 ? 1u : 41u) * STEP, points++) {
+    for (uint32_t call = 1; call <= clean.init_calls; call += (call < 4 ? 1u : 41u) * step(), points++) {
         fail_init(call, false, EMFILE);
         fail_init(call, true, -EPROTO);
     }
@@ -536,7 +539,12 @@ END_TEST
 
 /* ---- nothing grows ---- */
 
-enum { BATCH = 1000, BATCHES = UNIT_SANITIZED ? 1 : 5, GROWTH_ROUNDS = 3 };
+enum { BATCH = 1000, BATCHES = 5, WATCHED_BATCH = 100, GROWTH_ROUNDS = 3 };
+
+static int batch_size(void)
+{
+    return unit_watched() ? WATCHED_BATCH : BATCH;
+}
 
 static struct opool *batch[BATCH];
 
@@ -549,15 +557,15 @@ static struct opool_options nth_options(int i)
 
 static void use_and_destroy_batch(void)
 {
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < batch_size(); i++)
         batch[i] = open_pool(64 + (size_t)(i % 7) * 100, nth_options(i));
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < batch_size(); i++) {
         void *got[10];
         life.size = batch[i]->type.size;
         EXPECT(opool_get_batch(batch[i], got, 10) == 10);
         opool_put_batch(batch[i], got, 10);
     }
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < batch_size(); i++)
         opool_destroy(&batch[i]);
 }
 
@@ -592,7 +600,7 @@ START_TEST(pools_that_come_and_go_leave_nothing)
         if (round > 0) {
             ck_assert_uint_eq(fault.reservations, reservations);
             ck_assert_uint_eq(fault.reserved_bytes, bytes);
-            if (!UNIT_SANITIZED) { /* they keep memory of their own */
+            if (!unit_watched()) { /* they keep memory of their own */
                 ck_assert_uint_le(count_mappings(), mappings + 2);
                 ck_assert_uint_le(resident_bytes(), resident + (256 << 10));
             }
@@ -602,7 +610,7 @@ START_TEST(pools_that_come_and_go_leave_nothing)
         mappings = count_mappings();
         resident = resident_bytes();
     }
-    printf("%d pools in %d rounds: %zu mappings, %zu KiB resident\n", BATCH * BATCHES, GROWTH_ROUNDS, mappings,
+    printf("%d pools in %d rounds: %zu mappings, %zu KiB resident\n", batch_size() * BATCHES, GROWTH_ROUNDS, mappings,
            resident >> 10);
 }
 END_TEST
@@ -611,14 +619,15 @@ START_TEST(an_unused_pool_is_small)
 {
     struct opool *first = open_pool(64, (struct opool_options){0});
     size_t before = resident_bytes();
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < batch_size(); i++)
         batch[i] = open_pool(64, (struct opool_options){0});
-    size_t each = (resident_bytes() - before) / BATCH, overhead = sizeof *first + batch[0]->slab.metadata_bytes;
+    size_t each = (resident_bytes() - before) / (size_t)batch_size(),
+           overhead = sizeof *first + batch[0]->slab.metadata_bytes;
     printf("an unused pool: %zu bytes resident, %zu by its own account\n", each, overhead);
     ck_assert_uint_lt(overhead, 8192);
-    if (!UNIT_SANITIZED) /* shadow memory */
+    if (!unit_watched()) /* shadow memory */
         ck_assert_uint_lt(each, 8192);
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < batch_size(); i++)
         opool_destroy(&batch[i]);
     opool_destroy(&first);
 }

@@ -3,12 +3,12 @@
 #define OPOOL_INLINE_H
 
 /*
- * The fast path, inlined into the program: what stands here is ABI (OPOOL_ABI). The protocol between the owner of a head
- * and the reclaimer is argued in pool/cache/reclaim.c.
+ * The fast path, inlined into the program: what stands here is ABI (OPOOL_ABI). The protocol between the owner of a
+ * head and the reclaimer is argued in pool/cache/reclaim.c.
  *
- * A hit of get is two relaxed stores to one cache line, one load of the object's pointer and one compare (12 instructions on
- * x86-64, no locked one); a put adds the pointer check and a counter. Everything else is out of line and reached by a
- * tail call. Neither reads nor writes the object.
+ * A hit of get is two relaxed stores to one cache line, one load of the object's pointer and one compare (12
+ * instructions on x86-64, no locked one); a put adds the pointer check and a counter. Everything else is out of line
+ * and reached by a tail call. Neither reads nor writes the object.
  */
 
 #include "atomic.h"
@@ -28,23 +28,23 @@ extern "C" {
 struct opool__magazine;
 
 /**
- * One thread's cache for one pool: a cache line. The idle objects are slots[0] to top[-1] of the loaded magazine, and all
- * of the spare one. The owner thread works on it inside `busy`, or under the lock; a reclaimer under the lock, after
- * it armed the head and saw busy 0 behind a membarrier.
+ * One thread's cache for one pool: a cache line. The idle objects are slots[0] to top[-1] of the loaded magazine, and
+ * all of the spare one. The owner thread works on it inside `busy`, or under the lock; a reclaimer under the lock,
+ * after it armed the head and saw busy 0 behind a membarrier.
  */
 struct opool_head {
     uint32_t busy;        /* 1 while the owner is inside its section */
     uint32_t shared_lock; /* head lock: os/lock.h */
     uint32_t calling;     /* 1 while the owner runs an inlined reset: destroy refuses. Owner only */
     uint32_t reserved;
-    void **top;           /* one past the top object */
-    void **floor;         /* get misses unless top is above; OPOOL_ARMED: it always misses */
-    void **limit;         /* put misses unless top is below; NULL: it always misses */
-    uint64_t puts;        /* inlined puts so far; hits follow from what went in and out by slow paths */
+    void **top;    /* one past the top object */
+    void **floor;  /* get misses unless top is above; OPOOL_ARMED: it always misses */
+    void **limit;  /* put misses unless top is below; NULL: it always misses */
+    uint64_t puts; /* inlined puts so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
 } __attribute__((aligned(64)));
 
-/** What inlined code reads of a pool: the start of struct opool. Set by create; `offset` goes to 0 at close and destroy. */
+/** What inlined code reads of a pool: the start of struct opool. `offset` goes to 0 when the pool ends. */
 struct opool_front {
     uint32_t offset;   /* of the pool's head in a thread's array, in bytes; 0 is a head that always misses */
     uint32_t rotate;   /* trailing zero bits of the stride */
@@ -58,7 +58,9 @@ struct opool_front {
 #ifdef OPOOL_EXPLORE
 #define opool__heads (*opool__explorer_heads())
 #else
-#ifndef OPOOL_TLS_MODEL
+#ifdef OPOOL_TLS_GLOBAL_DYNAMIC /* a library that musl's dlopen shall load; programs for it define this too */
+#define OPOOL_TLS_MODEL "global-dynamic"
+#else
 #define OPOOL_TLS_MODEL "initial-exec"
 #endif
 extern OPOOL_API __thread struct opool_head *opool__heads __attribute__((tls_model(OPOOL_TLS_MODEL)));
@@ -77,9 +79,10 @@ OPOOL__INLINE struct opool_head *opool__head(const struct opool_front *front)
 }
 
 /*
- * Is `object` the start of a slot of this pool? One multiplication: for stride = odd * 2^k, (object - base) is a multiple
- * of the stride if and only if its product with the inverse of odd, rotated right by k, is a small number, and then that
- * number is the slot's index (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994, section 9).
+ * Is `object` the start of a slot of this pool? One multiplication: for stride = odd * 2^k, (object - base) is a
+ * multiple of the stride if and only if its product with the inverse of odd, rotated right by k, is a small number, and
+ * then that number is the slot's index (Granlund and Montgomery, "Division by invariant integers using multiplication",
+ * 1994, section 9).
  */
 OPOOL__INLINE bool opool__is_slot(const struct opool_front *front, const void *object)
 {
@@ -106,7 +109,8 @@ OPOOL__INLINE void *opool__get_inline(struct opool *pool)
     return object;
 }
 
-/* What an inlined put looks at before it touches a head: a pool, and one of its slots. NULL is no slot: opool_put ignores it. */
+/* What an inlined put looks at before it touches a head: a pool, and one of its slots. NULL is no slot: opool_put
+   ignores it. */
 OPOOL__INLINE bool opool__puts_inline(const struct opool *pool, const void *object)
 {
 #ifdef OPOOL_NO_CHECKS

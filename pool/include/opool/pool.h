@@ -24,16 +24,18 @@ extern "C" {
  * @param type     copied
  * @param options  copied; NULL: all defaults
  * @return 0
- *         -EINVAL: out, type, its shape, size or alignment, or an option that makes no sense (a region too small for one
- *         object, capacity that no address space holds, prefill or keep above capacity, magazine above 128); unless
- *         checks are off, a line on standard error says which
+ *         -EINVAL: out, type, its shape, size or alignment, or an option that makes no sense (a region too small for
+ *         one object, capacity that no address space holds, prefill or keep above capacity, magazine above 128);
+ *         unless checks are off, a line on standard error says which
  *         -ENOMEM: no memory; or what init returned, negative, when an object of prefill could not be built
  *         -ENOTSUP: the program was compiled against another ABI of the library
+ *
  * Blocks: for memory from the system and for init.
  */
-OPOOL_API OPOOL_NODISCARD int opool_create(struct opool **out, const struct opool_type *type, const struct opool_options *options);
+OPOOL_API OPOOL_NODISCARD int opool_create(struct opool **out, const struct opool_type *type,
+                                           const struct opool_options *options);
 
-/** What the opool_create macro calls: the sizes let a library that knows more members read what an older program filled. */
+/** What the opool_create macro calls: with the sizes a library that knows more members reads older programs. */
 OPOOL_API OPOOL_NODISCARD int opool__create(struct opool **out, const struct opool_type *type, size_t type_size,
                                             const struct opool_options *options, size_t options_size, unsigned abi);
 #define opool_create(out, type, options) \
@@ -42,26 +44,27 @@ OPOOL_API OPOOL_NODISCARD int opool__create(struct opool **out, const struct opo
 /**
  * Tear down all idle objects (fini) and give the memory back; *pool becomes NULL. pool or *pool NULL: nothing happens.
  *
- * No other thread may be inside a call on the pool, nor call it afterwards (opool_close is for that). With objects out, a
- * line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside a
- * callback of any pool destroy is refused: a line says so and nothing changes.
+ * No other thread may be inside a call on the pool, nor call it afterwards (opool_close is for that). With objects out,
+ * a line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside
+ * a callback destroy is refused: a line says so and nothing changes.
  */
 OPOOL_API void opool_destroy(struct opool **pool);
 
 /**
- * No more gets through this pool (ESHUTDOWN); the put of the last object that is out frees it. *pool becomes NULL; threads
- * that still hold the handle may put, and must not get after their last put. pool or *pool NULL: nothing happens.
- * Waiters in get_wait are woken with ESHUTDOWN. May be called from a callback.
+ * No more gets through this pool (ESHUTDOWN); the put of the last object that is out frees it. *pool becomes NULL;
+ * threads that still hold the handle may put, and must not get after their last put. pool or *pool NULL: nothing
+ * happens. Waiters in get_wait are woken with ESHUTDOWN. May be called from a callback.
  */
 OPOOL_API void opool_close(struct opool **pool);
 
 /**
- * An object, built (zero memory, then init) or reused as reset left it. A miss builds exactly one; without full checks a
- * thread's last put is its next get. The caller owns the object until put or discard.
+ * An object, built (zero memory, then init) or reused as reset left it. A miss builds exactly one; without full checks
+ * a thread's last put is its next get. The caller owns the object until put or discard.
  *
  * @return the object, aligned to type->align; NULL with errno:
- *         ENOMEM no memory; EAGAIN all objects of a pool with a capacity are out; ESHUTDOWN the pool is closed; EINVAL pool
- *         is NULL; or what init returned
+ *         ENOMEM no memory; EAGAIN all objects of a pool with a capacity are out; ESHUTDOWN the pool is closed; EINVAL
+ *         pool is NULL; or what init returned
+ *
  * Blocks: never on another thread's put; for memory from the system, and for init, when it builds.
  */
 OPOOL_API void *opool_get(struct opool *pool);
@@ -81,7 +84,7 @@ OPOOL_API void *opool_get_wait(struct opool *pool, int timeout_ms);
  */
 OPOOL_API void opool_put(struct opool *pool, void *object);
 
-/** Give back an object that must not be used again: no footprint, no reset, fini before it returns. NULL: nothing happens. */
+/** Give back an object that must not be used again: no footprint, no reset, fini before it returns. NULL: nothing. */
 OPOOL_API void opool_discard(struct opool *pool, void *object);
 
 /**

@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 /**
- * Walk all pools: NULL starts; NULL ends. Pools created meanwhile may be missed. The caller sees to it that a pool that it
- * goes on to use is not destroyed meanwhile; the walk itself is safe.
+ * Walk all pools: NULL starts; NULL ends. Pools created meanwhile may be missed. The caller sees to it that a pool that
+ * it goes on to use is not destroyed meanwhile; the walk itself is safe.
  */
 OPOOL_API struct opool *opool_next(struct opool *previous);
 
@@ -20,8 +20,8 @@ OPOOL_API struct opool *opool_next(struct opool *previous);
 OPOOL_API const char *opool_name(const struct opool *pool);
 
 /**
- * Figures of a pool. Exact when no call on it is in progress; else each figure is of some moment during the call. Takes the
- * pool's locks for a moment, stops no thread.
+ * Figures of a pool. Exact when no call on it is in progress; else each figure is of some moment during the call. Takes
+ * the pool's locks for a moment, stops no thread.
  *
  * @return 0, or -EINVAL: pool or out is NULL, or the pool was destroyed
  */

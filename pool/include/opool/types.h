@@ -22,8 +22,8 @@ struct opool;
 enum opool_checks {
     OPOOL_CHECKS_DEFAULT = 0, /**< what OPOOL_CHECKS in the environment says, else basic */
     OPOOL_CHECKS_OFF,         /**< nothing is checked: misuse is undefined behaviour */
-    OPOOL_CHECKS_BASIC,       /**< foreign and interior pointers, put after destroy, most double puts; costs about nothing */
-    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state; no thread caches, so several times slower */
+    OPOOL_CHECKS_BASIC,       /**< foreign and interior pointers, put after destroy, most double puts */
+    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state; no thread caches: slower */
 };
 
 enum opool_format { OPOOL_TEXT, OPOOL_JSON, OPOOL_OPENMETRICS };
@@ -76,9 +76,9 @@ struct opool_options {
     size_t capacity;          /**< most objects at once; 0: no limit */
     size_t prefill;           /**< objects built by create; if one can not be built, create fails */
     size_t keep;              /**< idle objects that no epoch tears down */
-    size_t footprint_max;     /**< owning types: bytes an object may keep; 0: calibrated, 2 x decayed 99th percentile of used */
-    void *region;             /**< memory of the caller for objects and metadata: capacity is what fits, and nothing else is
-                                   taken from the system after create. The caller's again after destroy */
+    size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used */
+    void *region;             /**< the caller's, for objects and metadata: capacity is what fits, and nothing else
+                                   is taken from the system after create. The caller's again after destroy */
     size_t region_size;       /**< bytes */
     unsigned magazine;        /**< objects a magazine, 1 to 128; 0: chosen */
     enum opool_checks checks; /**< OPOOL_CHECKS_DEFAULT follows the environment */
