@@ -166,7 +166,10 @@ static int prefill(struct opool *pool, size_t n)
     struct opool__magazine *magazine = NULL;
     int r = 0;
     for (; n > 0 && r == 0; n--) {
-        void *object = opool__bounded_permit(&pool->depot.store) ? opool__build(pool) : fail(EINVAL);
+        bool permit = opool__bounded_permit(&pool->depot.store);
+        void *object = permit ? opool__build(pool) : fail(EINVAL);
+        if (!permit && pool->label.checks != OPOOL_CHECKS_OFF)
+            opool__report(&pool->label, "create: prefill is above what the region holds");
         if (object)
             stock(pool, &magazine, object);
         else
@@ -204,18 +207,25 @@ static int create(struct opool **out, const struct opool_type *type, const struc
     return 0;
 }
 
+static int refuse_null(const char *argument)
+{
+    if (opool__checks_default() != OPOOL_CHECKS_OFF)
+        opool__say("create: %s is NULL", argument);
+    return -EINVAL;
+}
+
 int opool__create(struct opool **out, const struct opool_type *type, size_t type_size,
                   const struct opool_options *options, size_t options_size, unsigned abi)
 {
     struct opool_type own_type;
     struct opool_options own_options = {0};
     if (!out)
-        return -EINVAL;
+        return refuse_null("out");
     *out = NULL;
     if (abi != OPOOL_ABI)
         return -ENOTSUP;
     if (!type)
-        return -EINVAL;
+        return refuse_null("type");
     if (!copy_sized(&own_type, sizeof own_type, type, type_size) || (own_type.abi != 0 && own_type.abi != OPOOL_ABI))
         return -ENOTSUP;
     if (options && !copy_sized(&own_options, sizeof own_options, options, options_size))

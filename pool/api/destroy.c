@@ -41,7 +41,7 @@ static void give_memory_back(struct opool *pool)
 
 static bool refused(const struct opool *pool)
 {
-    if (!opool__in_callback() && !opool__cache_calling(&pool->cache))
+    if (!opool__in_callback() && !opool__cache_calling())
         return false;
     opool__report(&pool->label, "destroy: refused: called from inside a callback");
     return true;

@@ -58,7 +58,7 @@ void opool__put_slow(struct opool *pool, void *object)
 
 void opool__put_refused(struct opool *pool, void *object)
 {
-    opool__heads[opool__cache_offset(&pool->cache) / sizeof(struct opool_head)].calling = 0;
+    opool__decrement_owned(&opool__head(&pool->front)->calling);
     drop(pool, object, &pool->shared_discarded);
 }
 

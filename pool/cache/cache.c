@@ -294,6 +294,7 @@ uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct op
     opool__store_relaxed(&head->top, NULL);
     opool__head_arm(head);
     opool__store_relaxed(&head->puts, 0u);
+    opool__store_relaxed(&head->calling, 0u); /* a reset that closes its own pool ends on head 0 */
     return give_up(depot, shard, spare) + give_up(depot, shard, loaded);
 }
 
@@ -374,8 +375,11 @@ struct opool__cache_figures opool__cache_read(struct opool__cache *cache)
     return figures;
 }
 
-bool opool__cache_calling(const struct opool__cache *cache)
+bool opool__cache_calling(void)
 {
-    uint32_t number = opool__load_relaxed(&cache->shared_number);
-    return number && opool__heads[number].calling;
+    const struct opool__thread *thread = opool__thread_known();
+    for (uint32_t number = 1; thread && number < OPOOL__HEADS; number++)
+        if (opool__thread_uses(thread, number) && opool__load_relaxed(&thread->heads[number].calling))
+            return true;
+    return false;
 }

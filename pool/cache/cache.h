@@ -54,8 +54,8 @@ struct opool__cache_figures {
 };
 struct opool__cache_figures opool__cache_read(struct opool__cache *cache);
 
-/* Is the calling thread inside an inlined callback of this pool? */
-bool opool__cache_calling(const struct opool__cache *cache);
+/* Is the calling thread inside an inlined callback, of whichever pool? Looks at all its heads: for rare calls. */
+bool opool__cache_calling(void);
 
 /* ---- for reclaim.c: under the head's lock, by whoever may touch the magazines ---- */
 

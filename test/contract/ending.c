@@ -181,6 +181,37 @@ START_TEST(close_while_threads_put)
 }
 END_TEST
 
+static long address_space(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%ld", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+/* A pool reserves gigabytes of addresses: one that stays shows. */
+START_TEST(an_ended_pool_gives_its_memory_back)
+{
+    struct script script = {.finis = 0};
+    long before = 0;
+    for (int round = 0; round < 20; round++) {
+        struct thing_pool *pool = new_pool(&script, _i % 2 ? 100000000 : 0), *handle = pool;
+        struct thing *thing = thing_pool_get(pool);
+        if (_i / 2) {
+            thing_pool_put(pool, thing);
+            thing_pool_destroy(&pool);
+        } else {
+            thing_pool_close(&handle);
+            thing_pool_put(pool, thing);
+        }
+        before = round == 2 ? address_space() : before;
+    }
+    ck_assert_int_lt(address_space() - before, (1L << 30) / sysconf(_SC_PAGESIZE));
+}
+END_TEST
+
 /* ---- destroy with objects out ---- */
 
 static char said[1024];
@@ -477,6 +508,7 @@ int main(void)
     tcase_add_loop_test(closing, the_last_put_frees_a_closed_pool, 0, CAPACITIES);
     tcase_add_loop_test(closing, close_while_threads_put, 0, CAPACITIES);
     tcase_add_loop_test(closing, close_from_a_callback, 0, 2 * PLACES);
+    tcase_add_loop_test(closing, an_ended_pool_gives_its_memory_back, 0, 4);
     TCase *destroying = new_case(suite, "destroy");
     tcase_add_loop_test(destroying, destroy_says_how_many_are_out, 0, CAPACITIES);
     tcase_add_loop_test(destroying, destroy_knows_the_singular, 0, CAPACITIES);

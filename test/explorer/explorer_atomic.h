@@ -20,6 +20,7 @@
 #define opool__cas_acquire(p, expected, desired) EXPLORER_DO_CAS(p, expected, desired, EXPLORER_ACQUIRE, #p)
 #define opool__cas_relaxed(p, expected, desired) EXPLORER_DO_CAS(p, expected, desired, EXPLORER_RELAXED, #p)
 
+#define opool__decrement_owned(p) opool__store_relaxed((p), opool__load_relaxed(p) - 1)
 #define opool__increment_owned(p) opool__store_relaxed((p), opool__load_relaxed(p) + 1)
 
 #define opool__read_plain(p) EXPLORER_DO_READ(p, #p)

@@ -322,8 +322,9 @@ END_TEST
 START_TEST(memory_calls_pass_errors_on)
 {
     void *at = &page;
-    ck_assert_int_eq(opool__os.reserve(&at, (size_t)1 << 50), -ENOMEM);
-    ck_assert_ptr_eq(at, &page); /* untouched */
+    int r = opool__os.reserve(&at, (size_t)1 << 50);
+    ck_assert(r == -ENOMEM || (unit_watched() && r < 0)); /* valgrind has another answer */
+    ck_assert_ptr_eq(at, &page);                          /* untouched */
     ck_assert_int_eq(opool__os.reserve(&at, 0), -EINVAL);
     ck_assert_int_eq(opool__os.release(map + 1, page), -EINVAL);
     ck_assert_int_eq(opool__os.purge(map + 1, page), -EINVAL);

@@ -33,7 +33,7 @@
 #define opool__cas_relaxed(p, expected, desired) \
     __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
-/* Add 1 to a uint64_t that only this thread writes and others read: a relaxed load and a relaxed store. */
+/* Add 1 to, or subtract it from, a uint64_t that only this thread writes and others read: a relaxed load and a relaxed store. */
 #if defined(__has_feature)
 #define OPOOL__HAS_FEATURE(x) __has_feature(x)
 #else
@@ -41,7 +41,9 @@
 #endif
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !OPOOL__HAS_FEATURE(thread_sanitizer)
 #define opool__increment_owned(p) __asm__ __volatile__("incq %0" : "+m"(*(p)))
+#define opool__decrement_owned(p) __asm__ __volatile__("decq %0" : "+m"(*(p)))
 #else
+#define opool__decrement_owned(p) opool__store_relaxed((p), opool__load_relaxed(p) - 1)
 #define opool__increment_owned(p) opool__store_relaxed((p), opool__load_relaxed(p) + 1)
 #endif
 

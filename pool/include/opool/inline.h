@@ -35,12 +35,11 @@ struct opool__magazine;
 struct opool_head {
     uint32_t busy;        /* 1 while the owner is inside its section */
     uint32_t shared_lock; /* head lock: os/lock.h */
-    uint32_t calling;     /* 1 while the owner runs an inlined reset: destroy refuses. Owner only */
-    uint32_t reserved;
-    void **top;    /* one past the top object */
-    void **floor;  /* get misses unless top is above; OPOOL_ARMED: it always misses */
-    void **limit;  /* put misses unless top is below; NULL: it always misses */
-    uint64_t puts; /* inlined puts so far; hits follow from what went in and out by slow paths */
+    uint64_t calling;     /* inlined resets of the owner that run inside each other: destroy refuses */
+    void **top;           /* one past the top object */
+    void **floor;         /* get misses unless top is above; OPOOL_ARMED: it always misses */
+    void **limit;         /* put misses unless top is below; NULL: it always misses */
+    uint64_t puts;        /* inlined puts so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
 } __attribute__((aligned(64)));
 
@@ -128,7 +127,7 @@ OPOOL__INLINE bool opool__put_begin(struct opool *pool, const void *object)
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
     if (OPOOL__UNLIKELY((uintptr_t)opool__load_relaxed(&head->top) >= (uintptr_t)opool__load_relaxed(&head->limit)))
         return false;
-    head->calling = 1;
+    opool__increment_owned(&head->calling);
     return true;
 }
 
@@ -159,7 +158,7 @@ miss:
 OPOOL__INLINE void opool__put_end(struct opool *pool, void *object)
 {
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
-    head->calling = 0;
+    opool__decrement_owned(&head->calling);
     opool__push(pool, head, object);
 }
 
