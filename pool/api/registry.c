@@ -87,7 +87,7 @@ void opool__registry_retire(struct opool *pool)
 
 static struct opool *live_from_locked(uint32_t index)
 {
-    uint32_t end = handles_made ? handles.extents[0].shared_opened * handles.layout.slots : 0;
+    uint32_t end = handles_made ? opool__slab_end(&handles) : 0;
     for (; index < end; index++) {
         struct opool *pool = opool__slab_slot(&handles, index);
         uint32_t state = opool__load_relaxed(&pool->shared_state);

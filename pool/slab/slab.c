@@ -6,15 +6,22 @@
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/state.h"
 
 enum {
     GUARD_PAGES = 1,
     COMMIT_STEP = 1 << 20 /* most bytes committed ahead of need */
 };
 
-#define RESERVE_GOAL ((uint64_t)16 << 30) /* bytes of slots a pool; 64-bit address spaces hold thousands of these */
-#define RESERVE_GOAL_32 ((uint64_t)16 << 20)
-#define LIMITED_SHARE 64 /* of a limited address space (ulimit -v), one pool takes at most this part at once */
+/* Address space: the first extents of a process are large, so that the inlined check of put knows all of a pool, and get
+   smaller as pools add up: sum is less than ALL plus LEAST a pool, and what else the program maps has its room. A pool
+   that fills its extent gets others, each at least twice the one before. */
+#define RESERVE_ALL (sizeof(void *) < 8 ? (uint64_t)128 << 20 : (uint64_t)512 << 30) /* bytes */
+#define RESERVE_LEAST (sizeof(void *) < 8 ? (uint64_t)1 << 20 : (uint64_t)64 << 20)
+#define RESERVE_SHARE 64         /* of what is left of RESERVE_ALL, or of a limited address space (ulimit -v) */
+#define REFUSED_LEAST (1u << 20) /* when the system refuses more, less than this many bytes are no use to anybody */
+
+static OPOOL__STATE uint64_t shared_reserved; /* bytes, of all slabs */
 
 static size_t round_up(size_t n, size_t multiple)
 {
@@ -70,11 +77,14 @@ static void relink_slab(struct opool__slab *slab, uint32_t number, bool was_list
 
 /* ---- extents ---- */
 
-static uint64_t reserve_goal(void)
+/* Bytes of slots to ask for. */
+static uint64_t reserve_goal(const struct opool__slab *slab)
 {
-    uint64_t goal = sizeof(void *) < 8 ? RESERVE_GOAL_32 : RESERVE_GOAL;
+    uint64_t reserved = opool__load_relaxed(&shared_reserved), least = RESERVE_LEAST << slab->shared_extents;
+    uint64_t share = reserved < RESERVE_ALL ? (RESERVE_ALL - reserved) / RESERVE_SHARE : 0;
+    uint64_t goal = share > least ? share : least;
     size_t limit = opool__os.address_limit();
-    return limit == SIZE_MAX || limit / LIMITED_SHARE > goal ? goal : limit / LIMITED_SHARE;
+    return limit == SIZE_MAX || limit / RESERVE_SHARE > goal ? goal : limit / RESERVE_SHARE;
 }
 
 static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint32_t slabs)
@@ -85,6 +95,7 @@ static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint
     void *map;
     if (opool__os.reserve(&map, bytes) != 0)
         return false;
+    opool__add_relaxed(&shared_reserved, (uint64_t)bytes);
     *extent = (struct opool__extent){
         .slots = (char *)map + records, .records = map, .slabs = slabs, .map = map, .map_bytes = bytes};
     return true;
@@ -93,7 +104,7 @@ static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint
 /* Slabs for `goal_slots` or for the usual amount, as far as slot indexes and the address space reach. */
 static uint64_t slabs_wanted(const struct opool__slab *slab, uint32_t first_slab)
 {
-    uint64_t slabs = reserve_goal() / slab->layout.slab_bytes + 1;
+    uint64_t slabs = reserve_goal(slab) / slab->layout.slab_bytes + 1;
     uint64_t wanted = (slab->goal_slots + (uint64_t)slab->layout.slots - 1) / slab->layout.slots;
     if (slab->goal_slots && wanted < slabs)
         slabs = wanted;
@@ -110,7 +121,8 @@ static int add_extent(struct opool__slab *slab)
     struct opool__extent *extent = &slab->extents[count];
     const struct opool__extent *last = count ? extent - 1 : NULL;
     uint32_t first_slab = last ? last->first_slab + last->slabs : 0;
-    for (uint64_t slabs = slabs_wanted(slab, first_slab); slabs > 0; slabs /= 2) {
+    uint64_t wanted = slabs_wanted(slab, first_slab), least = REFUSED_LEAST / slab->layout.slab_bytes;
+    for (uint64_t slabs = wanted; slabs > 0 && (slabs >= least || slabs == wanted); slabs /= 2) {
         if (!reserve(slab, extent, (uint32_t)slabs))
             continue;
         extent->first_slab = first_slab;
@@ -177,7 +189,6 @@ static uint32_t open_slab(struct opool__slab *slab)
     /* A region holds whatever the caller left in it. */
     if (!extent->map)
         memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_DIRTY, slab->layout.slots);
-    slab->slots += slab->layout.slots;
     opool__store_relaxed(&extent->shared_opened, local + 1);
     publish_bound(slab);
     return extent->first_slab + local;
@@ -194,11 +205,8 @@ static uint32_t pick_slab(struct opool__slab *slab, bool *listed)
             return slab->lists[b];
     if (slab->lists[OPOOL__LIST_EMPTY] != OPOOL__SLAB_NONE)
         return slab->lists[OPOOL__LIST_EMPTY];
-    uint32_t cold = slab->lists[OPOOL__LIST_COLD];
-    if (cold != OPOOL__SLAB_NONE) {
-        slab->slots += slab->layout.slots;
-        return cold;
-    }
+    if (slab->lists[OPOOL__LIST_COLD] != OPOOL__SLAB_NONE)
+        return slab->lists[OPOOL__LIST_COLD];
     *listed = false;
     return open_slab(slab);
 }
@@ -210,7 +218,7 @@ static uint32_t pop_slot(struct opool__slab *slab, struct opool__record *record)
         record->free = opool__record_links(record)[within];
     } else {
         within = record->fresh++;
-        slab->touched_bytes += slab->layout.stride;
+        slab->slots++;
     }
     record->used++;
     slab->used++;
@@ -249,8 +257,7 @@ static void purge_slab(struct opool__slab *slab, uint32_t number)
     bool gone = opool__os.purge(memory, slab->layout.slab_bytes) == 0;
     opool__lock_take(&slab->lock);
     if (gone) {
-        slab->touched_bytes -= (uint64_t)record->fresh * slab->layout.stride;
-        slab->slots -= slab->layout.slots;
+        slab->slots -= record->fresh;
         record->fresh = 0;
         record->free = OPOOL__SLOT_NONE;
         memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_ZERO, slab->layout.slots);
@@ -320,13 +327,15 @@ void opool__slab_fini(struct opool__slab *slab)
     for (uint32_t i = 0; i < slab->shared_extents; i++) {
         struct opool__extent *extent = &slab->extents[i];
         /* At the mapping limit the range stays; then at least its memory goes. */
+        if (extent->map)
+            opool__sub_relaxed(&shared_reserved, (uint64_t)extent->map_bytes);
         if (extent->map && opool__os.release(extent->map, extent->map_bytes) != 0) {
             (void)opool__os.purge(extent->records, extent->committed_records);
             (void)opool__os.purge(extent->slots, extent->committed_slots);
         }
     }
     slab->shared_extents = 0;
-    slab->slots = slab->used = slab->touched_bytes = slab->metadata_bytes = 0;
+    slab->slots = slab->used = slab->metadata_bytes = 0;
 }
 
 enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index, size_t *offset)
@@ -351,4 +360,12 @@ enum opool__place opool__slab_find(const struct opool__slab *slab, const void *a
 void *opool__slab_base(const struct opool__slab *slab)
 {
     return slab->extents[0].slots;
+}
+
+uint32_t opool__slab_end(const struct opool__slab *slab)
+{
+    uint32_t opened = 0;
+    for (uint32_t i = 0; i < slab->shared_extents; i++)
+        opened += slab->extents[i].shared_opened; /* an extent is full before the next one is used */
+    return opened << slab->layout.shift;
 }

@@ -12,7 +12,8 @@
  * address space. Slots are taken from the fullest slab that has room, so that the others empty; one empty slab is kept,
  * the next ones go back to the system.
  *
- * slots == used + free slots of the slabs in use;  the lists of all buckets hold exactly the slabs in use with room.
+ * slots == used + free slots: slots that were not used since the system gave their memory do not count, they are only
+ * address space. The lists of all buckets hold exactly the slabs in use with room.
  */
 
 #include <opool/atomic.h>
@@ -46,8 +47,7 @@ struct opool__slab {
     size_t goal_slots;       /* address space to reserve, in slots */
     uintptr_t *shared_bound; /* receives the number of slots of the first extent that were ever in use; may be NULL */
     /* Figures, under the lock: */
-    uint64_t slots, used;    /* of slabs in use */
-    uint64_t touched_bytes;  /* of slots used since the system gave their memory */
+    uint64_t slots, used;    /* ever used since their memory was given; with an object */
     uint64_t metadata_bytes; /* committed for records */
 };
 
@@ -77,6 +77,9 @@ void opool__slab_give(struct opool__slab *slab, void *slot);
    *offset is the distance to the start of its slot. */
 enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index,
                                    size_t *offset);
+
+/* Slots that were ever in use, and their slabs' others, have indexes below this. Under the lock, or its caller's. */
+uint32_t opool__slab_end(const struct opool__slab *slab);
 
 /* First slot of the first extent. */
 void *opool__slab_base(const struct opool__slab *slab);

@@ -14,7 +14,7 @@
 struct sources {
     struct opool__cache_figures cache;
     struct opool__flows flows;
-    uint64_t idle_depot, slots, used, touched_bytes, metadata_bytes;
+    uint64_t idle_depot, slots, used, metadata_bytes;
 };
 
 static struct sources collect(struct opool *pool)
@@ -25,7 +25,6 @@ static struct sources collect(struct opool *pool)
     opool__lock_take(&pool->slab.lock);
     from.slots = pool->slab.slots;
     from.used = pool->slab.used;
-    from.touched_bytes = pool->slab.touched_bytes;
     from.metadata_bytes = pool->slab.metadata_bytes;
     opool__lock_drop(&pool->slab.lock);
     return from;
@@ -79,7 +78,7 @@ static void count_bytes(struct opool *pool, const struct sources *from, struct o
     out->slack_bytes = minus(out->slots * pool->slab.layout.stride, out->live_bytes + out->idle_bytes);
     out->overhead_bytes = sizeof *pool + from->metadata_bytes + from->cache.heads * sizeof(struct opool_head) +
                           magazines * opool__magazine_bytes(pool->depot.magazine_capacity);
-    out->resident_bytes = from->touched_bytes + from->metadata_bytes;
+    out->resident_bytes = from->slots * pool->slab.layout.stride + from->metadata_bytes;
 }
 
 static void read_fit(struct opool *pool, struct opool_stats *out)

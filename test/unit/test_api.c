@@ -615,6 +615,28 @@ START_TEST(pools_that_come_and_go_leave_nothing)
 }
 END_TEST
 
+enum { MORE_THAN_NUMBERS = 17000, PROGRAM_BYTES = 64 << 20 };
+
+/* More pools than there are numbers: all work, and leave the program's own memory its room. */
+START_TEST(many_pools_leave_address_space)
+{
+    static struct opool *pools[MORE_THAN_NUMBERS];
+    int many = unit_watched() ? 100 : MORE_THAN_NUMBERS;
+    for (int i = 0; i < many; i++)
+        pools[i] = open_pool(64, (struct opool_options){0});
+    struct opool *last = pools[many - 1];
+    ck_assert(last->cached == (many < OPOOL__HEADS));
+    void *object = opool_get(last);
+    ck_assert_ptr_nonnull(object);
+    opool_put(last, object);
+    void *program = malloc(PROGRAM_BYTES);
+    ck_assert_ptr_nonnull(program);
+    free(program);
+    for (int i = 0; i < many; i++)
+        opool_destroy(&pools[i]);
+}
+END_TEST
+
 START_TEST(an_unused_pool_is_small)
 {
     struct opool *first = open_pool(64, (struct opool_options){0});
@@ -854,6 +876,7 @@ static void add_the_rest(Suite *suite)
     tcase_add_checked_fixture(growth, start_api, NULL);
     tcase_add_test(growth, pools_that_come_and_go_leave_nothing);
     tcase_add_test(growth, an_unused_pool_is_small);
+    tcase_add_test(growth, many_pools_leave_address_space);
     tcase_add_test(growth, a_region_pool_takes_nothing_from_the_system);
     tcase_add_test(growth, capacity_of_a_region_is_what_fits);
     tcase_add_checked_fixture(create_case, start_api, NULL);

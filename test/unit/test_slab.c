@@ -154,7 +154,7 @@ END_TEST
 /* ---- the two equations, and what the lists say ---- */
 
 struct tally {
-    uint64_t slots, used, touched, metadata;
+    uint64_t slots, used, metadata;
     uint32_t listed, empties;
 };
 
@@ -194,9 +194,8 @@ static void check_record(const struct opool__slab *slab, uint32_t number, struct
     bool full = record->used == slab->layout.slots, cold = record->used == 0 && record->bucket == OPOOL__LIST_COLD;
     check_free_list(slab, record);
     check_states(slab, record);
-    tally->slots += cold ? 0 : slab->layout.slots;
+    tally->slots += record->fresh;
     tally->used += record->used;
-    tally->touched += record->fresh * slab->layout.stride;
     tally->listed += !full;
     tally->empties += record->used == 0 && !cold;
     EXPECT(!cold || record->fresh == 0);
@@ -224,7 +223,7 @@ static void check_lists(const struct opool__slab *slab, const struct tally *tall
 /* While no other thread is inside a call. */
 static void check_valid(const struct opool__slab *slab)
 {
-    struct tally tally = {0, 0, 0, 0, 0, 0};
+    struct tally tally = {0, 0, 0, 0, 0};
     for (uint32_t e = 0; e < slab->shared_extents; e++) {
         const struct opool__extent *extent = &slab->extents[e];
         tally.metadata += extent->map ? extent->committed_records : slab->metadata_bytes;
@@ -234,7 +233,7 @@ static void check_valid(const struct opool__slab *slab)
     }
     check_lists(slab, &tally);
     EXPECT(tally.slots == slab->slots && tally.used == slab->used);
-    EXPECT(tally.touched == slab->touched_bytes && tally.metadata == slab->metadata_bytes);
+    EXPECT(tally.metadata == slab->metadata_bytes);
 }
 
 /* ---- slabs ---- */
@@ -408,7 +407,6 @@ START_TEST(empty_slabs_are_purged_but_one)
     give_all();
     ck_assert_uint_eq(fault.count[FAULT_PURGE], 3);
     ck_assert_uint_eq(slab.slots, slots);
-    ck_assert_uint_eq(slab.touched_bytes, slab.layout.slab_bytes);
     check_valid(&slab);
     take_many(4 * slots);
     ck_assert_uint_eq(slab.slots, 4 * slots);
@@ -444,7 +442,6 @@ START_TEST(refused_purge_still_gives_zero_memory)
     ck_assert_uint_ge(fault.refused, 3);
     check_valid(&slab);
     ck_assert_uint_eq(slab.slots, n); /* nothing went back */
-    ck_assert_uint_eq(slab.touched_bytes, n * slab.layout.stride);
     take_many(n);
     fault_heal();
     give_all();
@@ -540,7 +537,8 @@ START_TEST(refused_reservation_is_halved)
         ck_assert_int_eq(opool__slab_init(&whole, 64, 8, 0, NULL), 0);
         fault_plan(1, false, fault_kind(FAULT_RESERVE));
         start(64, 8);
-        ck_assert_uint_eq(slab.extents[0].slabs, whole.extents[0].slabs / 2);
+        ck_assert_uint_le(slab.extents[0].slabs, whole.extents[0].slabs / 2);
+        ck_assert_uint_gt(slab.extents[0].slabs, whole.extents[0].slabs / 3);
         take_many(300);
         end();
         opool__slab_fini(&whole);
