@@ -33,7 +33,8 @@
 #define opool__cas_relaxed(p, expected, desired) \
     __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
-/* Add 1 to, or subtract it from, a uint64_t that only this thread writes and others read: a relaxed load and a relaxed store. */
+/* Add 1 to, or subtract it from, a uint64_t that only this thread writes and others read: as a relaxed load and a
+   relaxed store. */
 #if defined(__has_feature)
 #define OPOOL__HAS_FEATURE(x) __has_feature(x)
 #else
