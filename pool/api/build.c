@@ -31,6 +31,14 @@ static void call_fini(struct opool *pool, void *object)
     callbacks--;
 }
 
+struct opool_footprint opool__footprint(struct opool *pool, const void *object)
+{
+    callbacks++;
+    struct opool_footprint footprint = pool->type.footprint(object, pool->arg);
+    callbacks--;
+    return footprint;
+}
+
 bool opool__reset(struct opool *pool, void *object)
 {
     bool keep = true;

@@ -33,7 +33,7 @@ static _Noreturn void not_out(const struct opool *pool, const char *call, const 
     opool__fault(&pool->label, call, object, "no object is there: its slot is free (put or discarded before)");
 }
 
-void opool__check_object(const struct opool *pool, const char *call, const void *object)
+void opool__check_object(struct opool *pool, const char *call, const void *object)
 {
     uint32_t index;
     size_t offset;
@@ -53,4 +53,6 @@ void opool__check_object(const struct opool *pool, const char *call, const void 
     uint8_t state = opool__load_relaxed(opool__slab_shared_state(&pool->slab, index));
     if (state != OPOOL__SLOT_OUT)
         not_out(pool, call, object, state);
+    if (pool->cached && opool__cache_on_top(&pool->cache, object))
+        opool__fault(&pool->label, call, object, "put twice in a row");
 }

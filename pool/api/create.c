@@ -67,18 +67,18 @@ static bool copy_sized(void *to, size_t to_size, const void *from, size_t from_s
 
 /* ---- making ---- */
 
+/* Copied: a plug-in with the definition may be gone when a late put is reported. */
 static void set_names(struct opool *pool, const struct opool_options *options)
 {
     const char *name = options->name ? options->name : pool->type.name ? pool->type.name : "unnamed";
     snprintf(pool->name, sizeof pool->name, "%s", name);
+    snprintf(pool->type_name, sizeof pool->type_name, "%s", pool->type.type ? pool->type.type : name);
     pool->label.name = pool->name;
-    pool->label.type = pool->type.type ? pool->type.type : name;
+    pool->label.type = pool->type_name;
     pool->label.checks = options->checks ? options->checks : opool__checks_default();
 #ifdef OPOOL_NO_CHECKS
     pool->label.checks = OPOOL_CHECKS_OFF;
 #endif
-    if (!pool->type.type)
-        pool->label.type = pool->name;
 }
 
 static uint32_t magazine_capacity(size_t size, unsigned wanted)
@@ -129,7 +129,7 @@ static int make(struct opool *pool, const struct opool_options *options)
     if (r == -EINVAL)
         return refuse(&pool->type, options,
                       options->region ? "the region holds not even one object and its metadata"
-                                      : "no address space holds that capacity");
+                                      : "a capacity above 2147483646 objects, or than address space holds");
     if (r != 0)
         return r;
     opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool->type.size, options->magazine),
@@ -177,6 +177,7 @@ static int prefill(struct opool *pool, size_t n)
     }
     if (magazine)
         opool__depot_stock(&pool->depot, magazine);
+    opool__store_relaxed(&pool->shared_live_peak, 0u); /* none of them was out */
     return r;
 }
 

@@ -14,7 +14,7 @@
  * (again: a thread may have been inside its section when close looked), tears down what is idle, and the last one to
  * leave frees the pool:
  *
- *     free when: closing, all heads empty, no slot used, no pin but the settler's own
+ *     free when: closing, all heads empty, no slot used, no permit to build given, no pin but the settler's own
  *
  * A put that is still on its way holds its object's slot, so the pool can not go under it; after its object became idle
  * it touches the handle only (type-stable memory) and settles whatever pool that is by then, which is harmless. Who
@@ -26,8 +26,11 @@ static uint32_t shared_closing_pools;
 
 static void tear_down_idle(struct opool *pool)
 {
-    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;)
+    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;) {
         opool__tear_down(pool, object);
+        if (!pool->cached)
+            opool__bounded_return(&pool->depot.store);
+    }
 }
 
 static void give_memory_back(struct opool *pool)
@@ -85,7 +88,7 @@ void opool_destroy(struct opool **pool)
     if (!pool || !*pool)
         return;
     opool__check_pool(*pool, "destroy", NULL);
-    if (opool__state_of(*pool) == OPOOL__DESTROYED || refused(*pool))
+    if (opool__state_of(*pool) != OPOOL__OPEN || refused(*pool))
         return;
     destroy(*pool);
     *pool = NULL;
@@ -121,6 +124,7 @@ static bool leave_settling(struct opool *pool, bool heads_empty)
     bool empty = heads_empty && pool->slab.used == 0;
     opool__lock_drop(&pool->slab.lock);
     /* In this order: see opool__pin_held. */
+    empty = empty && (pool->cached || !opool__bounded_holds(&pool->depot.store));
     bool last = opool__sub_relaxed(&pool->shared_pins, 1u) == 1 && empty;
     if (last) {
         opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);

@@ -9,23 +9,26 @@ static void *fail(int error)
     return NULL;
 }
 
-/* From the locked store, waiting if need be. */
-static void *get_stored(struct opool *pool, int timeout_ms)
+/* From the locked store, waiting if need be; `full` is the error when all are out. */
+static void *get_stored(struct opool *pool, int timeout_ms, int full)
 {
     void *object;
     switch (opool__bounded_take(&pool->depot.store, timeout_ms, &object)) {
     case OPOOL__BOUNDED_OBJECT:
         opool__count(&pool->shared_gets);
         return object;
-    case OPOOL__BOUNDED_PERMIT:
-        if ((object = opool__build(pool)) != NULL)
+    case OPOOL__BOUNDED_PERMIT: /* which keeps a closing pool */
+        if ((object = opool__build(pool)) != NULL) {
             opool__count(&pool->shared_gets);
-        else
-            opool__bounded_return(&pool->depot.store);
-        return object;
+            return object;
+        }
+        opool__bounded_return(&pool->depot.store);
+        if (opool__state_of(pool) == OPOOL__CLOSING)
+            opool__settle(pool);
+        return NULL;
     case OPOOL__BOUNDED_FULL:
         opool__count(&pool->shared_capacity_fails);
-        return fail(timeout_ms ? ETIMEDOUT : EAGAIN);
+        return fail(full);
     case OPOOL__BOUNDED_CLOSED:
         break;
     }
@@ -38,13 +41,16 @@ static void *get_cached(struct opool *pool)
     void *object = opool__cache_get(&pool->cache);
     if (object)
         return object;
-    if ((object = opool__depot_pop(&pool->depot)) == NULL && (object = opool__build(pool)) == NULL)
-        return NULL;
-    opool__count(&pool->shared_gets);
+    /* Nothing of ours keeps the pool from being closed and freed meanwhile, but a pin. */
+    if (!opool__pin(pool))
+        return fail(ESHUTDOWN);
+    if ((object = opool__depot_pop(&pool->depot)) != NULL || (object = opool__build(pool)) != NULL)
+        opool__count(&pool->shared_gets);
+    opool__unpin(pool);
     return object;
 }
 
-static void *get_slow(struct opool *pool, int timeout_ms)
+static void *get_slow(struct opool *pool, int timeout_ms, int full)
 {
     if (!pool)
         return fail(EINVAL);
@@ -52,12 +58,12 @@ static void *get_slow(struct opool *pool, int timeout_ms)
         opool__check_pool(pool, "get", NULL);
         return fail(ESHUTDOWN);
     }
-    return pool->cached ? get_cached(pool) : get_stored(pool, timeout_ms);
+    return pool->cached ? get_cached(pool) : get_stored(pool, timeout_ms, full);
 }
 
 void *opool__get_slow(struct opool *pool)
 {
-    return get_slow(pool, 0);
+    return get_slow(pool, 0, EAGAIN);
 }
 
 void *opool_get(struct opool *pool)
@@ -69,10 +75,7 @@ void *opool_get_wait(struct opool *pool, int timeout_ms)
 {
     if (pool && pool->cached)
         return opool__get_inline(pool);
-    void *object = get_slow(pool, timeout_ms < 0 ? -1 : timeout_ms);
-    if (!object && errno == EAGAIN)
-        errno = ETIMEDOUT;
-    return object;
+    return get_slow(pool, timeout_ms < 0 ? -1 : timeout_ms, ETIMEDOUT);
 }
 
 size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)

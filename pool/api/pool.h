@@ -29,7 +29,7 @@ struct opool {
     struct opool_type type;
     void *arg;
     struct opool__label label;
-    char name[OPOOL__NAME_MOST];
+    char name[OPOOL__NAME_MOST], type_name[OPOOL__NAME_MOST];
     size_t capacity, keep; /* as asked for; capacity of a region: what fits */
     bool cached, region;
 
@@ -100,6 +100,9 @@ void *opool__build(struct opool *pool);
 /* fini and give the slot up. The object is out, and not in any cache. */
 void opool__tear_down(struct opool *pool, void *object);
 
+/* What the callback of an owning type says. */
+struct opool_footprint opool__footprint(struct opool *pool, const void *object);
+
 /* Reset and clear. False: refused. */
 bool opool__reset(struct opool *pool, void *object);
 
@@ -120,7 +123,7 @@ void opool__discard_pool(struct opool *pool);
 /* ---- check.c ---- */
 
 /* Abort with a line unless `object` is one of this pool that is out. Nothing with checks off. */
-void opool__check_object(const struct opool *pool, const char *call, const void *object);
+void opool__check_object(struct opool *pool, const char *call, const void *object);
 
 /* Abort, unless checks are off: a call on a pool that was destroyed, or on none. */
 void opool__check_pool(const struct opool *pool, const char *call, const void *object);

@@ -18,7 +18,7 @@ static void drop(struct opool *pool, void *object, uint64_t *reason)
 
 static bool footprint_fits(struct opool *pool, const void *object)
 {
-    struct opool_footprint footprint = pool->type.footprint(object, pool->arg);
+    struct opool_footprint footprint = opool__footprint(pool, object);
     opool__lock_take(&pool->fit_lock);
     bool keep = opool__fit_keep(&pool->fit, footprint);
     opool__lock_drop(&pool->fit_lock);
@@ -56,9 +56,10 @@ void opool__put_slow(struct opool *pool, void *object)
         opool__settle(pool);
 }
 
-void opool__put_refused(struct opool *pool, void *object)
+void opool__put_refused(struct opool *pool, struct opool_head *begun, void *object)
 {
-    opool__decrement_owned(&opool__head(&pool->front)->calling);
+    opool__decrement_owned(&begun->calling);
+    opool__check_object(pool, "put", object);
     drop(pool, object, &pool->shared_discarded);
 }
 

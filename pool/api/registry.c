@@ -131,11 +131,12 @@ void opool__unpin(struct opool *pool)
 {
     opool__lock_take(&opool__registry_lock);
     uint32_t state = opool__load_relaxed(&pool->shared_state);
-    opool__sub_relaxed(&pool->shared_pins, 1u);
+    /* release: destroy waits for 0, and then gives up what the pin's holder read. */
+    bool last = opool__sub_release(&pool->shared_pins, 1u) == 1;
     opool__lock_drop(&opool__registry_lock);
-    if (state == OPOOL__ENDING)
+    if (last && state == OPOOL__ENDING)
         opool__os.wake(&pool->shared_pins, 1);
-    if (state == OPOOL__CLOSING)
+    if (last && state == OPOOL__CLOSING)
         opool__settle(pool);
 }
 

@@ -163,8 +163,10 @@ static struct opool_head *own_head(struct opool__cache *cache, struct opool__thr
         return &thread->heads[number];
     opool__lock_take(&opool__threads_lock);
     bool open = number && !opool__load_relaxed(&cache->shared_closing);
-    if (open)
+    if (open) {
         opool__thread_mark(thread, number, true);
+        thread->touched[number / 64] |= UINT64_C(1) << number % 64;
+    }
     opool__lock_drop(&opool__threads_lock);
     return open ? &thread->heads[number] : NULL;
 }
@@ -199,6 +201,19 @@ void *opool__cache_get(struct opool__cache *cache)
     void *object = loaded_count(head) || refill(cache, thread, head) ? pop(head) : NULL;
     leave(head);
     return object;
+}
+
+bool opool__cache_on_top(struct opool__cache *cache, const void *object)
+{
+    struct opool__thread *thread = opool__thread_known();
+    uint32_t number = opool__load_relaxed(&cache->shared_number);
+    if (!thread || !opool__thread_uses(thread, number))
+        return false;
+    struct opool_head *head = &thread->heads[number];
+    opool__lock_take(&head->shared_lock);
+    bool on_top = is_on_top(head, object);
+    opool__lock_drop(&head->shared_lock);
+    return on_top;
 }
 
 bool opool__cache_put(struct opool__cache *cache, void *object)
@@ -294,7 +309,6 @@ uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct op
     opool__store_relaxed(&head->top, NULL);
     opool__head_arm(head);
     opool__store_relaxed(&head->puts, 0u);
-    opool__store_relaxed(&head->calling, 0u); /* a reset that closes its own pool ends on head 0 */
     return give_up(depot, shard, spare) + give_up(depot, shard, loaded);
 }
 
@@ -304,6 +318,7 @@ static void give_up_head(struct opool__thread *thread, uint32_t number)
     struct opool_head *head = &thread->heads[number];
     cache->retired_puts += opool__load_relaxed(&head->puts);
     opool__head_empty(cache->depot, thread->shard, head);
+    opool__store_relaxed(&head->calling, 0u); /* the thread is no more, nor are its callbacks */
     opool__thread_mark(thread, number, false);
 }
 
@@ -358,8 +373,10 @@ void opool__cache_adopt(void)
 struct opool__cache_figures opool__cache_read(struct opool__cache *cache)
 {
     opool__lock_take(&opool__threads_lock);
-    struct opool__cache_figures figures = {
-        .puts = cache->retired_puts, .stolen = cache->stolen, .steal_timeouts = cache->steal_timeouts};
+    struct opool__cache_figures figures = {.puts = cache->retired_puts,
+                                           .stolen = cache->stolen,
+                                           .steal_timeouts = cache->steal_timeouts,
+                                           .abandoned = cache->abandoned};
     uint32_t number = cache->shared_number;
     for (struct opool__thread *thread = opool__threads; thread && number; thread = thread->next) {
         if (!opool__thread_uses(thread, number))
@@ -379,7 +396,7 @@ bool opool__cache_calling(void)
 {
     const struct opool__thread *thread = opool__thread_known();
     for (uint32_t number = 1; thread && number < OPOOL__HEADS; number++)
-        if (opool__thread_uses(thread, number) && opool__load_relaxed(&thread->heads[number].calling))
+        if (thread->touched[number / 64] >> number % 64 & 1 && opool__load_relaxed(&thread->heads[number].calling))
             return true;
     return false;
 }

@@ -39,6 +39,9 @@ void *opool__cache_get(struct opool__cache *cache);
 /* Put into the calling thread's cache; false: it has none, or no magazine can be had: nothing happened. */
 bool opool__cache_put(struct opool__cache *cache, void *object);
 
+/* Was this object the last that the calling thread put? For the check of slow paths. */
+bool opool__cache_on_top(struct opool__cache *cache, const void *object);
+
 /* As many as one step gives, at most n; 0: the caller goes the single way. Objects come newest first. */
 size_t opool__cache_get_run(struct opool__cache *cache, void **objects, size_t n);
 size_t opool__cache_put_run(struct opool__cache *cache, void *const *objects, size_t n);
@@ -50,7 +53,7 @@ void opool__cache_leave(struct opool__thread *thread);
 void opool__cache_adopt(void);
 
 struct opool__cache_figures {
-    uint64_t idle, puts, heads, stolen, steal_timeouts;
+    uint64_t idle, puts, heads, stolen, steal_timeouts, abandoned;
 };
 struct opool__cache_figures opool__cache_read(struct opool__cache *cache);
 

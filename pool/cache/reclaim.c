@@ -51,6 +51,7 @@
 
 OPOOL__STATE uint32_t opool__reclaim_lock;
 
+/* Meanwhile the reclaim and threads locks are held: attaching, ending threads, figures and fork wait too. */
 enum { WAIT_NS = 10000000 };
 
 /* ---- barriers ---- */

@@ -26,6 +26,7 @@ struct opool__thread {
     /* Heads in use, a bit each. Written under opool__threads_lock, set by the owner only; the owner reads its own
        without: a bit that was just cleared is found out under the head's lock. */
     uint64_t shared_used[OPOOL__HEAD_WORDS];
+    uint64_t touched[OPOOL__HEAD_WORDS]; /* heads that were ever in use; the owner's */
 };
 
 /* Guards the list of records, their bits, and who owns which pool number. */

@@ -177,6 +177,14 @@ void opool__bounded_return(struct opool__bounded *store)
     opool__lock_drop(&store->lock);
 }
 
+bool opool__bounded_holds(struct opool__bounded *store)
+{
+    opool__lock_take(&store->lock);
+    bool holds = store->held != 0;
+    opool__lock_drop(&store->lock);
+    return holds;
+}
+
 void opool__bounded_close(struct opool__bounded *store)
 {
     opool__lock_take(&store->lock);

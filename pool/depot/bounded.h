@@ -60,6 +60,9 @@ void opool__bounded_give(struct opool__bounded *store, void *object);
 /* A permit that was not used, or an object that was torn down. */
 void opool__bounded_return(struct opool__bounded *store);
 
+/* Are there objects, or permits to build one? */
+bool opool__bounded_holds(struct opool__bounded *store);
+
 /* Takes find nothing from now on and waiters are woken. */
 void opool__bounded_close(struct opool__bounded *store);
 

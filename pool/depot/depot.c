@@ -29,6 +29,14 @@ void opool__depot_init(struct opool__depot *depot, const struct opool__slab *sla
 
 /* ---- states of objects: the check that finds double puts whose copies both reach the depot ---- */
 
+static _Noreturn void report_not_out(const struct opool__depot *depot, const void *object)
+{
+    uint8_t state = opool__load_relaxed(opool__slab_shared_state(depot->slab, opool__slab_index(depot->slab, object)));
+    opool__fault(depot->label, "put", object, "%s, found when a full magazine left the cache",
+                 state == OPOOL__SLOT_IDLE ? "the object is idle already: it was put twice"
+                                           : "its slot is free: it was put after it was discarded, or twice");
+}
+
 static void mark_idle(const struct opool__depot *depot, const struct opool__magazine *magazine)
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
@@ -36,8 +44,7 @@ static void mark_idle(const struct opool__depot *depot, const struct opool__maga
     for (uint32_t i = 0; i < magazine->count; i++) {
         void *object = opool__read_plain(&magazine->slots[i]);
         if (!opool__slab_move(depot->slab, object, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
-            opool__fault(depot->label, "put", object,
-                         "the object is idle already: it was put twice, found when a full magazine left the cache");
+            report_not_out(depot, object);
     }
 }
 

@@ -14,40 +14,48 @@
 
 #define NANOSECONDS 1000000000u
 
-static int result(int r)
+/* Calls that fail here may be no failure to the caller, whose errno stays as it was. */
+static int result(int r, int saved)
 {
-    return r == 0 ? 0 : -errno;
+    int error = r == 0 ? 0 : -errno;
+    errno = saved;
+    return error;
 }
 
 static int os_reserve(void **out, size_t bytes)
 {
+    int saved = errno;
     void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
-        return -errno;
+        return result(-1, saved);
     /* One touched slot must not make 2 MiB resident; refused by kernels without huge pages, which is as good. */
-    (void)madvise(at, bytes, MADV_NOHUGEPAGE);
+    (void)result(madvise(at, bytes, MADV_NOHUGEPAGE), saved);
     *out = at;
     return 0;
 }
 
 static int os_release(void *at, size_t bytes)
 {
-    return result(munmap(at, bytes));
+    int saved = errno;
+    return result(munmap(at, bytes), saved);
 }
 
 static int os_commit(void *at, size_t bytes)
 {
-    return result(mprotect(at, bytes, PROT_READ | PROT_WRITE));
+    int saved = errno;
+    return result(mprotect(at, bytes, PROT_READ | PROT_WRITE), saved);
 }
 
 static int os_purge(void *at, size_t bytes)
 {
-    return result(madvise(at, bytes, MADV_DONTNEED));
+    int saved = errno;
+    return result(madvise(at, bytes, MADV_DONTNEED), saved);
 }
 
 static int membarrier(int command)
 {
-    return result((int)syscall(SYS_membarrier, command, 0, 0));
+    int saved = errno;
+    return result((int)syscall(SYS_membarrier, command, 0, 0), saved);
 }
 
 static int os_barrier_register(void)
@@ -71,13 +79,17 @@ static void os_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
 {
     /* WAIT_BITSET takes an absolute time of the monotonic clock. */
     struct timespec until = {.tv_sec = (time_t)(deadline / NANOSECONDS), .tv_nsec = (long)(deadline % NANOSECONDS)};
+    int saved = errno;
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline ? &until : NULL, NULL,
             FUTEX_BITSET_MATCH_ANY);
+    errno = saved;
 }
 
 static void os_wake(uint32_t *word, int count)
 {
+    int saved = errno;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+    errno = saved;
 }
 
 static pthread_key_t end_key;

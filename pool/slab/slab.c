@@ -109,6 +109,8 @@ static uint64_t slabs_wanted(const struct opool__slab *slab, uint32_t first_slab
     if (slab->goal_slots && wanted < slabs)
         slabs = wanted;
     uint64_t most = (OPOOL__SLOT_NONE >> slab->layout.shift) - first_slab;
+    uint64_t room = SIZE_MAX / 2 / (slab->layout.slab_bytes + slab->layout.record_bytes);
+    most = most < room ? most : room;
     return slabs < most ? slabs : most;
 }
 

@@ -54,6 +54,7 @@ static void count_events(struct opool *pool, const struct sources *from, struct 
     out->init_fails = opool__load_relaxed(&pool->shared_init_fails);
     out->stolen = from->cache.stolen;
     out->steal_timeouts = from->cache.steal_timeouts;
+    out->abandoned = from->cache.abandoned;
 }
 
 static void count_objects(struct opool *pool, const struct sources *from, struct opool_stats *out)

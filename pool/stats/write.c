@@ -10,8 +10,7 @@
 
 /* One pool at the moment of the call. */
 struct snapshot {
-    char name[OPOOL__NAME_MOST];
-    const char *type;
+    char name[OPOOL__NAME_MOST], type[OPOOL__NAME_MOST];
     uint32_t id; /* tells pools of one name apart */
     uint64_t size;
     struct opool_stats stats;
@@ -57,7 +56,7 @@ static int append(struct snapshots *to, struct opool *pool)
         return 0; /* destroyed meanwhile */
     one->stats = opool__stats_collect(pool);
     memcpy(one->name, pool->name, sizeof one->name);
-    one->type = pool->label.type;
+    memcpy(one->type, pool->type_name, sizeof one->type);
     one->id = pool->index;
     one->size = pool->type.size;
     opool__unpin(pool);

@@ -26,6 +26,7 @@
 #define opool__exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 #define opool__add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define opool__sub_relaxed(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
+#define opool__sub_release(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELEASE)
 /* True when *p was *expected and is now `desired`; else *expected is what was seen, read relaxed. Never fails
    spuriously. */
 #define opool__cas_acquire(p, expected, desired) \

@@ -234,6 +234,7 @@
     { \
         const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         struct opool *base_ = N##_base(pool_); \
+        struct opool_head *head_; \
         bool kept_ = true; \
         if (OWNING) { \
             opool_put(base_, (void *)object_); \
@@ -245,7 +246,8 @@
         } \
         if (!object_) \
             return; \
-        if (!opool__put_begin(base_, (void *)object_)) { \
+        head_ = opool__put_begin(base_, (void *)object_); \
+        if (!head_) { \
             opool_put(base_, (void *)object_); \
             return; \
         } \
@@ -253,9 +255,9 @@
             kept_ = callbacks_.reset(object_, ((const struct opool_front *)(const void *)pool_)->arg); \
         opool__##N##_clear(object_); \
         if (OPOOL__LIKELY(kept_)) \
-            opool__put_end(base_, (void *)object_); \
+            opool__put_end(base_, head_, (void *)object_); \
         else \
-            opool__put_refused(base_, (void *)object_); \
+            opool__put_refused(base_, head_, (void *)object_); \
     }
 #endif
 

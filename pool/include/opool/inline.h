@@ -39,7 +39,7 @@ struct opool_head {
     void **top;           /* one past the top object */
     void **floor;         /* get misses unless top is above; OPOOL_ARMED: it always misses */
     void **limit;         /* put misses unless top is below; NULL: it always misses */
-    uint64_t puts;        /* inlined puts so far; hits follow from what went in and out by slow paths */
+    uint64_t puts;        /* puts into it so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
 } __attribute__((aligned(64)));
 
@@ -48,8 +48,8 @@ struct opool_front {
     uint32_t offset;   /* of the pool's head in a thread's array, in bytes; 0 is a head that always misses */
     uint32_t rotate;   /* trailing zero bits of the stride */
     uintptr_t base;    /* first slot */
-    uintptr_t inverse; /* of the odd part of the stride, modulo 2^64; 0: no check */
-    uintptr_t slots;   /* slots from base on that were ever handed out; only grows */
+    uintptr_t inverse; /* of the odd part of the stride, modulo 2^64 */
+    uintptr_t slots;   /* slots from base on whose slab was ever in use; only grows */
     void *arg;         /* opool_options.arg */
 };
 
@@ -70,7 +70,7 @@ OPOOL_API void *opool__get_slow(struct opool *pool);
 /* `object` was checked, reset and cleared. */
 OPOOL_API void opool__put_slow(struct opool *pool, void *object);
 /* `object` was checked and cleared, and its reset refused it. */
-OPOOL_API void opool__put_refused(struct opool *pool, void *object);
+OPOOL_API void opool__put_refused(struct opool *pool, struct opool_head *begun, void *object);
 
 OPOOL__INLINE struct opool_head *opool__head(const struct opool_front *front)
 {
@@ -119,16 +119,17 @@ OPOOL__INLINE bool opool__puts_inline(const struct opool *pool, const void *obje
 #endif
 }
 
-/* May this put go on inlined, with the callbacks first? Else opool_put does all of it. */
-OPOOL__INLINE bool opool__put_begin(struct opool *pool, const void *object)
+/* The head that counts the callbacks which follow now, for opool__put_end or opool__put_refused; NULL: opool_put does all
+   of this put. */
+OPOOL__INLINE struct opool_head *opool__put_begin(struct opool *pool, const void *object)
 {
     if (!opool__puts_inline(pool, object))
-        return false;
+        return NULL;
     struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
     if (OPOOL__UNLIKELY((uintptr_t)opool__load_relaxed(&head->top) >= (uintptr_t)opool__load_relaxed(&head->limit)))
-        return false;
+        return NULL;
     opool__increment_owned(&head->calling);
-    return true;
+    return head;
 }
 
 OPOOL__INLINE void opool__push(struct opool *pool, struct opool_head *head, void *object)
@@ -154,12 +155,12 @@ miss:
     opool__put_slow(pool, object);
 }
 
-/* The second half of a put that began with opool__put_begin: `object` was reset and cleared. */
-OPOOL__INLINE void opool__put_end(struct opool *pool, void *object)
+/* The second half of a put that began with opool__put_begin: `object` was reset and cleared. The pool may have been
+   closed by the callback: it has another head then. */
+OPOOL__INLINE void opool__put_end(struct opool *pool, struct opool_head *begun, void *object)
 {
-    struct opool_head *head = opool__head((const struct opool_front *)(const void *)pool);
-    opool__decrement_owned(&head->calling);
-    opool__push(pool, head, object);
+    opool__decrement_owned(&begun->calling);
+    opool__push(pool, opool__head((const struct opool_front *)(const void *)pool), object);
 }
 
 /* A whole put of a type that has nothing to run at put. */
