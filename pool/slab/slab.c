@@ -16,7 +16,7 @@ enum {
 /* Address space: the first extents of a process are large, so that the inlined check of put knows all of a pool, and
    get smaller as pools add up: their sum is less than ALL plus LEAST a pool, and what else the program maps has its
    room. A pool that fills its extent gets others, of at least LEAST doubled each time. */
-#define RESERVE_ALL (sizeof(void *) < 8 ? (uint64_t)128 << 20 : (uint64_t)512 << 30) /* bytes */
+#define RESERVE_ALL (sizeof(void *) < 8 ? (uint64_t)128 << 20 : (uint64_t)64 << 30) /* bytes */
 #define RESERVE_LEAST (sizeof(void *) < 8 ? (uint64_t)1 << 20 : (uint64_t)64 << 20)
 #define RESERVE_SHARE 64         /* of what is left of RESERVE_ALL, or of a limited address space (ulimit -v) */
 #define REFUSED_LEAST (1u << 20) /* when the system refuses more, less than this many bytes are no use to anybody */
