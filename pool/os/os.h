@@ -7,7 +7,8 @@
  * clocks or pthread keys, and a test can make any call fail. Refusals are normal (locked memory, the mapping limit,
  * seccomp); every caller has an answer to them.
  *
- * Results: 0 or a negative errno value, unless said otherwise; errno itself stays as it was. Addresses and sizes are multiples of the page size.
+ * Results: 0 or a negative errno value, unless said otherwise; errno itself stays as it was. Addresses and sizes are
+ * multiples of the page size.
  */
 
 #include <stddef.h>

@@ -439,6 +439,42 @@ START_TEST(close_wakes_all)
 }
 END_TEST
 
+enum { CLOSE_ROUNDS = 200 };
+
+/* A discard hands the right to build to the waiter, which has not woken up yet when the pool is closed: it keeps the
+   pool. */
+START_TEST(close_behind_a_discard)
+{
+    for (int round = 0; round < CLOSE_ROUNDS; round++) {
+        struct waiter waiter = {.pool = NULL};
+        struct thing_pool *pool = new_pool(1, NULL), *handle = pool;
+        struct opool *base = thing_pool_base(pool);
+        struct thing *thing = thing_pool_get(pool);
+        start_waiter(&waiter, pool, -1);
+        thing_pool_discard(pool, thing);
+        thing_pool_close(&handle);
+        expect_thing(&waiter);
+        waiter.thing->n = 1;
+        thing_pool_put(pool, waiter.thing);
+        ck_assert(!is_listed(base));
+    }
+}
+END_TEST
+
+/* What init says is not taken for a pool that is full. */
+START_TEST(errors_of_init_are_passed_on)
+{
+    struct script script = {.init_fails = EAGAIN};
+    struct thing_pool *pool = new_pool(1, &script);
+    for (int timeout_ms = -1; timeout_ms <= 1; timeout_ms++) {
+        errno = 0;
+        ck_assert_ptr_null(thing_pool_get_wait(pool, timeout_ms));
+        ck_assert_int_eq(errno, EAGAIN);
+    }
+    thing_pool_destroy(&pool);
+}
+END_TEST
+
 /* ---- whose turn ---- */
 
 enum { QUEUE = 5 };
@@ -526,6 +562,8 @@ int main(void)
     tcase_add_test(waiting, a_failed_init_wakes);
     tcase_add_test(waiting, a_failed_init_of_a_waiter_wakes_the_next);
     tcase_add_test(waiting, close_wakes_all);
+    tcase_add_test(waiting, close_behind_a_discard);
+    tcase_add_test(waiting, errors_of_init_are_passed_on);
     tcase_add_loop_test(waiting, first_come_first_served, 0, 2);
     tcase_add_loop_test(waiting, nobody_barges, 0, 2);
     tcase_add_loop_test(waiting, who_gives_up_leaves_the_queue, 0, 3);

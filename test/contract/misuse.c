@@ -315,6 +315,13 @@ static void put_after_discard(void)
     opool_put(pool, thing);
 }
 
+static void discard_after_put(void)
+{
+    struct thing *thing = get();
+    put(thing);
+    opool_discard(pool, thing);
+}
+
 static void discard_twice(void)
 {
     struct thing *thing = get();
@@ -384,6 +391,7 @@ static const struct misuse {
     {put_twice_far_apart, TWICE, false},
     {put_by_two_threads, TWICE, false},
     {put_after_discard, "put" OF "[^\n]*slot is free", false},
+    {discard_after_put, "discard" OF "[^\n]*put twice", false},
     {discard_twice, "discard" OF "[^\n]*slot is free", false},
     {put_to_no_pool, "put" OF "the pool is NULL", true},
     {discard_to_no_pool, "discard" OF "the pool is NULL", true},

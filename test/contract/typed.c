@@ -614,6 +614,7 @@ START_TEST(prefill_builds_before_the_first_get)
         ck_assert_int_eq(conn_pool_create(&pool, &options), 0);
         ck_assert_uint_eq(trace.length, prefills[i]);
         ck_assert_uint_eq(idle_objects(conn_pool_base(pool)), prefills[i]);
+        ck_assert_uint_eq(figures(conn_pool_base(pool)).live_peak, 0);
         ck_assert_uint_eq(figures(conn_pool_base(pool)).gets, 0);
         struct conn *conns[400];
         ck_assert_uint_eq(conn_pool_get_batch(pool, conns, prefills[i]), prefills[i]);

@@ -119,8 +119,8 @@ OPOOL__INLINE bool opool__puts_inline(const struct opool *pool, const void *obje
 #endif
 }
 
-/* The head that counts the callbacks which follow now, for opool__put_end or opool__put_refused; NULL: opool_put does all
-   of this put. */
+/* The head that counts the callbacks which follow now, for opool__put_end or opool__put_refused; NULL: opool_put does
+   all of this put. */
 OPOOL__INLINE struct opool_head *opool__put_begin(struct opool *pool, const void *object)
 {
     if (!opool__puts_inline(pool, object))
