@@ -64,10 +64,12 @@ static inline enum opool__state opool__state_of(const struct opool *pool)
 /* What OPOOL_CHECKS says, read once; basic when it says nothing. */
 enum opool_checks opool__checks_default(void);
 
-/* ---- registry.c ---- */
+/* ---- process.c ---- */
 
 /* Once a process: fork handlers, the thread end hook, barriers. 0 or -ENOMEM. */
 int opool__process_init(void);
+
+/* ---- registry.c ---- */
 
 /* Handles. `claim` gives a zeroed one, NULL: no memory; `publish` lets walks see it; `retire` makes it DESTROYED and
    keeps it so until many others were retired. */
@@ -78,13 +80,6 @@ void opool__registry_retire(struct opool *pool);
 /* The next pool after `previous` in state OPEN or CLOSING; NULL: none. */
 struct opool *opool__registry_next(const struct opool *previous);
 struct opool *opool__registry_next_locked(const struct opool *previous);
-
-/* Keep a pool in state OPEN or CLOSING from being freed, until unpin; false: it is in neither. */
-bool opool__pin(struct opool *pool);
-/* The same for one who holds an object of it, and so needs no look at the state. */
-void opool__pin_held(struct opool *pool);
-/* Settles the pool if it is closing. Outside all locks. */
-void opool__unpin(struct opool *pool);
 
 /* Guards states, pins, and the set of handles. */
 extern uint32_t opool__registry_lock;
@@ -108,6 +103,15 @@ bool opool__reset(struct opool *pool, void *object);
 
 /* The calling thread is inside a callback of some pool that was called out of line. */
 bool opool__in_callback(void);
+
+/* ---- pin.c ---- */
+
+/* Keep a pool in state OPEN or CLOSING from being freed, until unpin; false: it is in neither. */
+bool opool__pin(struct opool *pool);
+/* The same for one who holds an object of it, and so needs no look at the state. */
+void opool__pin_held(struct opool *pool);
+/* Settles the pool if it is closing. Outside all locks. */
+void opool__unpin(struct opool *pool);
 
 /* ---- destroy.c ---- */
 

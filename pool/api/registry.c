@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-
 #include "api/pool.h"
-#include "cache/reclaim.h"
 #include "os/lock.h"
-#include "os/os.h"
 
 /* Handles live in a slab of their own, which is never given back: type-stable. */
 enum { HANDLES_MOST = 1 << 20, QUARANTINE = 64 };
@@ -16,36 +12,6 @@ static bool handles_made;
 static struct opool *quarantine[QUARANTINE];
 static unsigned quarantine_at;
 uint32_t opool__registry_lock;
-
-static void at_thread_end(void *thread)
-{
-    opool__cache_leave(thread);
-    opool__settle_all();
-}
-
-static int init_locked(void)
-{
-    static bool key_made, made;
-    if (made)
-        return 0;
-    int r = key_made ? 0 : opool__os.thread_end_init(at_thread_end);
-    key_made = r == 0;
-    if (r == 0)
-        r = opool__fork_init();
-    if (r != 0)
-        return -ENOMEM;
-    opool__barrier_init();
-    made = true;
-    return 0;
-}
-
-int opool__process_init(void)
-{
-    opool__lock_take(&opool__registry_lock);
-    int r = init_locked();
-    opool__lock_drop(&opool__registry_lock);
-    return r;
-}
 
 static void *take_handle_locked(void)
 {
@@ -108,36 +74,6 @@ struct opool *opool__registry_next(const struct opool *previous)
     struct opool *pool = opool__registry_next_locked(previous);
     opool__lock_drop(&opool__registry_lock);
     return pool;
-}
-
-bool opool__pin(struct opool *pool)
-{
-    opool__lock_take(&opool__registry_lock);
-    uint32_t state = opool__load_relaxed(&pool->shared_state);
-    bool stays = state == OPOOL__OPEN || state == OPOOL__CLOSING;
-    if (stays)
-        opool__add_relaxed(&pool->shared_pins, 1u);
-    opool__lock_drop(&opool__registry_lock);
-    return stays;
-}
-
-void opool__pin_held(struct opool *pool)
-{
-    /* Relaxed: who finds the object's slot free, under the slab's lock, sees the pin that came before it. */
-    opool__add_relaxed(&pool->shared_pins, 1u);
-}
-
-void opool__unpin(struct opool *pool)
-{
-    opool__lock_take(&opool__registry_lock);
-    uint32_t state = opool__load_relaxed(&pool->shared_state);
-    /* release: destroy waits for 0, and then gives up what the pin's holder read. */
-    bool last = opool__sub_release(&pool->shared_pins, 1u) == 1;
-    opool__lock_drop(&opool__registry_lock);
-    if (last && state == OPOOL__ENDING)
-        opool__os.wake(&pool->shared_pins, 1);
-    if (last && state == OPOOL__CLOSING)
-        opool__settle(pool);
 }
 
 void opool__registry_lock_handles(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/cache.h"
 
-#include "cache/reclaim.h"
+#include "cache/barrier.h"
 #include "os/lock.h"
 #include "os/state.h"
 

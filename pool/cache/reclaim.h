@@ -4,15 +4,6 @@
 
 #include "cache/cache.h"
 
-/* Say that barriers will be used; before the first head is. Refused: caches work under their locks. Idempotent. */
-void opool__barrier_init(void);
-
-/* May heads be used without their lock? False from the first refusal on. */
-bool opool__barrier_usable(void);
-
-/* A barrier on every thread of the process; false: refused, and usable is false from now on. */
-bool opool__barrier(void);
-
 /*
  * Close the cache: no head of it is taken into use any more, and what the heads hold goes to the depot. `quiet`: the
  * caller promises that no other thread is inside a call on the pool, and orders itself behind the last one.

@@ -9,6 +9,7 @@
 
 #include <opool/inline.h>
 
+#include "cache/barrier.h"
 #include "cache/cache.h"
 #include "cache/reclaim.h"
 #include "explorer.h"

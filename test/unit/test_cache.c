@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "fault.h"
+#include "cache/barrier.h"
 #include "cache/cache.h"
 #include "cache/reclaim.h"
 #include "cache/thread.h"
