@@ -75,7 +75,7 @@ void *opool_get_wait(struct opool *pool, int timeout_ms)
 {
     if (pool && pool->cached)
         return opool__get_inline(pool);
-    return get_slow(pool, timeout_ms < 0 ? -1 : timeout_ms, ETIMEDOUT);
+    return get_slow(pool, timeout_ms < -1 ? 0 : timeout_ms, ETIMEDOUT);
 }
 
 size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)

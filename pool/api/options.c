@@ -27,7 +27,7 @@ static enum opool_checks from_environment(void)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(text, words[i].word) == 0)
             return words[i].checks;
-    opool__say("OPOOL_CHECKS=%.40s is none of off, basic, full: ignored", text);
+    opool__say("OPOOL_CHECKS=%.40s is none of off, basic, full: ignored, basic it is", text);
     return OPOOL_CHECKS_BASIC;
 }
 

@@ -157,8 +157,11 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
     opool__lock_take(&store->lock);
     uint8_t *state = opool__slab_shared_state(store->slab, opool__slab_index(store->slab, object));
     if (store->label->checks != OPOOL_CHECKS_OFF && opool__load_relaxed(state) != OPOOL__SLOT_OUT) {
+        bool idle = opool__load_relaxed(state) == OPOOL__SLOT_IDLE;
         opool__lock_drop(&store->lock);
-        opool__fault(store->label, "put", object, "the object is idle already: put twice");
+        opool__fault(store->label, "put", object, "%s",
+                     idle ? "the object is idle already: put twice"
+                          : "no object is there: its slot is free (put or discarded before)");
     }
     if (store->oldest)
         serve(store, OPOOL__BOUNDED_OBJECT, object);

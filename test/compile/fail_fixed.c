@@ -14,7 +14,7 @@ OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_advice)
 /* clang: or_use_OPOOL_DEFINE_MEMBERS_or_OPOOL_DEFINE_OWNING
-   gcc: opool shapes
+   gcc: names the member
    g++: n/a sees no pointers inside T */
 struct a { const char *name; };
 OPOOL_DEFINE(a_pool, struct a);

@@ -308,9 +308,11 @@ START_TEST(double_put_is_found_when_both_copies_arrive)
 {
     enum opool_checks basic = OPOOL_CHECKS_BASIC, off = OPOOL_CHECKS_OFF;
     struct unit_child child = unit_in_child(give_twice, &basic);
-    expect_fault(&child, "the object is idle already: it was put twice, found when a full magazine left the cache");
+    expect_fault(&child, "the object is idle already: it was put twice; found when a magazine left the cache, "
+                         "OPOOL_CHECKS=full finds the call");
     child = unit_in_child(twice_in_one, NULL);
-    expect_fault(&child, "the object is idle already: it was put twice, found when a full magazine left the cache");
+    expect_fault(&child, "the object is idle already: it was put twice; found when a magazine left the cache, "
+                         "OPOOL_CHECKS=full finds the call");
     child = unit_in_child(give_twice, &off);
     ck_assert(unit_succeeded(&child));
     ck_assert_str_eq(child.said, "");

@@ -33,7 +33,8 @@ def parse_arguments():
         'which of the design\'s figures are met. Under two minutes after the build.',
         epilog='FILE: what to compress and decode, the first 16 MiB of all (4 with --quick); default: text and '
         'programs of the system. '
-        'Exit status: 0 done (whether figures are met or missed), 1 failed, 2 wrong usage or something is not there.')
+        'Exit status: 0 done (whether figures are met or missed), 1 failed, or a file or folder can not be used, '
+        '2 wrong usage or missing packages.')
     parser.add_argument('--quick', action='store_true', help='under 20 seconds; noisier figures')
     parser.add_argument('--output', metavar='DIR', type=Path, help='an existing folder for results.json and '
                         'results.svg (default: build-examples/results)')

@@ -61,7 +61,7 @@
  *         thread's put.
  *     T *N_get_wait(struct N *pool, int timeout_ms)
  *         As N_get, but at capacity it waits for a put, first come first served; ETIMEDOUT instead of EAGAIN.
- *         timeout_ms in milliseconds; -1: no limit; 0: does not wait.
+ *         timeout_ms in milliseconds; -1: no limit; 0 and other negative values: does not wait.
  *     void N_put(struct N *pool, T *object)
  *         Gives the object back: footprint (owning types), reset, borrowed members zeroed, then the thread's cache.
  *         Needs no memory and does not block, but for the callbacks. Misuse (a foreign pointer, a second put, ...)
@@ -74,7 +74,7 @@
  *     void N_put_batch(struct N *pool, T *objects[], size_t n)
  *         As n puts.
  *     struct opool *N_base(struct N *pool)
- *         The same pool for the untyped calls: statistics, watermarks.
+ *         The same pool for the untyped calls: statistics.
  *
  * OPOOL_NO_INLINE defined before the include: N_get and N_put call the exported functions, and the program does not
  * refer to the library's thread-local symbol.
@@ -93,7 +93,8 @@
 #define OPOOL_DEFINE(N, ...) OPOOL__DEFINE_FIXED(N, __VA_ARGS__, .end_ = 0)
 
 /**
- * A pool of objects that hold pointers which they do not own. All members are listed, in order, 1 to 64 of them:
+ * A pool of objects that hold pointers which they do not own. All members are listed in parentheses, in order, 1 to 64
+ * of them:
  *
  *     OPOOL_DEFINE_MEMBERS(N, T, (a, b, OPOOL_BORROWED(c), OPOOL_OPAQUE(d), OPOOL_BITS(e)), .reset = f);
  *
@@ -113,7 +114,7 @@
  *
  * `footprint` is struct opool_footprint f(const T *object, void *arg): bytes that this use needed and that the object
  * would keep, asked at every put, before reset. An object above opool_options.footprint_max is torn down instead of
- * kept. The reason is a string literal; `opool shapes` prints it. In C++ T may be any class, built and destroyed by
+ * kept. The reason is a string literal. In C++ T may be any class, built and destroyed by
  * init and fini.
  */
 #define OPOOL_DEFINE_OWNING(N, T, FOOTPRINT, ...) OPOOL__DEFINE_OWNING(N, T, FOOTPRINT, __VA_ARGS__, .end_ = 0)

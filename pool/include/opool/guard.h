@@ -19,8 +19,9 @@
  *                      into arrays. Only the rules of the list are checked (direct members, coverage, marks), and that
  *                      T needs no destructor.
  *
- * What no compiler sees is left to `opool shapes`, which reads debug information: pointers kept as numbers, a listed
- * anonymous union that holds a pointer, a one-element array at the end, _Atomic(T *) in a nested struct (clang).
+ * What no compiler sees is left to `opool shapes` of a later version, which reads debug information: pointers kept as
+ * numbers, a listed anonymous union that holds a pointer, a one-element array at the end, _Atomic(T *) in a nested
+ * struct (clang).
  * test/compile holds a case for each rule and message.
  */
 
@@ -188,7 +189,7 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 
 #define OPOOL__ADVICE \
     "mark pointers that it does not own with OPOOL_DEFINE_MEMBERS and OPOOL_BORROWED(member), keep data in " \
-    "arrays of fixed size, or use OPOOL_DEFINE_OWNING; `opool shapes` prints the path of each pointer"
+    "arrays of fixed size, or use OPOOL_DEFINE_OWNING; clang -fsyntax-only names the member"
 
 #if defined(__clang__)
 /* An enumerator and not a static assertion: clang 14 does not fold the cast there. The name ends clang's message. */

@@ -72,7 +72,7 @@ OPOOL_API void *opool_get(struct opool *pool);
 /**
  * As opool_get; at capacity it waits for a put, first come first served, and no later get overtakes it.
  *
- * @param timeout_ms  milliseconds; -1: no limit; 0: does not wait
+ * @param timeout_ms  milliseconds; -1: no limit; 0, and what else is negative (a deadline that is over): does not wait
  * @return as opool_get, with ETIMEDOUT instead of EAGAIN
  */
 OPOOL_API void *opool_get_wait(struct opool *pool, int timeout_ms);

@@ -73,9 +73,9 @@ struct opool_type {
 struct opool_options {
     const char *name;         /**< in stats and messages; NULL: the definition's name */
     void *arg;                /**< given to the callbacks */
-    size_t capacity;          /**< most objects at once; 0: no limit */
+    size_t capacity;          /**< most objects at once; 0: no limit. No thread caches in this version */
     size_t prefill;           /**< objects built by create; if one can not be built, create fails */
-    size_t keep;              /**< idle objects that no epoch tears down */
+    size_t keep;              /**< idle objects that no epoch tears down; no effect in this version */
     size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used */
     void *region;             /**< the caller's, for objects and metadata: capacity is what fits, and nothing else
                                    is taken from the system after create. The caller's again after destroy */
