@@ -125,7 +125,7 @@ static bool leave_settling(struct opool *pool, bool heads_empty)
     opool__lock_drop(&pool->slab.lock);
     /* In this order: see opool__pin_held. */
     empty = empty && (pool->cached || !opool__bounded_holds(&pool->depot.store));
-    bool last = opool__sub_relaxed(&pool->shared_pins, 1u) == 1 && empty;
+    bool last = opool__unpin_locked(pool) && empty;
     if (last) {
         opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);
         opool__sub_relaxed(&shared_closing_pools, 1u);

@@ -22,12 +22,20 @@ void opool__pin_held(struct opool *pool)
     opool__add_relaxed(&pool->shared_pins, 1u);
 }
 
+bool opool__unpin_locked(struct opool *pool)
+{
+    /* In the child of a fork inside a callback the pin is gone already: fork.c. */
+    if (opool__load_relaxed(&pool->shared_pins) == 0)
+        return true;
+    /* release: destroy waits for 0, and then gives up what the pin's holder read. */
+    return opool__sub_release(&pool->shared_pins, 1u) == 1;
+}
+
 void opool__unpin(struct opool *pool)
 {
     opool__lock_take(&opool__registry_lock);
     uint32_t state = opool__load_relaxed(&pool->shared_state);
-    /* release: destroy waits for 0, and then gives up what the pin's holder read. */
-    bool last = opool__sub_release(&pool->shared_pins, 1u) == 1;
+    bool last = opool__unpin_locked(pool);
     opool__lock_drop(&opool__registry_lock);
     if (last && state == OPOOL__ENDING)
         opool__os.wake(&pool->shared_pins, 1);

@@ -112,6 +112,8 @@ bool opool__pin(struct opool *pool);
 void opool__pin_held(struct opool *pool);
 /* Settles the pool if it is closing. Outside all locks. */
 void opool__unpin(struct opool *pool);
+/* The same under the registry lock, and without settling; true: nobody else pins the pool. */
+bool opool__unpin_locked(struct opool *pool);
 
 /* ---- destroy.c ---- */
 

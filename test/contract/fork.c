@@ -394,6 +394,39 @@ START_TEST(an_object_being_built_is_out_in_the_child)
 }
 END_TEST
 
+static pid_t forked;
+
+static int fork_here(void *object, void *arg)
+{
+    (void)object;
+    (void)arg;
+    forked = fork();
+    return 0;
+}
+
+/* The child goes on from inside the callback that forked, and ends the pool. */
+START_TEST(a_callback_may_fork)
+{
+    struct opool_type type = {
+        .name = "forking", .size = 64, .align = 8, .init = fork_here, .shape = OPOOL_SHAPE_TRUSTED("bytes")};
+    struct opool *pool;
+    int status;
+    ck_assert_int_eq(opool_create(&pool, &type, NULL), 0);
+    void *object = opool_get(pool);
+    if (forked == 0) {
+        alarm(10);
+        opool_put(pool, object);
+        check_pool(pool);
+        opool_destroy(&pool);
+        _exit(pool ? EXIT_FAILURE : EXIT_SUCCESS);
+    }
+    ck_assert_int_eq(waitpid(forked, &status, 0), forked);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+    opool_put(pool, object);
+    opool_destroy(&pool);
+}
+END_TEST
+
 /* ---- waiters ---- */
 
 struct waiter {
@@ -560,6 +593,7 @@ int main(void)
     tcase_add_test(tcase, pools_of_the_child);
     tcase_add_test(tcase, a_child_regains_other_threads_caches);
     tcase_add_test(tcase, a_callback_of_another_thread_ends_with_fork);
+    tcase_add_test(tcase, a_callback_may_fork);
     tcase_add_test(tcase, an_object_being_built_is_out_in_the_child);
     tcase_add_test(tcase, waiters_of_the_parent_do_not_exist_in_the_child);
     tcase_add_test(tcase, fork_at_any_moment);
