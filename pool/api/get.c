@@ -9,6 +9,14 @@ static void *fail(int error)
     return NULL;
 }
 
+/* Settling runs the user's fini, and a get tells its error by errno. */
+static void unpin(struct opool *pool)
+{
+    int error = errno;
+    opool__unpin(pool);
+    errno = error;
+}
+
 /* From the locked store, waiting if need be; `full` is the error when all are out. */
 static void *get_stored(struct opool *pool, int timeout_ms, int full)
 {
@@ -22,9 +30,9 @@ static void *get_stored(struct opool *pool, int timeout_ms, int full)
             opool__count(&pool->shared_gets);
             return object;
         }
+        opool__pin_held(pool);
         opool__bounded_return(&pool->depot.store);
-        if (opool__state_of(pool) == OPOOL__CLOSING)
-            opool__settle(pool);
+        unpin(pool);
         return NULL;
     case OPOOL__BOUNDED_FULL:
         opool__count(&pool->shared_capacity_fails);
@@ -46,7 +54,7 @@ static void *get_cached(struct opool *pool)
         return fail(ESHUTDOWN);
     if ((object = opool__depot_pop(&pool->depot)) != NULL || (object = opool__build(pool)) != NULL)
         opool__count(&pool->shared_gets);
-    opool__unpin(pool);
+    unpin(pool);
     return object;
 }
 

@@ -108,7 +108,7 @@ bool opool__in_callback(void);
 
 /* Keep a pool in state OPEN or CLOSING from being freed, until unpin; false: it is in neither. */
 bool opool__pin(struct opool *pool);
-/* The same for one who holds an object of it, and so needs no look at the state. */
+/* The same for one who holds an object of it or a permit to build one, and so needs no look at the state. */
 void opool__pin_held(struct opool *pool);
 /* Settles the pool if it is closing. Outside all locks. */
 void opool__unpin(struct opool *pool);

@@ -46,7 +46,8 @@ OPOOL_API OPOOL_NODISCARD int opool__create(struct opool **out, const struct opo
  *
  * No other thread may be inside a call on the pool, nor call it afterwards (opool_close is for that). With objects out,
  * a line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside
- * a callback destroy is refused: a line says so and nothing changes.
+ * a callback destroy is refused: a line says so and nothing changes. A pool that was closed frees itself: nothing
+ * happens.
  */
 OPOOL_API void opool_destroy(struct opool **pool);
 
