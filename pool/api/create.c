@@ -123,7 +123,6 @@ static int make(struct opool *pool, const struct opool_options *options)
     pool->arg = options->arg;
     pool->capacity = options->capacity;
     pool->keep = options->keep;
-    pool->region = options->region != NULL;
     set_names(pool, options);
     int r = make_slab(pool, options);
     if (r == -EINVAL)

@@ -31,7 +31,7 @@ struct opool {
     struct opool__label label;
     char name[OPOOL__NAME_MOST], type_name[OPOOL__NAME_MOST];
     size_t capacity, keep; /* as asked for; capacity of a region: what fits */
-    bool cached, region;
+    bool cached;
 
     struct opool__slab slab;
     struct opool__depot depot;
