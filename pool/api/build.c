@@ -3,6 +3,7 @@
 
 #include "api/pool.h"
 #include "os/lock.h"
+#include "os/report.h"
 
 /* Callbacks that run inside each other, out of line, on this thread. */
 static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
@@ -10,6 +11,25 @@ static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
 bool opool__in_callback(void)
 {
     return callbacks != 0;
+}
+
+void opool__callback_begin(void)
+{
+    callbacks++;
+}
+
+void opool__callback_end(void)
+{
+    callbacks--;
+}
+
+bool opool__refused_in_callback(const char *call)
+{
+    if (!opool__in_callback() && !opool__cache_calling())
+        return false;
+    if (opool__checks_default() != OPOOL_CHECKS_OFF)
+        opool__say("%s: refused: called from inside a callback", call);
+    return true;
 }
 
 static int call_init(struct opool *pool, void *object)
@@ -63,7 +83,7 @@ static void note_peak(struct opool *pool)
     uint64_t peak = opool__load_relaxed(&pool->shared_live_peak);
     if (exist <= peak + peak / 64)
         return;
-    uint64_t idle = opool__depot_idle(&pool->depot) + (pool->cached ? opool__cache_read(&pool->cache).idle : 0);
+    uint64_t idle = opool__depot_idle(&pool->depot).all + (pool->cached ? opool__cache_read(&pool->cache).idle : 0);
     uint64_t live = exist > idle ? exist - idle : 0;
     while (live > peak && !opool__cas_relaxed(&pool->shared_live_peak, &peak, live))
         continue;
@@ -103,4 +123,6 @@ void opool__tear_down(struct opool *pool, void *object)
     call_fini(pool, object);
     opool__count(&pool->shared_torn_down);
     opool__slab_give(&pool->slab, object);
+    if (opool__by_permit(pool))
+        opool__bounded_return(&pool->depot.store);
 }

@@ -6,7 +6,10 @@
 #include "api/pool.h"
 #include "os/report.h"
 
-enum { MAGAZINE_BYTES = 64 << 10 /* most bytes of objects a magazine holds */ };
+enum {
+    MAGAZINE_BYTES = 64 << 10, /* most bytes of objects a magazine holds */
+    CAPACITY_SHARE = 16        /* and most of a pool's capacity: one 16th */
+};
 
 static void *fail(int error)
 {
@@ -81,10 +84,13 @@ static void set_names(struct opool *pool, const struct opool_options *options)
 #endif
 }
 
-static uint32_t magazine_capacity(size_t size, unsigned wanted)
+/* Small ones for a small capacity, so that a few threads that cache do not meet it at once. */
+static uint32_t magazine_capacity(const struct opool *pool, unsigned wanted)
 {
-    size_t fits = MAGAZINE_BYTES / size;
-    size_t most = wanted ? wanted : OPOOL__MAGAZINE_MOST;
+    size_t fits = MAGAZINE_BYTES / pool->type.size;
+    size_t most = wanted ? wanted : OPOOL__MAGAZINE_MOST, share = pool->capacity / CAPACITY_SHARE;
+    if (!wanted && pool->capacity && share < most)
+        most = share ? share : 1;
     return fits == 0 ? 1 : (uint32_t)(fits < most ? fits : most);
 }
 
@@ -123,6 +129,7 @@ static int make(struct opool *pool, const struct opool_options *options)
     pool->arg = options->arg;
     pool->capacity = options->capacity;
     pool->keep = options->keep;
+    pool->epoch_ns = (uint64_t)options->epoch_ms * 1000000u;
     set_names(pool, options);
     int r = make_slab(pool, options);
     if (r == -EINVAL)
@@ -131,10 +138,10 @@ static int make(struct opool *pool, const struct opool_options *options)
                                       : "a capacity above 2147483646 objects, or than address space holds");
     if (r != 0)
         return r;
-    opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool->type.size, options->magazine),
+    opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool, options->magazine),
                       pool->capacity);
     opool__fit_start(&pool->fit, options->footprint_max);
-    if (pool->capacity == 0 && pool->label.checks != OPOOL_CHECKS_FULL)
+    if (!options->region && pool->label.checks != OPOOL_CHECKS_FULL)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;
     set_front(pool);

@@ -26,11 +26,8 @@ static uint32_t shared_closing_pools;
 
 static void tear_down_idle(struct opool *pool)
 {
-    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;) {
+    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;)
         opool__tear_down(pool, object);
-        if (!pool->cached)
-            opool__bounded_return(&pool->depot.store);
-    }
 }
 
 static void give_memory_back(struct opool *pool)
@@ -124,7 +121,7 @@ static bool leave_settling(struct opool *pool, bool heads_empty)
     bool empty = heads_empty && pool->slab.used == 0;
     opool__lock_drop(&pool->slab.lock);
     /* In this order: see opool__pin_held. */
-    empty = empty && (pool->cached || !opool__bounded_holds(&pool->depot.store));
+    empty = empty && (!opool__by_permit(pool) || !opool__bounded_holds(&pool->depot.store));
     bool last = opool__unpin_locked(pool) && empty;
     if (last) {
         opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);

@@ -44,6 +44,8 @@ static void reset_pool(struct opool *pool)
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);
     opool__store_relaxed(&pool->shared_pins, 0u);
+    opool__lock_reset(&pool->watches.lock);
+    opool__store_relaxed(&pool->watches.shared_looking, 0u);
 }
 
 static void prepare(void)
@@ -72,6 +74,7 @@ static void child(void)
     opool__registry_reset_locks();
     opool__lock_reset(&opool__reclaim_lock);
     opool__cache_adopt();
+    opool__ticker_forget();
 }
 
 int opool__fork_init(void)

@@ -8,12 +8,13 @@
  * Handles are type-stable memory: a stale one is still a struct opool, and says DESTROYED until it serves another pool.
  *
  * Where an idle object may be: in the head of a thread's cache, in a magazine of the depot, in the depot's locked
- * store. A pool is either `cached` (all three), or not (the store alone: pools with a capacity, in a region, under full
- * checks, or without a number).
+ * store. A pool is either `cached` (all three), or not (the store alone: pools in a region, under full checks, or
+ * without a number). Pools that are not cached, and those with a capacity, build by permit of the store.
  */
 
 #include <opool/inline.h>
 
+#include "api/watch.h"
 #include "cache/cache.h"
 #include "shape/fit.h"
 
@@ -32,12 +33,14 @@ struct opool {
     char name[OPOOL__NAME_MOST], type_name[OPOOL__NAME_MOST];
     size_t capacity, keep; /* as asked for; capacity of a region: what fits */
     bool cached;
+    uint64_t epoch_ns; /* options.epoch_ms; 0: slow paths do not tick */
 
     struct opool__slab slab;
     struct opool__depot depot;
     struct opool__cache cache;
     uint32_t fit_lock;
     struct opool__fit fit; /* owning types */
+    struct opool__watches watches;
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */
     uint32_t shared_pins;  /* threads that need the pool to stay; down only under the registry lock */
@@ -47,6 +50,12 @@ struct opool {
     uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts,
         shared_live_peak, shared_capacity_fails, shared_memory_fails, shared_init_fails;
 };
+
+/* Does the store count the objects that exist? */
+static inline bool opool__by_permit(const struct opool *pool)
+{
+    return !pool->cached || pool->capacity;
+}
 
 static inline void opool__count(uint64_t *counter)
 {
@@ -87,12 +96,16 @@ void opool__registry_lock_handles(void);
 void opool__registry_unlock_handles(void);
 void opool__registry_reset_locks(void);
 
+/* The next pool after `previous`, pinned; unpins `previous`, without settling it. For walks that hold the reclaim lock:
+   settle_all follows them. */
+struct opool *opool__registry_walk(struct opool *previous);
+
 /* ---- object life: build.c ---- */
 
 /* A new object, counted as built and handed out; NULL with errno. */
 void *opool__build(struct opool *pool);
 
-/* fini and give the slot up. The object is out, and not in any cache. */
+/* fini and give the slot up, and the permit with it. The object is out, and not in any cache. */
 void opool__tear_down(struct opool *pool, void *object);
 
 /* What the callback of an owning type says. */
@@ -103,6 +116,11 @@ bool opool__reset(struct opool *pool, void *object);
 
 /* The calling thread is inside a callback of some pool that was called out of line. */
 bool opool__in_callback(void);
+void opool__callback_begin(void);
+void opool__callback_end(void);
+
+/* The calling thread is inside a callback of any kind: `call` is refused, with a line unless checks are off. */
+bool opool__refused_in_callback(const char *call);
 
 /* ---- pin.c ---- */
 
@@ -133,6 +151,38 @@ void opool__check_object(struct opool *pool, const char *call, const void *objec
 
 /* Abort, unless checks are off: a call on a pool that was destroyed, or on none. */
 void opool__check_pool(const struct opool *pool, const char *call, const void *object);
+
+/* ---- tick.c ---- */
+
+/* What a tick found, for whoever decides when the next one is due. */
+struct opool__tick_report {
+    uint64_t epoch;
+    uint64_t idle_bytes; /* of all pools, before it tore down what was due */
+    uint64_t torn_down;  /* objects, by this tick */
+    uint64_t built;      /* objects of all pools that are, so far */
+    uint64_t left_idle;  /* objects beyond `keep`, afterwards */
+    uint64_t heads;      /* caches in use */
+};
+
+/* One tick. Not from inside a callback. */
+struct opool__tick_report opool__tick(void);
+
+/* Is there anything that a later tick could tear down? Looks under the locks, see epoch/epoch.h. */
+bool opool__anything_idle(void);
+
+/* In slow paths, by who holds an object of an open pool or has just put one: what the pool's options ask for beside
+   the get or put itself. Ticks if one is due, with few tear-downs; compares with watermarks; leaves the tight mode. */
+void opool__look_around(struct opool *pool);
+
+/* ---- ticker.c: the background thread ---- */
+
+/* In the child of a fork: it has no such thread. */
+void opool__ticker_forget(void);
+
+/* ---- watch.c ---- */
+
+/* In slow paths and ticks: compare with the watermarks, and tell. Outside all locks; the pool stays meanwhile. */
+void opool__watch_look(struct opool *pool);
 
 /* ---- fork.c ---- */
 

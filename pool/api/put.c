@@ -11,8 +11,7 @@ static void drop(struct opool *pool, void *object, uint64_t *reason)
     opool__count(reason);
     opool__count(&pool->shared_puts);
     opool__tear_down(pool, object);
-    if (!pool->cached)
-        opool__bounded_return(&pool->depot.store);
+    opool__watch_look(pool);
     opool__unpin(pool);
 }
 
@@ -54,6 +53,8 @@ void opool__put_slow(struct opool *pool, void *object)
        Seen, because that look and this put held one lock, and close wrote CLOSING before. */
     if (opool__state_of(pool) == OPOOL__CLOSING)
         opool__settle(pool);
+    else
+        opool__look_around(pool);
 }
 
 void opool__put_refused(struct opool *pool, struct opool_head *begun, void *object)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pool.h"
 #include "os/lock.h"
+#include "os/os.h"
 
 /* Handles live in a slab of their own, which is never given back: type-stable. */
 enum { HANDLES_MOST = 1 << 20, QUARANTINE = 64 };
@@ -73,6 +74,20 @@ struct opool *opool__registry_next(const struct opool *previous)
     opool__lock_take(&opool__registry_lock);
     struct opool *pool = opool__registry_next_locked(previous);
     opool__lock_drop(&opool__registry_lock);
+    return pool;
+}
+
+struct opool *opool__registry_walk(struct opool *previous)
+{
+    opool__lock_take(&opool__registry_lock);
+    struct opool *pool = opool__registry_next_locked(previous);
+    if (pool)
+        opool__add_relaxed(&pool->shared_pins, 1u);
+    bool ending =
+        previous && opool__unpin_locked(previous) && opool__load_relaxed(&previous->shared_state) == OPOOL__ENDING;
+    opool__lock_drop(&opool__registry_lock);
+    if (ending)
+        opool__os.wake(&previous->shared_pins, 1);
     return pool;
 }
 

@@ -2,11 +2,15 @@
 #include "cache/cache.h"
 
 #include "cache/barrier.h"
+#include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/state.h"
 
 /* Which cache has which number; under opool__threads_lock. */
 static OPOOL__STATE struct opool__cache *by_number[OPOOL__HEADS];
+
+/* Most objects that a thread takes at once from what was not used in this epoch, and of the promise's exemption. */
+enum { STEP_MOST = 8 };
 
 /* ---- numbers ---- */
 
@@ -28,6 +32,11 @@ void opool__cache_open(struct opool__cache *cache, struct opool__depot *depot)
     opool__lock_drop(&opool__threads_lock);
 }
 
+struct opool__cache *opool__cache_of(uint32_t number)
+{
+    return by_number[number];
+}
+
 void opool__cache_free_number(struct opool__cache *cache)
 {
     by_number[cache->shared_number] = NULL;
@@ -41,6 +50,8 @@ void opool__cache_free_number(struct opool__cache *cache)
  * them every operation must come out of line, where the lock orders it: then all three are NULL and stay so, whoever
  * works on the head, and the count is in the magazine. (Three equal pointers that move would not do: the fast path
  * could read one of them from before and one from after a reclaimer's visit.)
+ *
+ * The floor stands at `low`, not at the bottom: a get that needs what was not used in this epoch comes out of line.
  */
 static void set_count(struct opool_head *head, uint32_t count)
 {
@@ -49,14 +60,29 @@ static void set_count(struct opool_head *head, uint32_t count)
     if (loaded && !fast)
         loaded->count = count;
     opool__store_relaxed(&head->top, fast ? loaded->slots + count : NULL);
-    opool__store_relaxed(&head->floor, fast ? loaded->slots : NULL);
+    opool__store_relaxed(&head->floor, fast ? loaded->slots + loaded->low : NULL);
     opool__store_relaxed(&head->limit, fast ? loaded->slots + loaded->capacity : NULL);
 }
 
 static uint32_t loaded_count(const struct opool_head *head)
 {
     void **top = opool__load_relaxed(&head->top);
-    return !head->loaded ? 0 : top ? (uint32_t)(top - head->loaded->slots) : head->loaded->count;
+    if (!head->loaded)
+        return 0;
+    return top ? (uint32_t)(top - head->loaded->slots) - head->loaded->vacant : head->loaded->count;
+}
+
+/* The objects of the loaded magazine move to its bottom, and none of them was used in this epoch if a tick had armed
+   the head. Returns how many; the head's words stay as they are. */
+static uint32_t close_gap(const struct opool_head *head)
+{
+    struct opool__magazine *loaded = head->loaded;
+    uint32_t count = loaded_count(head), vacant = loaded->vacant;
+    for (uint32_t i = 0; vacant && i < count; i++)
+        opool__write_plain(&loaded->slots[i], opool__read_plain(&loaded->slots[vacant + i]));
+    loaded->vacant = 0;
+    loaded->low = loaded->low < count ? loaded->low : count;
+    return count;
 }
 
 static void load(struct opool_head *head, struct opool__magazine *magazine)
@@ -76,6 +102,24 @@ static void swap(struct opool_head *head)
 
 /* ---- get ---- */
 
+/* 1, 2, 4, 8, 8, ...: how many old objects a thread takes at once; the next tick starts again. */
+static uint32_t next_step(struct opool__magazine *magazine)
+{
+    uint32_t step = magazine->step;
+    magazine->step = step < STEP_MOST ? 2 * step : STEP_MOST;
+    return step;
+}
+
+/* Some of the objects outside magazines, into the empty loaded one. What they need not is kept an epoch longer: few. */
+static bool rescue(struct opool__depot *depot, struct opool_head *head)
+{
+    struct opool__magazine *loaded = head->loaded;
+    uint32_t step = next_step(loaded), most = step < loaded->capacity ? step : loaded->capacity;
+    uint32_t n = opool__bounded_rescue(&depot->store, loaded->slots, most);
+    set_count(head, n);
+    return n != 0;
+}
+
 /* The loaded magazine is empty or missing; get objects into its place. False: none to be had. */
 static bool refill(struct opool__cache *cache, const struct opool__thread *thread, struct opool_head *head)
 {
@@ -89,7 +133,7 @@ static bool refill(struct opool__cache *cache, const struct opool__thread *threa
         /* A put follows this get: have its magazine ready while lack of memory is nobody's problem. */
         if (!empty)
             load(head, opool__depot_empty(depot, thread->shard));
-        return false;
+        return head->loaded && rescue(depot, head);
     }
     load(head, filled);
     if (empty)
@@ -103,8 +147,13 @@ static bool refill(struct opool__cache *cache, const struct opool__thread *threa
 
 static void *pop(struct opool_head *head)
 {
+    struct opool__magazine *loaded = head->loaded;
     uint32_t count = loaded_count(head) - 1;
-    void *object = opool__read_plain(&head->loaded->slots[count]);
+    void *object = opool__read_plain(&loaded->slots[count]);
+    if (loaded->low > count) {
+        uint32_t step = opool__barrier_usable() ? next_step(loaded) : 1;
+        loaded->low = loaded->low > step ? loaded->low - step : 0;
+    }
     set_count(head, count);
     return object;
 }
@@ -150,10 +199,15 @@ static void push(struct opool_head *head, void *object)
 static bool is_on_top(struct opool_head *head, const void *object)
 {
     uint32_t count = loaded_count(head);
-    return count && opool__read_plain(&head->loaded->slots[count - 1]) == object;
+    return count && opool__read_plain(&head->loaded->slots[head->loaded->vacant + count - 1]) == object;
 }
 
 /* ---- the owner's way in ---- */
+
+static bool takes_heads(const struct opool__cache *cache)
+{
+    return !opool__load_relaxed(&cache->shared_closing) && !opool__load_relaxed(&cache->shared_tight);
+}
 
 /* The calling thread's head for this pool, taken into use if it was not. NULL: no cache. */
 static struct opool_head *own_head(struct opool__cache *cache, struct opool__thread *thread)
@@ -161,30 +215,43 @@ static struct opool_head *own_head(struct opool__cache *cache, struct opool__thr
     uint32_t number = opool__load_relaxed(&cache->shared_number);
     if (opool__thread_uses(thread, number))
         return &thread->heads[number];
+    if (!number || !takes_heads(cache))
+        return NULL;
     opool__lock_take(&opool__threads_lock);
-    bool open = number && !opool__load_relaxed(&cache->shared_closing);
+    bool open = opool__load_relaxed(&cache->shared_number) == number && takes_heads(cache);
     if (open) {
         opool__thread_mark(thread, number, true);
         thread->touched[number / 64] |= UINT64_C(1) << number % 64;
     }
     opool__lock_drop(&opool__threads_lock);
+    opool__epoch_stir();
     return open ? &thread->heads[number] : NULL;
 }
 
+static void hand_in(struct opool__cache *cache, struct opool__thread *thread, struct opool_head *head);
+
 /* Lock the caller's head and disarm it. NULL: there is none, or the pool is closing: then it stays armed, for the one
-   who empties it. */
+   who empties it; or the pool is at its capacity: then it stays armed and empty. */
 static struct opool_head *enter(struct opool__cache *cache, struct opool__thread *thread)
 {
-    struct opool_head *head = thread ? own_head(cache, thread) : NULL;
-    if (!head)
-        return NULL;
-    opool__lock_take(&head->shared_lock);
-    if (opool__load_relaxed(&cache->shared_closing)) {
+    for (;;) {
+        struct opool_head *head = thread ? own_head(cache, thread) : NULL;
+        if (!head)
+            return NULL;
+        opool__lock_take(&head->shared_lock);
+        /* A tick may just have put it out of use. */
+        bool used = opool__thread_uses(thread, opool__load_relaxed(&cache->shared_number));
+        if (used && takes_heads(cache)) {
+            if (head->loaded)
+                set_count(head, close_gap(head));
+            return head;
+        }
+        if (used && !opool__load_relaxed(&cache->shared_closing))
+            hand_in(cache, thread, head);
         opool__lock_drop(&head->shared_lock);
-        return NULL;
+        if (!takes_heads(cache))
+            return NULL;
     }
-    set_count(head, loaded_count(head));
-    return head;
 }
 
 static void leave(struct opool_head *head)
@@ -289,6 +356,7 @@ void opool__head_arm(struct opool_head *head)
     opool__store_relaxed(&head->limit, NULL);
 }
 
+/* The magazine's memory, and what it holds, to the depot. */
 static uint64_t give_up(struct opool__depot *depot, uint32_t shard, struct opool__magazine *magazine)
 {
     if (!magazine)
@@ -300,44 +368,138 @@ static uint64_t give_up(struct opool__depot *depot, uint32_t shard, struct opool
     return objects;
 }
 
-uint64_t opool__head_empty(struct opool__depot *depot, uint32_t shard, struct opool_head *head)
+/* The head has no magazines and every operation misses, in between too; what it had is the caller's. */
+struct magazines {
+    struct opool__magazine *spare, *loaded;
+};
+static struct magazines strip(struct opool_head *head)
 {
-    struct opool__magazine *loaded = head->loaded, *spare = head->spare;
-    if (loaded)
-        loaded->count = loaded_count(head);
+    struct magazines had = {head->spare, head->loaded};
+    if (had.loaded)
+        had.loaded->count = close_gap(head);
     head->loaded = head->spare = NULL;
     opool__store_relaxed(&head->top, NULL);
     opool__head_arm(head);
-    opool__store_relaxed(&head->puts, 0u);
-    return give_up(depot, shard, spare) + give_up(depot, shard, loaded);
+    return had;
 }
 
-static void give_up_head(struct opool__thread *thread, uint32_t number)
+static uint64_t empty_head(struct opool__depot *depot, uint32_t shard, struct opool_head *head)
+{
+    struct magazines had = strip(head);
+    return give_up(depot, shard, had.spare) + give_up(depot, shard, had.loaded);
+}
+
+/* Under opool__threads_lock: the head's puts are counted by its cache from now on. */
+static void put_out_of_use(struct opool__cache *cache, struct opool__thread *thread, uint32_t number)
+{
+    uint64_t *puts = &thread->heads[number].puts;
+    cache->retired_puts += opool__load_relaxed(puts);
+    opool__store_relaxed(puts, 0u);
+    opool__thread_mark(thread, number, false);
+}
+
+uint64_t opool__head_give_up(struct opool__thread *thread, uint32_t number)
 {
     struct opool__cache *cache = by_number[number];
-    struct opool_head *head = &thread->heads[number];
-    cache->retired_puts += opool__load_relaxed(&head->puts);
-    opool__head_empty(cache->depot, thread->shard, head);
-    opool__store_relaxed(&head->calling, 0u); /* the thread is no more, nor are its callbacks */
-    opool__thread_mark(thread, number, false);
+    uint64_t objects = empty_head(cache->depot, thread->shard, &thread->heads[number]);
+    if (opool__load_relaxed(&cache->shared_tight))
+        opool__depot_drain(cache->depot);
+    put_out_of_use(cache, thread, number);
+    return objects;
+}
+
+/* In the pool's tight mode: the owner gives what the reclaimer could not take, to those who wait for it. */
+static void hand_in(struct opool__cache *cache, struct opool__thread *thread, struct opool_head *head)
+{
+    if (empty_head(cache->depot, thread->shard, head))
+        opool__depot_drain(cache->depot);
+}
+
+static uint64_t retire(struct opool__depot *depot, uint32_t shard, struct opool__magazine *magazine, uint32_t tick)
+{
+    if (!magazine)
+        return 0;
+    /* What was used after the last tick looked was used before the head was armed: it is not doomed yet. */
+    uint32_t count = magazine->count, low = magazine->low < count ? magazine->low : count;
+    opool__depot_retire(depot, magazine->slots, low, magazine->seen, tick, true);
+    opool__depot_retire(depot, magazine->slots + low, count - low, tick - 1, tick, true);
+    opool__depot_give_empty(depot, shard, magazine);
+    return count;
+}
+
+uint64_t opool__head_retire(struct opool__thread *thread, uint32_t number, uint32_t tick)
+{
+    struct opool__cache *cache = by_number[number];
+    struct magazines had = strip(&thread->heads[number]);
+    uint64_t objects = retire(cache->depot, thread->shard, had.spare, tick);
+    objects += retire(cache->depot, thread->shard, had.loaded, tick);
+    put_out_of_use(cache, thread, number);
+    return objects;
+}
+
+uint64_t opool__head_age(struct opool__cache *cache, struct opool_head *head, uint32_t tick, bool running)
+{
+    uint64_t before = opool__head_objects(head);
+    struct opool__magazine *loaded = head->loaded;
+    if (head->spare)
+        opool__depot_age_magazine(cache->depot, head->spare, tick, false);
+    if (loaded && !running) {
+        opool__depot_age_magazine(cache->depot, loaded, tick, false);
+    } else if (loaded && loaded->seen != tick) {
+        opool__depot_retire(cache->depot, loaded->slots, loaded->low, loaded->seen, tick, true);
+        loaded->vacant = loaded->low;
+        loaded->low = OPOOL__LOW_ALL;
+        loaded->step = 1;
+        loaded->seen = tick;
+    }
+    if (running)
+        opool__head_arm(head);
+    uint64_t after = opool__head_objects(head);
+    return before > after ? before - after : 0;
+}
+
+uint64_t opool__head_objects(const struct opool_head *head)
+{
+    return loaded_count(head) + (head->spare ? head->spare->count : 0);
+}
+
+/* All heads of the thread, which is the caller or is no more. Under opool__threads_lock. */
+static void give_up_all(struct opool__thread *thread)
+{
+    for (uint32_t number = 0; (number = opool__thread_next_used(thread, number)) != 0;) {
+        opool__lock_take(&thread->heads[number].shared_lock);
+        (void)opool__head_give_up(thread, number);
+        opool__lock_drop(&thread->heads[number].shared_lock);
+    }
+}
+
+/* The thread is no more, nor are its callbacks. */
+static void forget_calls(struct opool__thread *thread)
+{
+    for (uint32_t number = 1; number < OPOOL__HEADS; number++)
+        if (thread->touched[number / 64] == 0)
+            number |= 63;
+        else
+            opool__store_relaxed(&thread->heads[number].calling, 0u);
 }
 
 void opool__cache_leave(struct opool__thread *thread)
 {
     opool__thread_leave();
     opool__lock_take(&opool__threads_lock);
-    for (uint32_t number = 1; number < OPOOL__HEADS; number++) {
-        if (opool__load_relaxed(&thread->shared_used[number / 64]) == 0) {
-            number |= 63;
-            continue;
-        }
-        if (!opool__thread_uses(thread, number))
-            continue;
-        opool__lock_take(&thread->heads[number].shared_lock);
-        give_up_head(thread, number);
-        opool__lock_drop(&thread->heads[number].shared_lock);
-    }
+    give_up_all(thread);
+    forget_calls(thread);
     thread->in_use = false;
+    opool__lock_drop(&opool__threads_lock);
+}
+
+void opool__cache_flush(void)
+{
+    struct opool__thread *thread = opool__thread_known();
+    if (!thread)
+        return;
+    opool__lock_take(&opool__threads_lock);
+    give_up_all(thread);
     opool__lock_drop(&opool__threads_lock);
 }
 
@@ -352,7 +514,7 @@ static void adopt_head(struct opool__thread *thread, uint32_t number)
     }
     /* A head that was only busy is consistent: `top` is the last thing that get and put change. */
     opool__store_relaxed(&head->busy, 0u);
-    give_up_head(thread, number);
+    (void)opool__head_give_up(thread, number);
 }
 
 void opool__cache_adopt(void)
@@ -361,9 +523,9 @@ void opool__cache_adopt(void)
     for (struct opool__thread *thread = opool__threads; thread; thread = thread->next) {
         if (thread == own)
             continue;
-        for (uint32_t number = 1; number < OPOOL__HEADS; number++)
-            if (opool__thread_uses(thread, number))
-                adopt_head(thread, number);
+        for (uint32_t number = 0; (number = opool__thread_next_used(thread, number)) != 0;)
+            adopt_head(thread, number);
+        forget_calls(thread);
         thread->in_use = false;
     }
 }
@@ -376,20 +538,31 @@ struct opool__cache_figures opool__cache_read(struct opool__cache *cache)
     struct opool__cache_figures figures = {.puts = cache->retired_puts,
                                            .stolen = cache->stolen,
                                            .steal_timeouts = cache->steal_timeouts,
-                                           .abandoned = cache->abandoned};
+                                           .abandoned = cache->abandoned,
+                                           .tightened = cache->tightened};
     uint32_t number = cache->shared_number;
-    for (struct opool__thread *thread = opool__threads; thread && number; thread = thread->next) {
+    for (struct opool__thread *thread = opool__threads_listed; thread && number; thread = thread->next_listed) {
         if (!opool__thread_uses(thread, number))
             continue;
         struct opool_head *head = &thread->heads[number];
         opool__lock_take(&head->shared_lock);
-        figures.idle += loaded_count(head) + (head->spare ? head->spare->count : 0);
+        figures.idle += opool__head_objects(head);
         figures.puts += opool__load_relaxed(&head->puts);
         figures.heads++;
         opool__lock_drop(&head->shared_lock);
     }
     opool__lock_drop(&opool__threads_lock);
     return figures;
+}
+
+bool opool__cache_any_in_use(void)
+{
+    bool any = false;
+    opool__lock_take(&opool__threads_lock);
+    for (struct opool__thread *thread = opool__threads_listed; thread && !any; thread = thread->next_listed)
+        any = opool__thread_next_used(thread, 0) != 0;
+    opool__lock_drop(&opool__threads_lock);
+    return any;
 }
 
 bool opool__cache_calling(void)

@@ -32,7 +32,7 @@ static __thread struct self self;
 #endif
 
 OPOOL__STATE uint32_t opool__threads_lock;
-OPOOL__STATE struct opool__thread *opool__threads;
+OPOOL__STATE struct opool__thread *opool__threads, *opool__threads_listed;
 
 static size_t round_up(size_t n, size_t multiple)
 {
@@ -126,4 +126,42 @@ void opool__thread_leave(void)
     opool__heads = missing;
     self.record = NULL;
     self.ended = true;
+}
+
+/* ---- heads in use ---- */
+
+void opool__thread_mark(struct opool__thread *thread, uint32_t number, bool used)
+{
+    uint32_t at = number / 64;
+    uint64_t *word = &thread->shared_used[at], bit = UINT64_C(1) << number % 64, group = UINT64_C(1) << at % 64;
+    uint64_t now = used ? opool__load_relaxed(word) | bit : opool__load_relaxed(word) & ~bit;
+    opool__store_relaxed(word, now);
+    thread->groups[at / 64] = now ? thread->groups[at / 64] | group : thread->groups[at / 64] & ~group;
+    if (used && !thread->listed) {
+        thread->listed = true;
+        thread->next_listed = opool__threads_listed;
+        opool__threads_listed = thread;
+    }
+}
+
+/* The lowest bit of `word` from `from` on; 64: none. */
+static uint32_t lowest_bit(uint64_t word, uint32_t from)
+{
+    uint64_t rest = from < 64 ? word & ~UINT64_C(0) << from : 0;
+    return rest ? (uint32_t)__builtin_ctzll(rest) : 64;
+}
+
+uint32_t opool__thread_next_used(const struct opool__thread *thread, uint32_t after)
+{
+    uint32_t first = after + 1, at = first / 64;
+    uint32_t bit = at < OPOOL__HEAD_WORDS ? lowest_bit(opool__load_relaxed(&thread->shared_used[at]), first % 64) : 64;
+    if (bit < 64)
+        return at * 64 + bit;
+    for (uint32_t group = ++at / 64; group < OPOOL__HEAD_GROUPS; at = ++group * 64) {
+        uint32_t word = lowest_bit(thread->groups[group], at % 64);
+        if (word < 64)
+            return (group * 64 + word) * 64 +
+                   lowest_bit(opool__load_relaxed(&thread->shared_used[group * 64 + word]), 0);
+    }
+    return 0;
 }

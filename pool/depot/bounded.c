@@ -1,45 +1,116 @@
 /* SPDX-License-Identifier: MIT */
 #include "depot/bounded.h"
 
+#include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
 
 enum { WAITING, SERVED };
 
-/* Lives on the stack of the thread that waits; in the queue exactly while shared_state is WAITING, under the lock. */
-struct opool__waiter {
-    struct opool__waiter *next;
-    uint32_t shared_state;
-    enum opool__bounded_result result;
-    void *object;
-};
-
 void opool__bounded_init(struct opool__bounded *store, const struct opool__slab *slab, size_t capacity,
                          const struct opool__label *label)
 {
-    *store = (struct opool__bounded){
-        .shared_top = OPOOL__SLOT_NONE, .slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX};
+    *store = (struct opool__bounded){.slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX};
+    for (int age = 0; age < OPOOL__AGES; age++)
+        store->ages[age].top = store->ages[age].bottom = OPOOL__SLOT_NONE;
     store->newest_link = &store->oldest;
+}
+
+/* ---- chains ---- */
+
+static uint32_t *link_of(const struct opool__bounded *store, uint32_t index)
+{
+    return opool__slab_link(store->slab, index);
+}
+
+static void set_state(const struct opool__bounded *store, uint32_t index, enum opool__slot_state state)
+{
+    opool__store_relaxed(opool__slab_shared_state(store->slab, index), (uint8_t)state);
+}
+
+static void chain_push(const struct opool__bounded *store, struct opool__chain *chain, uint32_t index)
+{
+    *link_of(store, index) = chain->top;
+    chain->top = index;
+    if (chain->count++ == 0)
+        chain->bottom = index;
+}
+
+static uint32_t chain_pop(const struct opool__bounded *store, struct opool__chain *chain)
+{
+    uint32_t index = chain->top;
+    chain->top = *link_of(store, index);
+    if (--chain->count == 0)
+        chain->bottom = OPOOL__SLOT_NONE;
+    return index;
+}
+
+/* All of `from`, on top of `to`. */
+static void chain_append(const struct opool__bounded *store, struct opool__chain *to, struct opool__chain *from)
+{
+    if (from->count) {
+        *link_of(store, from->bottom) = to->top;
+        to->bottom = to->count ? to->bottom : from->bottom;
+        to->top = from->top;
+        to->count += from->count;
+    }
+    *from = (struct opool__chain){.top = OPOOL__SLOT_NONE, .bottom = OPOOL__SLOT_NONE};
+}
+
+/* What lies below the object `above`, `count` of them, becomes a chain of its own. */
+static struct opool__chain chain_cut(const struct opool__bounded *store, struct opool__chain *chain, uint32_t above,
+                                     uint64_t count)
+{
+    struct opool__chain lower = *chain;
+    if (chain->count == count) {
+        *chain = (struct opool__chain){.top = OPOOL__SLOT_NONE, .bottom = OPOOL__SLOT_NONE};
+        return lower;
+    }
+    lower.top = *link_of(store, above);
+    lower.count = count;
+    *link_of(store, above) = OPOOL__SLOT_NONE;
+    chain->bottom = above;
+    chain->count -= count;
+    return lower;
+}
+
+/* ---- the idle ones, under the lock ---- */
+
+static void count_idle(struct opool__bounded *store, uint64_t more, uint64_t less)
+{
+    opool__store_relaxed(&store->shared_idle, opool__load_relaxed(&store->shared_idle) + more - less);
+}
+
+static void *pop_from(struct opool__bounded *store, enum opool__age age)
+{
+    struct opool__chain *chain = &store->ages[age];
+    if (chain->count == 0)
+        return NULL;
+    uint32_t index = chain_pop(store, chain);
+    count_idle(store, 0, 1);
+    if (store->low > store->ages[OPOOL__RECENT].count)
+        store->low = store->ages[OPOOL__RECENT].count;
+    set_state(store, index, OPOOL__SLOT_OUT);
+    return opool__slab_slot(store->slab, index);
 }
 
 static void *pop(struct opool__bounded *store)
 {
-    uint32_t top = opool__load_relaxed(&store->shared_top);
-    if (top == OPOOL__SLOT_NONE)
-        return NULL;
-    opool__store_relaxed(&store->shared_top, *opool__slab_link(store->slab, top));
-    store->idle--;
-    opool__store_relaxed(opool__slab_shared_state(store->slab, top), (uint8_t)OPOOL__SLOT_OUT);
-    return opool__slab_slot(store->slab, top);
+    for (enum opool__age age = OPOOL__RECENT; age < OPOOL__AGES; age++)
+        if (store->ages[age].count)
+            return pop_from(store, age);
+    return NULL;
 }
 
-static void push(struct opool__bounded *store, void *object)
+static void push(struct opool__bounded *store, enum opool__age age, void *object)
 {
+    struct opool__chain *chain = &store->ages[age];
     uint32_t index = opool__slab_index(store->slab, object);
-    *opool__slab_link(store->slab, index) = opool__load_relaxed(&store->shared_top);
-    opool__store_relaxed(&store->shared_top, index);
-    store->idle++;
-    opool__store_relaxed(opool__slab_shared_state(store->slab, index), (uint8_t)OPOOL__SLOT_IDLE);
+    if (age == OPOOL__RECENT && chain->count == store->low)
+        store->above_low = index;
+    chain_push(store, chain, index);
+    count_idle(store, 1, 0);
+    set_state(store, index, OPOOL__SLOT_IDLE);
 }
 
 /* ---- waiters ---- */
@@ -61,7 +132,7 @@ static void serve(struct opool__bounded *store, enum opool__bounded_result resul
 
 static void enqueue(struct opool__bounded *store, struct opool__waiter *waiter)
 {
-    waiter->next = NULL;
+    *waiter = (struct opool__waiter){.shared_state = WAITING};
     *store->newest_link = waiter;
     store->newest_link = &waiter->next;
 }
@@ -76,33 +147,36 @@ static void leave_queue(struct opool__bounded *store, const struct opool__waiter
         store->newest_link = link;
 }
 
-static uint64_t deadline_of(int timeout_ms)
+static enum opool__bounded_result served(const struct opool__waiter *waiter, void **object)
 {
-    return timeout_ms < 0 ? 0 : opool__os.now() + (uint64_t)timeout_ms * 1000000u;
+    *object = waiter->object;
+    return waiter->result;
 }
 
-/* Without the lock. True: served; false: the time is over and the waiter has left the queue. */
-static bool await(struct opool__bounded *store, struct opool__waiter *waiter, uint64_t deadline)
+enum opool__bounded_result opool__bounded_await(struct opool__waiter *waiter, uint64_t deadline, void **object)
 {
     while (opool__load_acquire(&waiter->shared_state) == WAITING) {
-        if (!deadline || opool__os.now() < deadline) {
-            opool__os.wait(&waiter->shared_state, WAITING, deadline);
-            continue;
-        }
-        opool__lock_take(&store->lock);
-        bool served = opool__load_relaxed(&waiter->shared_state) == SERVED;
-        if (!served)
-            leave_queue(store, waiter);
-        opool__lock_drop(&store->lock);
-        return served;
+        if (deadline && opool__os.now() >= deadline)
+            return OPOOL__BOUNDED_FULL;
+        opool__os.wait(&waiter->shared_state, WAITING, deadline);
     }
-    return true;
+    return served(waiter, object);
 }
 
-/* ---- the store ---- */
+enum opool__bounded_result opool__bounded_leave(struct opool__bounded *store, struct opool__waiter *waiter,
+                                                void **object)
+{
+    opool__lock_take(&store->lock);
+    bool waiting = opool__load_relaxed(&waiter->shared_state) == WAITING;
+    if (waiting)
+        leave_queue(store, waiter);
+    opool__lock_drop(&store->lock);
+    return waiting ? OPOOL__BOUNDED_FULL : served(waiter, object);
+}
 
-/* Under the lock: what can be had without waiting. */
-static enum opool__bounded_result take_now(struct opool__bounded *store, void **object)
+/* ---- takes ---- */
+
+static enum opool__bounded_result take_locked(struct opool__bounded *store, void **object)
 {
     if (store->closed)
         return OPOOL__BOUNDED_CLOSED;
@@ -114,22 +188,23 @@ static enum opool__bounded_result take_now(struct opool__bounded *store, void **
     return OPOOL__BOUNDED_PERMIT;
 }
 
-enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, int timeout_ms, void **object)
+enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, void **object)
 {
-    struct opool__waiter waiter = {.shared_state = WAITING};
-    uint64_t deadline = timeout_ms > 0 ? deadline_of(timeout_ms) : 0;
     opool__lock_take(&store->lock);
-    enum opool__bounded_result result = take_now(store, object);
-    bool waits = result == OPOOL__BOUNDED_FULL && timeout_ms != 0;
-    if (waits)
-        enqueue(store, &waiter);
+    enum opool__bounded_result result = take_locked(store, object);
     opool__lock_drop(&store->lock);
-    if (!waits)
-        return result;
-    if (!await(store, &waiter, deadline))
-        return OPOOL__BOUNDED_FULL;
-    *object = waiter.object;
-    return waiter.result;
+    return result;
+}
+
+enum opool__bounded_result opool__bounded_queue(struct opool__bounded *store, struct opool__waiter *waiter,
+                                                void **object)
+{
+    opool__lock_take(&store->lock);
+    enum opool__bounded_result result = take_locked(store, object);
+    if (result == OPOOL__BOUNDED_FULL)
+        enqueue(store, waiter);
+    opool__lock_drop(&store->lock);
+    return result;
 }
 
 bool opool__bounded_permit(struct opool__bounded *store)
@@ -141,16 +216,37 @@ bool opool__bounded_permit(struct opool__bounded *store)
     return permit;
 }
 
+/* A look without the lock: most pools never have anything here. What is missed was put at the same moment. */
+static bool seems_empty(struct opool__bounded *store)
+{
+    return opool__load_relaxed(&store->shared_idle) == 0;
+}
+
 void *opool__bounded_pop(struct opool__bounded *store)
 {
-    /* A look without the lock: most pools never have anything here. What is missed was put at the same moment. */
-    if (opool__load_relaxed(&store->shared_top) == OPOOL__SLOT_NONE)
+    if (seems_empty(store))
         return NULL;
     opool__lock_take(&store->lock);
     void *object = pop(store);
     opool__lock_drop(&store->lock);
     return object;
 }
+
+uint32_t opool__bounded_rescue(struct opool__bounded *store, void **objects, uint32_t n)
+{
+    if (seems_empty(store))
+        return 0;
+    opool__lock_take(&store->lock);
+    uint64_t idle = opool__load_relaxed(&store->shared_idle);
+    n = n < idle ? n : (uint32_t)idle;
+    for (uint32_t i = n; i-- > 0;)
+        opool__write_plain(&objects[i], pop(store));
+    store->to_caches += n;
+    opool__lock_drop(&store->lock);
+    return n;
+}
+
+/* ---- gives ---- */
 
 void opool__bounded_give(struct opool__bounded *store, void *object)
 {
@@ -166,7 +262,31 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
     if (store->oldest)
         serve(store, OPOOL__BOUNDED_OBJECT, object);
     else
-        push(store, object);
+        push(store, OPOOL__RECENT, object);
+    opool__lock_drop(&store->lock);
+    opool__epoch_stir();
+}
+
+static void add_locked(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        push(store, age, opool__read_plain(&objects[i]));
+    while (store->oldest && opool__load_relaxed(&store->shared_idle))
+        serve(store, OPOOL__BOUNDED_OBJECT, pop(store));
+}
+
+void opool__bounded_add(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
+{
+    opool__lock_take(&store->lock);
+    add_locked(store, age, objects, n);
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_add_from_cache(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
+{
+    opool__lock_take(&store->lock);
+    store->from_caches += n;
+    add_locked(store, age, objects, n);
     opool__lock_drop(&store->lock);
 }
 
@@ -178,6 +298,52 @@ void opool__bounded_return(struct opool__bounded *store)
     else
         store->held--;
     opool__lock_drop(&store->lock);
+}
+
+/* ---- ages ---- */
+
+void opool__bounded_age(struct opool__bounded *store)
+{
+    if (seems_empty(store))
+        return; /* then `low` is 0 as well, but for what is put just now: that will be of this epoch */
+    opool__lock_take(&store->lock);
+    struct opool__chain *recent = &store->ages[OPOOL__RECENT];
+    chain_append(store, &store->ages[OPOOL__DOOMED], &store->ages[OPOOL__VICTIM]);
+    store->ages[OPOOL__VICTIM] = chain_cut(store, recent, store->above_low, store->low);
+    store->low = recent->count;
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_spare(struct opool__bounded *store, uint64_t most)
+{
+    opool__lock_take(&store->lock);
+    struct opool__chain *doomed = &store->ages[OPOOL__DOOMED];
+    while (doomed->count > most)
+        chain_push(store, &store->ages[OPOOL__VICTIM], chain_pop(store, doomed));
+    opool__lock_drop(&store->lock);
+}
+
+void *opool__bounded_pop_doomed(struct opool__bounded *store)
+{
+    if (seems_empty(store))
+        return NULL;
+    opool__lock_take(&store->lock);
+    void *object = pop_from(store, OPOOL__DOOMED);
+    opool__lock_drop(&store->lock);
+    return object;
+}
+
+/* ---- life ---- */
+
+bool opool__bounded_loosen(struct opool__bounded *store, uint32_t *flag)
+{
+    opool__lock_take(&store->lock);
+    uint64_t free = store->capacity - store->held + opool__load_relaxed(&store->shared_idle);
+    bool loose = !store->oldest && free > store->capacity / 4;
+    if (loose)
+        opool__store_relaxed(flag, 0u);
+    opool__lock_drop(&store->lock);
+    return loose;
 }
 
 bool opool__bounded_holds(struct opool__bounded *store)

@@ -3,15 +3,21 @@
 #define OPOOL_DEPOT_BOUNDED_H
 
 /*
- * The locked store of a pool: a stack of idle objects, a count of those that exist, and a queue of waiters. Pools with
- * a capacity, in a region, or under full checks have all their objects here; the others only what fits no magazine.
+ * The locked store of a pool: idle objects by age, a count of those that exist, and a queue of waiters. Pools in a
+ * region or under full checks, and pools at their capacity, have all idle objects here; the others those that fit no
+ * magazine, and those that a tick found unused.
  *
- * The stack is linked through the slots' links, out of line, so that a put needs no memory and writes into no object.
+ *     recent    put here, newest on top; `low` of them were not used since the last tick
+ *     victims   not used during one whole epoch; only ticks add to them
+ *     doomed    not used during two: whoever ticks tears them down
+ *
+ * A take looks in this order, so an object that is wanted again escapes as long as it is there. The lists are linked
+ * through the slots' links, out of line, so that a put needs no memory and writes into no object.
  *
  *     held <= capacity;  held counts objects (idle, out) and permits to build one
  *     a waiter is queued only while nothing is idle and held == capacity
  *
- * No get overtakes a waiter: what a put or a returned permit frees goes straight to the oldest one.
+ * No take overtakes a waiter: what a put or a returned permit frees goes straight to the oldest one.
  */
 
 #include <stdbool.h>
@@ -21,47 +27,99 @@
 #include "os/report.h"
 #include "slab/slab.h"
 
-struct opool__waiter;
+enum opool__age { OPOOL__RECENT, OPOOL__VICTIM, OPOOL__DOOMED, OPOOL__AGES };
 
-struct opool__bounded {
-    uint32_t lock;
-    uint32_t shared_top; /* slot index of the top idle object, OPOOL__SLOT_NONE: none; peeked without the lock */
-    const struct opool__slab *slab;
-    const struct opool__label *label;
-    size_t capacity, held, idle;
-    struct opool__waiter *oldest, **newest_link;
-    bool closed;
+/* Slot indexes, each object's link is the next one below it; NONE: empty. */
+struct opool__chain {
+    uint32_t top, bottom;
+    uint64_t count;
 };
 
 enum opool__bounded_result {
     OPOOL__BOUNDED_OBJECT, /* *object is the caller's */
     OPOOL__BOUNDED_PERMIT, /* the caller may build one; it calls opool__bounded_return when it can not */
-    OPOOL__BOUNDED_FULL,   /* nothing idle, capacity reached, and the time is over */
+    OPOOL__BOUNDED_FULL,   /* nothing idle here, and the capacity is reached */
     OPOOL__BOUNDED_CLOSED
+};
+
+/* Lives on the stack of the thread that waits; in the queue exactly while shared_state is WAITING, under the lock. */
+struct opool__waiter {
+    struct opool__waiter *next;
+    uint32_t shared_state;
+    enum opool__bounded_result result;
+    void *object;
+};
+
+struct opool__bounded {
+    uint32_t lock;
+    uint64_t shared_idle; /* of all ages; peeked without the lock */
+    struct opool__chain ages[OPOOL__AGES];
+    /* The least count of recent ones since the last tick, and which object was put on top of these. */
+    uint64_t low;
+    uint32_t above_low;
+    const struct opool__slab *slab;
+    const struct opool__label *label;
+    size_t capacity, held;
+    struct opool__waiter *oldest, **newest_link;
+    bool closed;
+    uint64_t to_caches, from_caches; /* objects, for statistics */
 };
 
 /* capacity 0: no limit. */
 void opool__bounded_init(struct opool__bounded *store, const struct opool__slab *slab, size_t capacity,
                          const struct opool__label *label);
 
-/* Waits up to timeout_ms (-1: for ever, 0: not) when all is out. */
-enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, int timeout_ms, void **object);
+/* What can be had without waiting. */
+enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, void **object);
+
+/* The same; FULL: `waiter` is in the queue now, until it is served or leaves. */
+enum opool__bounded_result opool__bounded_queue(struct opool__bounded *store, struct opool__waiter *waiter,
+                                                void **object);
+
+/* Sleep until the waiter is served or `deadline` (of os.now; 0: none) is over: then FULL, and it is still queued. */
+enum opool__bounded_result opool__bounded_await(struct opool__waiter *waiter, uint64_t deadline, void **object);
+
+/* Give up waiting; what it was served at the last moment, else FULL. */
+enum opool__bounded_result opool__bounded_leave(struct opool__bounded *store, struct opool__waiter *waiter,
+                                                void **object);
 
 /* A permit to build one more, though others may be idle; false: capacity reached. */
 bool opool__bounded_permit(struct opool__bounded *store);
 
-/* An idle object, if there is one: for threads that look here after their magazines, and for tear-down. Takes what
-   would be handed to no waiter. NULL: none. */
+/* An idle object of any age, if there is one: for threads that look here after their magazines, and for tear-down.
+   NULL: none. */
 void *opool__bounded_pop(struct opool__bounded *store);
+
+/* Up to n idle objects for a thread's cache, the newest last. */
+uint32_t opool__bounded_rescue(struct opool__bounded *store, void **objects, uint32_t n);
 
 /* An object, reset. To the oldest waiter or on the stack. An object that is idle already is a fault. */
 void opool__bounded_give(struct opool__bounded *store, void *object);
+
+/* Idle objects (state IDLE), oldest first: to waiters, or to the list of their age. */
+void opool__bounded_add(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
+
+/* The same for objects that come from a thread's cache: counted. */
+void opool__bounded_add_from_cache(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
 
 /* A permit that was not used, or an object that was torn down. */
 void opool__bounded_return(struct opool__bounded *store);
 
 /* Are there objects, or permits to build one? */
 bool opool__bounded_holds(struct opool__bounded *store);
+
+/* A tick: victims are doomed, and what was not used since the last one are victims. */
+void opool__bounded_age(struct opool__bounded *store);
+
+/* At most `most` stay doomed; the others, the youngest ones, are victims again. */
+void opool__bounded_spare(struct opool__bounded *store, uint64_t most);
+
+/* One of the doomed, out from now on; NULL: none. */
+void *opool__bounded_pop_doomed(struct opool__bounded *store);
+
+/* With nobody waiting and a quarter of the capacity free: *flag = 0, under the lock, so that who queues afterwards
+   sees it. */
+bool opool__bounded_loosen(struct opool__bounded *store, uint32_t *flag);
 
 /* Takes find nothing from now on and waiters are woken. */
 void opool__bounded_close(struct opool__bounded *store);

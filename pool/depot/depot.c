@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
 
@@ -38,12 +39,12 @@ static _Noreturn void report_not_out(const struct opool__depot *depot, const voi
                                            : "its slot is free: it was put after it was discarded, or twice");
 }
 
-static void mark_idle(const struct opool__depot *depot, const struct opool__magazine *magazine)
+static void mark_idle(const struct opool__depot *depot, void *const *objects, uint32_t n)
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
         return;
-    for (uint32_t i = 0; i < magazine->count; i++) {
-        void *object = opool__read_plain(&magazine->slots[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        void *object = opool__read_plain(&objects[i]);
         if (!opool__slab_move(depot->slab, object, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
             report_not_out(depot, object);
     }
@@ -91,6 +92,8 @@ static struct opool__magazine *pop_empty_locked(struct opool__shard *shard)
     if (magazine) {
         shard->empty = magazine->next;
         shard->empties--;
+        if (shard->empties_low > shard->empties)
+            shard->empties_low = shard->empties;
     }
     return magazine;
 }
@@ -124,7 +127,7 @@ struct opool__magazine *opool__depot_take(struct opool__depot *depot, uint32_t s
 struct opool__magazine *opool__depot_give(struct opool__depot *depot, uint32_t shard, struct opool__magazine *filled)
 {
     struct opool__shard *own = &depot->shards[shard & depot->shard_mask];
-    mark_idle(depot, filled);
+    mark_idle(depot, filled->slots, filled->count);
     opool__lock_take(&own->lock);
     push_filled_locked(own, filled);
     own->flushes++;
@@ -137,10 +140,11 @@ struct opool__magazine *opool__depot_give(struct opool__depot *depot, uint32_t s
 void opool__depot_stock(struct opool__depot *depot, struct opool__magazine *filled)
 {
     struct opool__shard *shard = &depot->shards[0];
-    mark_idle(depot, filled);
+    mark_idle(depot, filled->slots, filled->count);
     opool__lock_take(&shard->lock);
     push_filled_locked(shard, filled);
     opool__lock_drop(&shard->lock);
+    opool__epoch_stir();
 }
 
 struct opool__magazine *opool__depot_empty(struct opool__depot *depot, uint32_t shard)
@@ -163,7 +167,7 @@ static void free_magazine(struct opool__depot *depot, struct opool__magazine *ma
 void opool__depot_give_empty(struct opool__depot *depot, uint32_t shard, struct opool__magazine *empty)
 {
     struct opool__shard *own = &depot->shards[shard & depot->shard_mask];
-    empty->count = 0;
+    empty->count = empty->low = empty->vacant = 0;
     opool__lock_take(&own->lock);
     bool keep = own->empties < EMPTIES_KEPT;
     if (keep)
@@ -183,6 +187,8 @@ static void *pop_object(struct opool__depot *depot, uint32_t number)
     opool__lock_take(&shard->lock);
     struct opool__magazine *magazine = pop_filled_locked(shard);
     void *object = magazine ? opool__read_plain(&magazine->slots[--magazine->count]) : NULL;
+    if (magazine && magazine->low > magazine->count)
+        magazine->low = magazine->count;
     bool emptied = magazine && magazine->count == 0;
     if (magazine && !emptied)
         push_filled_locked(shard, magazine);
@@ -202,16 +208,139 @@ void *opool__depot_pop(struct opool__depot *depot)
     return object;
 }
 
+/* ---- ages ---- */
+
+void opool__depot_retire(struct opool__depot *depot, void *const *objects, uint32_t n, uint32_t seen, uint32_t tick,
+                         bool from_cache)
+{
+    if (n == 0)
+        return;
+    /* Ticks may miss a magazine that moves between cache and shard under them; then it is seen one tick later, and
+       what is in it that much older. */
+    enum opool__age age = tick - seen >= 2 ? OPOOL__DOOMED : OPOOL__VICTIM;
+    if (from_cache) {
+        mark_idle(depot, objects, n);
+        opool__bounded_add_from_cache(&depot->store, age, objects, n);
+    } else {
+        opool__bounded_add(&depot->store, age, objects, n);
+    }
+}
+
+/* How many of a magazine's objects, from the oldest on, were not used since the tick `seen`. */
+static uint32_t unused(const struct opool__magazine *magazine)
+{
+    return magazine->low < magazine->count ? magazine->low : magazine->count;
+}
+
+void opool__depot_age_magazine(struct opool__depot *depot, struct opool__magazine *magazine, uint32_t tick, bool idle)
+{
+    if (magazine->seen == tick)
+        return;
+    uint32_t n = unused(magazine);
+    opool__depot_retire(depot, magazine->slots, n, magazine->seen, tick, !idle);
+    magazine->count -= n;
+    for (uint32_t i = 0; n && i < magazine->count; i++)
+        opool__write_plain(&magazine->slots[i], opool__read_plain(&magazine->slots[n + i]));
+    magazine->low = magazine->count;
+    magazine->step = 1;
+    magazine->seen = tick;
+}
+
+/* Of the shard's magazines those of which all is unused, for the caller; the others keep what was used. */
+static struct opool__magazine *age_shard_locked(struct opool__depot *depot, struct opool__shard *shard, uint32_t tick)
+{
+    struct opool__magazine *leaving = NULL;
+    for (struct opool__magazine **link = &shard->filled, *magazine; (magazine = *link) != NULL;) {
+        if (magazine->seen == tick || unused(magazine) < magazine->count) {
+            shard->objects -= magazine->count;
+            opool__depot_age_magazine(depot, magazine, tick, true);
+            shard->objects += magazine->count;
+            link = &magazine->next;
+            continue;
+        }
+        *link = magazine->next;
+        opool__store_relaxed(&shard->shared_filled, opool__load_relaxed(&shard->shared_filled) - 1);
+        shard->objects -= magazine->count;
+        magazine->next = leaving;
+        leaving = magazine;
+    }
+    return leaving;
+}
+
+/* Empty magazines that nobody needed since the last tick. */
+static struct opool__magazine *spare_empties_locked(struct opool__shard *shard)
+{
+    struct opool__magazine *leaving = NULL;
+    for (uint32_t n = shard->empties_low; n > 0; n--) {
+        struct opool__magazine *magazine = pop_empty_locked(shard);
+        magazine->next = leaving;
+        leaving = magazine;
+    }
+    shard->empties_low = shard->empties;
+    return leaving;
+}
+
+static void retire_all(struct opool__depot *depot, struct opool__magazine *leaving, uint32_t tick)
+{
+    for (struct opool__magazine *next; leaving; leaving = next) {
+        next = leaving->next;
+        opool__depot_retire(depot, leaving->slots, leaving->count, leaving->seen, tick, false);
+        free_magazine(depot, leaving);
+    }
+}
+
+static void age_shard(struct opool__depot *depot, struct opool__shard *shard, uint32_t tick)
+{
+    opool__lock_take(&shard->lock);
+    struct opool__magazine *leaving = age_shard_locked(depot, shard, tick);
+    struct opool__magazine *empties = spare_empties_locked(shard);
+    opool__lock_drop(&shard->lock);
+    /* Without the shard's lock: these may be a thousand. A get that looks here meanwhile builds one more than it had
+       to; a pool at its capacity waits for the reclaim lock first. */
+    retire_all(depot, leaving, tick);
+    retire_all(depot, empties, tick);
+}
+
+void opool__depot_age(struct opool__depot *depot, uint32_t tick)
+{
+    for (uint32_t i = 0; i <= depot->shard_mask; i++)
+        age_shard(depot, &depot->shards[i], tick);
+}
+
+static void drain_magazine(struct opool__depot *depot, struct opool__magazine *magazine)
+{
+    uint32_t n = unused(magazine);
+    opool__bounded_add(&depot->store, OPOOL__VICTIM, magazine->slots, n);
+    opool__bounded_add(&depot->store, OPOOL__RECENT, magazine->slots + n, magazine->count - n);
+}
+
+void opool__depot_drain(struct opool__depot *depot)
+{
+    for (uint32_t i = 0; i <= depot->shard_mask; i++) {
+        struct opool__shard *shard = &depot->shards[i];
+        if (opool__load_relaxed(&shard->shared_filled) == 0)
+            continue;
+        opool__lock_take(&shard->lock);
+        for (struct opool__magazine *magazine; (magazine = pop_filled_locked(shard)) != NULL;) {
+            drain_magazine(depot, magazine);
+            free_magazine(depot, magazine);
+        }
+        opool__lock_drop(&shard->lock);
+    }
+}
+
 /* ---- figures, end, fork ---- */
 
-uint64_t opool__depot_idle(struct opool__depot *depot)
+struct opool__depot_idle opool__depot_idle(struct opool__depot *depot)
 {
-    opool__lock_take(&depot->store.lock);
-    uint64_t idle = depot->store.idle;
-    opool__lock_drop(&depot->store.lock);
+    struct opool__bounded *store = &depot->store;
+    opool__lock_take(&store->lock);
+    struct opool__depot_idle idle = {.all = opool__load_relaxed(&store->shared_idle),
+                                     .victims = store->ages[OPOOL__VICTIM].count + store->ages[OPOOL__DOOMED].count};
+    opool__lock_drop(&store->lock);
     for (uint32_t i = 0; i <= depot->shard_mask; i++) {
         opool__lock_take(&depot->shards[i].lock);
-        idle += depot->shards[i].objects;
+        idle.all += depot->shards[i].objects;
         opool__lock_drop(&depot->shards[i].lock);
     }
     return idle;
@@ -229,6 +358,10 @@ struct opool__flows opool__depot_flows(struct opool__depot *depot)
         sum.from_caches += shard->from_caches;
         opool__lock_drop(&shard->lock);
     }
+    opool__lock_take(&depot->store.lock);
+    sum.to_caches += depot->store.to_caches;
+    sum.from_caches += depot->store.from_caches;
+    opool__lock_drop(&depot->store.lock);
     return sum;
 }
 

@@ -27,7 +27,7 @@ struct opool__shard {
     uint32_t lock;
     uint32_t shared_filled; /* filled magazines; peeked without the lock */
     struct opool__magazine *filled, *empty;
-    uint32_t empties;
+    uint32_t empties, empties_low; /* and the least since the last tick */
     /* Figures, under the lock: objects in filled magazines; magazines and objects that went to and came from caches. */
     uint64_t objects, refills, flushes, to_caches, from_caches;
 } __attribute__((aligned(64)));
@@ -63,8 +63,30 @@ void opool__depot_give_empty(struct opool__depot *depot, uint32_t shard, struct 
 /* A single object, for threads without a cache and for tear-down; NULL: nothing is idle here. */
 void *opool__depot_pop(struct opool__depot *depot);
 
-/* Idle objects in magazines and store. Exact when no call is in progress. */
-uint64_t opool__depot_idle(struct opool__depot *depot);
+/* ---- ages: see pool/cache/reclaim.c for who calls when ---- */
+
+/* The oldest n objects of a magazine were unused since the tick `seen`: they leave it, to the victims or the doomed of
+   `tick`. By whoever may touch them. `from_cache`: they are counted as given by a thread's cache. */
+void opool__depot_retire(struct opool__depot *depot, void *const *objects, uint32_t n, uint32_t seen, uint32_t tick,
+                         bool from_cache);
+
+/* Tick `tick` looks at a magazine that is not loaded, whose objects are in a cache or (`idle`) in a shard: what was not
+   used since the tick before leaves it. Nothing happens when this tick looked already. */
+void opool__depot_age_magazine(struct opool__depot *depot, struct opool__magazine *magazine, uint32_t tick, bool idle);
+
+/* Tick `tick` looks at the shards: what was not used since the tick before goes to the victims, magazines that were not
+   needed are freed. */
+void opool__depot_age(struct opool__depot *depot, uint32_t tick);
+
+/* All of the shards' objects into the locked store, those that were not used since the last tick as victims. */
+void opool__depot_drain(struct opool__depot *depot);
+
+/* Idle objects in magazines and store, and how many of these are victims or doomed.
+   Exact when no call is in progress. */
+struct opool__depot_idle {
+    uint64_t all, victims;
+};
+struct opool__depot_idle opool__depot_idle(struct opool__depot *depot);
 
 /* Sums over the shards. */
 struct opool__flows {

@@ -36,8 +36,10 @@ struct opool__magazine *opool__magazine_make(uint32_t capacity)
 {
     struct opool__slab *slab = slab_for(class_of(capacity));
     struct opool__magazine *magazine = slab ? opool__slab_take(slab) : NULL;
-    if (magazine)
+    if (magazine) {
         magazine->capacity = capacity;
+        magazine->step = 1;
+    }
     return magazine;
 }
 

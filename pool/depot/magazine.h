@@ -9,11 +9,16 @@
 #include <stdint.h>
 
 enum { OPOOL__MAGAZINE_MOST = 128 };
+#define OPOOL__LOW_ALL UINT32_MAX
 
 struct opool__magazine {
     struct opool__magazine *next; /* in the depot's lists */
     uint32_t count;               /* objects in it, while it is not loaded (then the head's `top` says) */
     uint32_t capacity;
+    /* Ages. The objects below `low` were not used since the tick `seen` looked at them; LOW_ALL: none was. A loaded
+       magazine's objects below `vacant` are the victims' already (cache/reclaim.c). `step`: how far its owner lowers
+       `low` at once. */
+    uint32_t low, vacant, seen, step;
     void *bottom; /* NULL for ever: what `top - 1` reads in an empty magazine is no object */
     void *slots[];
 };

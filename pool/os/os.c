@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -104,9 +105,45 @@ static int os_at_thread_end(void *value)
     return -pthread_setspecific(end_key, value);
 }
 
+_Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread fits a word");
+
+static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *name)
+{
+    sigset_t all, before;
+    pthread_t made;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited, so that no signal comes before it is blocked */
+    int r = pthread_create(&made, NULL, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r == 0) {
+        (void)pthread_setname_np(made, name);
+        *thread = (uintptr_t)made;
+    }
+    return -r;
+}
+
+static void os_thread_join(uintptr_t thread)
+{
+    (void)pthread_join((pthread_t)thread, NULL);
+}
+
+static bool os_is_thread(uintptr_t thread)
+{
+    return pthread_equal(pthread_self(), (pthread_t)thread);
+}
+
 static int os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
     return -pthread_atfork(prepare, parent, child);
+}
+
+static void os_event_add(int fd)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    /* Refused when the counter is full, and then it is readable anyway. */
+    if (write(fd, &one, sizeof one) != (ssize_t)sizeof one)
+        errno = saved;
 }
 
 static size_t os_address_limit(void)
@@ -147,6 +184,10 @@ struct opool__os opool__os = {
     .thread_end_init = os_thread_end_init,
     .at_thread_end = os_at_thread_end,
     .at_fork = os_at_fork,
+    .event_add = os_event_add,
+    .thread_start = os_thread_start,
+    .thread_join = os_thread_join,
+    .is_thread = os_is_thread,
     .address_limit = os_address_limit,
     .page_size = os_page_size,
     .processors = os_processors,

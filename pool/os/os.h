@@ -11,6 +11,7 @@
  * multiples of the page size.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,12 @@ struct opool__os {
     /* Have it called with `value` when the calling thread ends. */
     int (*at_thread_end)(void *value);
     int (*at_fork)(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+    /* Add 1 to an eventfd. */
+    void (*event_add)(int fd);
+    /* A thread with all signals blocked; its name has at most 15 characters. */
+    int (*thread_start)(uintptr_t *thread, void *(*run)(void *), const char *name);
+    void (*thread_join)(uintptr_t thread);
+    bool (*is_thread)(uintptr_t thread); /* the calling one */
     /* Most bytes of address space this process may have; SIZE_MAX: no limit. */
     size_t (*address_limit)(void);
     size_t (*page_size)(void);

@@ -90,14 +90,23 @@ static uint64_t reserve_goal(const struct opool__slab *slab)
 static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint32_t slabs)
 {
     size_t page = opool__os.page_size();
+    size_t bits = round_up(round_up(slabs, 64) / 8, page);
     size_t records = round_up(slabs * slab->layout.record_bytes, page) + GUARD_PAGES * page;
-    size_t bytes = records + slabs * slab->layout.slab_bytes;
+    size_t bytes = bits + records + slabs * slab->layout.slab_bytes;
     void *map;
     if (opool__os.reserve(&map, bytes) != 0)
         return false;
+    if (opool__os.commit(map, bits) != 0) {
+        (void)opool__os.release(map, bytes);
+        return false;
+    }
     opool__add_relaxed(&shared_reserved, (uint64_t)bytes);
-    *extent = (struct opool__extent){
-        .slots = (char *)map + records, .records = map, .slabs = slabs, .map = map, .map_bytes = bytes};
+    *extent = (struct opool__extent){.cold = map,
+                                     .records = (char *)map + bits,
+                                     .slots = (char *)map + bits + records,
+                                     .slabs = slabs,
+                                     .map = map,
+                                     .map_bytes = bytes};
     return true;
 }
 
@@ -157,13 +166,54 @@ static int commit_slab(struct opool__slab *slab, struct opool__extent *extent, u
     const struct opool__layout *layout = &slab->layout;
     if (!extent->map)
         return 0;
-    size_t before = extent->committed_records;
     int r = commit_to(extent->records, &extent->committed_records, (local + 1) * layout->record_bytes,
                       extent->slabs * layout->record_bytes);
-    slab->metadata_bytes += extent->committed_records - before;
     return r != 0 ? r
                   : commit_to(extent->slots, &extent->committed_slots, (local + 1) * layout->slab_bytes,
                               extent->slabs * layout->slab_bytes);
+}
+
+/* ---- records, by pages ---- */
+
+static bool is_cold(const struct opool__extent *extent, uint32_t local)
+{
+    return extent->cold[local / 64] >> local % 64 & 1;
+}
+
+/* Does the page hold (a part of) the record of a slab in use, other than `but`? */
+static bool page_in_use(const struct opool__slab *slab, const struct opool__extent *extent, size_t page_at,
+                        uint32_t but)
+{
+    size_t first = page_at / slab->layout.record_bytes;
+    size_t last = (page_at + opool__os.page_size() - 1) / slab->layout.record_bytes;
+    for (size_t local = first; local <= last && local < extent->shared_opened; local++)
+        if (local != but && !is_cold(extent, (uint32_t)local))
+            return true;
+    return false;
+}
+
+/* The slab's record comes into use, or goes out of it: pages that only it uses come and go with it. Goes: under the
+   lock, so that no neighbour comes meanwhile; a system call for each page of records, that is of many slabs. */
+static void use_record(struct opool__slab *slab, const struct opool__extent *extent, uint32_t local, bool use)
+{
+    size_t page = opool__os.page_size(), start = local * slab->layout.record_bytes;
+    size_t first = start / page * page, end = start + slab->layout.record_bytes;
+    for (size_t at = first; extent->map && at < end; at += page) {
+        if (page_in_use(slab, extent, at, local))
+            continue;
+        if (use)
+            slab->metadata_bytes += page;
+        else if (opool__os.purge(extent->records + at, page) == 0)
+            slab->metadata_bytes -= page;
+    }
+}
+
+static void start_record(struct opool__slab *slab, const struct opool__extent *extent, uint32_t local)
+{
+    struct opool__record *record = opool__slab_record(slab, extent->first_slab + local);
+    use_record(slab, extent, local, true);
+    memset(record, 0, slab->layout.record_bytes);
+    record->free = OPOOL__SLOT_NONE;
 }
 
 static void publish_bound(struct opool__slab *slab)
@@ -185,15 +235,49 @@ static uint32_t open_slab(struct opool__slab *slab)
     uint32_t local = extent->shared_opened;
     if (commit_slab(slab, extent, local) != 0)
         return OPOOL__SLAB_NONE;
-    struct opool__record *record = opool__slab_record(slab, extent->first_slab + local);
-    memset(record, 0, slab->layout.record_bytes);
-    record->free = OPOOL__SLOT_NONE;
+    start_record(slab, extent, local);
     /* A region holds whatever the caller left in it. */
     if (!extent->map)
-        memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_DIRTY, slab->layout.slots);
+        memset(opool__slab_shared_state(slab, 0), OPOOL__SLOT_DIRTY, slab->layout.slots);
     opool__store_relaxed(&extent->shared_opened, local + 1);
     publish_bound(slab);
     return extent->first_slab + local;
+}
+
+/* ---- cold slabs ---- */
+
+static void cool(struct opool__slab *slab, uint32_t number)
+{
+    const struct opool__extent *extent = opool__slab_extent_at(slab, number);
+    uint32_t local = number - extent->first_slab;
+    extent->cold[local / 64] |= UINT64_C(1) << local % 64;
+    if (slab->colds++ == 0 || number < slab->cold_from)
+        slab->cold_from = number;
+    use_record(slab, extent, local, false);
+}
+
+static void warm(struct opool__slab *slab, const struct opool__extent *extent, uint32_t local)
+{
+    start_record(slab, extent, local); /* while it still counts as cold */
+    extent->cold[local / 64] &= ~(UINT64_C(1) << local % 64);
+    slab->colds--;
+    slab->cold_from = extent->first_slab + local;
+}
+
+/* The lowest cold slab, which is in use from now on. There is one. */
+static uint32_t warm_lowest(struct opool__slab *slab)
+{
+    const struct opool__extent *extent = opool__slab_extent_at(slab, slab->cold_from);
+    uint32_t local = slab->cold_from - extent->first_slab;
+    for (;; extent++, local = 0) {
+        while (local < extent->shared_opened && extent->cold[local / 64] >> local % 64 == 0)
+            local = (local / 64 + 1) * 64;
+        if (local >= extent->shared_opened)
+            continue;
+        local += (uint32_t)__builtin_ctzll(extent->cold[local / 64] >> local % 64);
+        warm(slab, extent, local);
+        return extent->first_slab + local;
+    }
 }
 
 /* ---- take and give ---- */
@@ -207,10 +291,8 @@ static uint32_t pick_slab(struct opool__slab *slab, bool *listed)
             return slab->lists[b];
     if (slab->lists[OPOOL__LIST_EMPTY] != OPOOL__SLAB_NONE)
         return slab->lists[OPOOL__LIST_EMPTY];
-    if (slab->lists[OPOOL__LIST_COLD] != OPOOL__SLAB_NONE)
-        return slab->lists[OPOOL__LIST_COLD];
     *listed = false;
-    return open_slab(slab);
+    return slab->colds ? warm_lowest(slab) : open_slab(slab);
 }
 
 static uint32_t pop_slot(struct opool__slab *slab, struct opool__record *record)
@@ -253,18 +335,18 @@ void *opool__slab_take(struct opool__slab *slab)
 /* Give the memory of an empty slab, which is in no list, back. Without the lock: it is a system call. */
 static void purge_slab(struct opool__slab *slab, uint32_t number)
 {
-    struct opool__record *record = opool__slab_record(slab, number);
+    const struct opool__record *record = opool__slab_record(slab, number);
     const struct opool__extent *extent = opool__slab_extent_at(slab, number);
     char *memory = extent->slots + (number - extent->first_slab) * slab->layout.slab_bytes;
     bool gone = opool__os.purge(memory, slab->layout.slab_bytes) == 0;
     opool__lock_take(&slab->lock);
     if (gone) {
         slab->slots -= record->fresh;
-        record->fresh = 0;
-        record->free = OPOOL__SLOT_NONE;
-        memset(opool__record_links(record) + slab->layout.slots, OPOOL__SLOT_ZERO, slab->layout.slots);
+        slab->given_back += (uint64_t)record->fresh * slab->layout.stride;
+        cool(slab, number);
+    } else {
+        link_slab(slab, number, OPOOL__LIST_EMPTY);
     }
-    link_slab(slab, number, gone ? OPOOL__LIST_COLD : OPOOL__LIST_EMPTY);
     opool__lock_drop(&slab->lock);
 }
 
@@ -288,6 +370,34 @@ void opool__slab_give(struct opool__slab *slab, void *slot)
     opool__lock_drop(&slab->lock);
     if (purge)
         purge_slab(slab, number);
+}
+
+void opool__slab_trim(struct opool__slab *slab)
+{
+    opool__lock_take(&slab->lock);
+    uint32_t number = slab->lists[OPOOL__LIST_EMPTY];
+    bool purge = number != OPOOL__SLAB_NONE && slab->extents[0].map;
+    if (purge)
+        unlink_slab(slab, number);
+    opool__lock_drop(&slab->lock);
+    if (purge)
+        purge_slab(slab, number);
+}
+
+uint64_t opool__slab_given_back(struct opool__slab *slab)
+{
+    opool__lock_take(&slab->lock);
+    uint64_t bytes = slab->given_back;
+    opool__lock_drop(&slab->lock);
+    return bytes;
+}
+
+uint64_t opool__slab_resident(struct opool__slab *slab)
+{
+    opool__lock_take(&slab->lock);
+    uint64_t bytes = slab->slots * slab->layout.stride + slab->metadata_bytes;
+    opool__lock_drop(&slab->lock);
+    return bytes;
 }
 
 /* ---- life and look-up ---- */

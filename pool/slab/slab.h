@@ -6,11 +6,12 @@
  * Memory of one pool, cut into equal slots. A slot's address never serves another pool while this one lives. Metadata
  * stands out of line, behind a guard gap, so that any address can be judged without touching memory that is not ours.
  *
- *     extent:  [ records of slabs ... | no access | slots of slab 0, slab 1, ... | no access ]
+ *     extent:  [ a bit a slab | records of slabs ... | no access | slots of slab 0, slab 1, ... | no access ]
  *
  * An extent is one reservation, committed from its start as it fills; a pool has one unless the system gave little
  * address space. Slots are taken from the fullest slab that has room, so that the others empty; one empty slab is kept,
- * the next ones go back to the system.
+ * the next ones go back to the system: they are cold, which a bit says, so that their records can go back too, by whole
+ * pages.
  *
  * slots == used + free slots: slots that were not used since the system gave their memory do not count, they are only
  * address space. The lists of all buckets hold exactly the slabs in use with room.
@@ -26,11 +27,12 @@
 
 enum { OPOOL__EXTENTS = 16, OPOOL__BUCKETS = 8 };
 
-/* Lists of slabs: by eighths of fullness (never quite full), empty ones, and those whose memory went back. */
-enum { OPOOL__LIST_EMPTY = OPOOL__BUCKETS, OPOOL__LIST_COLD, OPOOL__LISTS };
+/* Lists of slabs: by eighths of fullness (never quite full), and empty ones. */
+enum { OPOOL__LIST_EMPTY = OPOOL__BUCKETS, OPOOL__LISTS };
 
 struct opool__extent {
     char *slots, *records;
+    uint64_t *cold;                            /* a bit a slab; NULL for the caller's region */
     uint32_t first_slab, slabs;                /* in slabs of the pool */
     uint32_t shared_opened;                    /* slabs from the start that were ever in use */
     size_t committed_slots, committed_records; /* bytes */
@@ -44,11 +46,13 @@ struct opool__slab {
     uint32_t shared_extents; /* how many of them are valid; only grows */
     struct opool__extent extents[OPOOL__EXTENTS];
     uint32_t lists[OPOOL__LISTS], empties;
-    size_t goal_slots;       /* address space to reserve, in slots */
-    uintptr_t *shared_bound; /* receives the number of slots of the first extent that were ever in use; may be NULL */
+    uint32_t colds, cold_from; /* how many slabs are cold; none below the second */
+    size_t goal_slots;         /* address space to reserve, in slots */
+    uintptr_t *shared_bound;   /* receives the number of slots of the first extent that were ever in use; may be NULL */
     /* Figures, under the lock: */
     uint64_t slots, used;    /* ever used since their memory was given; with an object */
-    uint64_t metadata_bytes; /* committed for records */
+    uint64_t metadata_bytes; /* pages of records that were touched and not given back */
+    uint64_t given_back;     /* bytes of slots, so far */
 };
 
 /* Where an address lies. */
@@ -72,6 +76,13 @@ void *opool__slab_take(struct opool__slab *slab);
 
 /* Take back a slot in state OUT. Needs no memory. */
 void opool__slab_give(struct opool__slab *slab, void *slot);
+
+/* Give the memory of the empty slab that is kept back too. */
+void opool__slab_trim(struct opool__slab *slab);
+
+/* Bytes of slots that went back to the system so far; bytes of slots and metadata that are here. */
+uint64_t opool__slab_given_back(struct opool__slab *slab);
+uint64_t opool__slab_resident(struct opool__slab *slab);
 
 /* Judge any address. OPOOL__SLOT: the start of a slot that was in use at some time, *index is valid. OPOOL__INTERIOR:
    *offset is the distance to the start of its slot. */

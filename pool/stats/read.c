@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/pool.h"
+#include "cache/barrier.h"
 #include "epoch/epoch.h"
 #include "opool/stats.h"
 #include "os/lock.h"
@@ -14,14 +15,15 @@
 struct sources {
     struct opool__cache_figures cache;
     struct opool__flows flows;
-    uint64_t idle_depot, slots, used, metadata_bytes;
+    struct opool__depot_idle idle;
+    uint64_t slots, used, metadata_bytes;
 };
 
 static struct sources collect(struct opool *pool)
 {
     struct sources from = {.cache = opool__cache_read(&pool->cache),
                            .flows = opool__depot_flows(&pool->depot),
-                           .idle_depot = opool__depot_idle(&pool->depot)};
+                           .idle = opool__depot_idle(&pool->depot)};
     opool__lock_take(&pool->slab.lock);
     from.slots = pool->slab.slots;
     from.used = pool->slab.used;
@@ -55,13 +57,17 @@ static void count_events(struct opool *pool, const struct sources *from, struct 
     out->stolen = from->cache.stolen;
     out->steal_timeouts = from->cache.steal_timeouts;
     out->abandoned = from->cache.abandoned;
+    out->tightened = from->cache.tightened;
+    out->tight = opool__load_relaxed(&pool->cache.shared_tight) != OPOOL__LOOSE;
+    out->locked = !opool__barrier_usable();
 }
 
 static void count_objects(struct opool *pool, const struct sources *from, struct opool_stats *out)
 {
     out->live = minus(out->gets, out->puts);
     out->idle_thread = from->cache.idle;
-    out->idle_depot = from->idle_depot;
+    out->idle_depot = from->idle.all - from->idle.victims;
+    out->idle_victim = from->idle.victims;
     out->slots = from->slots;
     out->slots_free = minus(from->slots, from->used);
     uint64_t peak = opool__load_relaxed(&pool->shared_live_peak);

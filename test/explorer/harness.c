@@ -160,8 +160,13 @@ static void restore_state(void)
 }
 
 static unsigned char holders[HARNESS_OBJECTS]; /* 0: idle, or the thread */
-static bool loose[HARNESS_OBJECTS];            /* idle, in the pool's locked store as far as the protocol goes */
-static char objects[HARNESS_OBJECTS][8];
+static void *objects[HARNESS_OBJECTS];
+static struct opool__slab slab; /* of all pools: its slots are the objects, by index */
+
+static int number_of(const void *object)
+{
+    return (int)opool__slab_index(&slab, object);
+}
 
 void harness_reset(unsigned shards)
 {
@@ -177,8 +182,11 @@ void harness_reset(unsigned shards)
     refuse_from = barriers_so_far = 0;
     acting = 0;
     memset(holders, 0, sizeof holders);
-    memset(loose, 0, sizeof loose);
     explorer_heads_reset(opool__explorer_missing);
+    if (opool__slab_init(&slab, sizeof(uint64_t), sizeof(uint64_t), HARNESS_OBJECTS, NULL) != 0)
+        explorer_fail("harness: no memory for objects");
+    for (int i = 0; i < HARNESS_OBJECTS; i++)
+        objects[i] = opool__slab_take(&slab);
 }
 
 void harness_refuse_barrier(unsigned nth)
@@ -213,7 +221,7 @@ static const struct opool__label label = {"explored", "object", OPOOL_CHECKS_OFF
 void harness_open(struct opool *pool, uint32_t capacity)
 {
     opool__barrier_init();
-    opool__depot_init(&pool->depot, NULL, &label, capacity, 0);
+    opool__depot_init(&pool->depot, &slab, &label, capacity, 0);
     opool__cache_open(&pool->cache, &pool->depot);
     pool->front.slots = UINTPTR_MAX; /* every pointer passes the inlined check: 0 * anything is below */
     opool__store_relaxed(&pool->front.offset, opool__cache_offset(&pool->cache));
@@ -246,7 +254,7 @@ void *opool__get_slow(struct opool *pool)
 void opool__put_slow(struct opool *pool, void *object)
 {
     if (!opool__cache_put(&pool->cache, object))
-        loose[(char(*)[8])object - objects] = true;
+        opool__bounded_give(&pool->depot.store, object);
 }
 
 void opool_put(struct opool *pool, void *object)
@@ -262,9 +270,9 @@ static int hold(void *object)
 {
     if (!object)
         return -1;
-    int number = (int)((char(*)[8])object - objects);
+    int number = number_of(object);
     explorer_own(object); /* a bug if somebody has it */
-    explorer_check(holders[number] == 0 && !loose[number], "an object was handed out twice");
+    explorer_check(holders[number] == 0, "an object was handed out twice");
     holders[number] = (unsigned char)(opool__explorer_self() ? opool__explorer_self() : EXPLORER_THREADS + 1);
     return number;
 }
@@ -331,11 +339,11 @@ void harness_account(struct opool *pool, unsigned first, unsigned n)
 {
     unsigned found[HARNESS_OBJECTS] = {0};
     explorer_check(opool__reclaim_close(&pool->cache, true), "a head could not be emptied after all threads ended");
-    for (char(*object)[8]; (object = opool__depot_pop(&pool->depot)) != NULL;)
-        found[object - objects]++;
+    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;)
+        found[number_of(object)]++;
     for (unsigned i = 0; i < HARNESS_OBJECTS; i++) {
         bool ours = i - first < n;
-        unsigned times = found[i] + (ours && holders[i]) + (ours && loose[i]);
+        unsigned times = found[i] + (ours && holders[i]);
         if (times != ours)
             explorer_fail("object %u is there %u times, expected %u", i, times, ours);
     }

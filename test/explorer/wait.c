@@ -6,6 +6,7 @@
  */
 #include "depot/bounded.h"
 #include "harness.h"
+#include "os/os.h"
 
 enum { CAPACITY = 2 };
 
@@ -53,11 +54,24 @@ static void *build(void)
     return object;
 }
 
+/* The whole way of a get that may wait. */
+static enum opool__bounded_result take_wait(struct opool__bounded *from, int timeout_ms, void **object)
+{
+    struct opool__waiter waiter;
+    if (timeout_ms == 0)
+        return opool__bounded_take(from, object);
+    uint64_t deadline = timeout_ms < 0 ? 0 : opool__os.now() + (uint64_t)timeout_ms * 1000000u;
+    enum opool__bounded_result result = opool__bounded_queue(from, &waiter, object);
+    if (result == OPOOL__BOUNDED_FULL)
+        result = opool__bounded_await(&waiter, deadline, object);
+    return result == OPOOL__BOUNDED_FULL ? opool__bounded_leave(from, &waiter, object) : result;
+}
+
 /* The object, or NULL when refused. */
 static void *take(int timeout_ms)
 {
     void *object = NULL;
-    switch (opool__bounded_take(&store, timeout_ms, &object)) {
+    switch (take_wait(&store, timeout_ms, &object)) {
     case OPOOL__BOUNDED_PERMIT:
         object = build();
         break;
@@ -115,7 +129,7 @@ static void take_in_time(void)
 static void fail_to_build(void)
 {
     void *object;
-    enum opool__bounded_result result = opool__bounded_take(&store, -1, &object);
+    enum opool__bounded_result result = take_wait(&store, -1, &object);
     if (result == OPOOL__BOUNDED_PERMIT)
         opool__bounded_return(&store);
     else if (result == OPOOL__BOUNDED_OBJECT) {
@@ -175,7 +189,7 @@ static void give_when_waiting(void)
 static void account(void)
 {
     explorer_check(store.oldest == NULL, "a waiter was left");
-    explorer_check(store.idle == built && store.held == built, "objects or permits were lost");
+    explorer_check(store.shared_idle == built && store.held == built, "objects or permits were lost");
     void *object;
     for (unsigned n = built; n > 0; n--) {
         explorer_check((object = opool__bounded_pop(&store)) != NULL, "an idle object was lost");
@@ -186,7 +200,7 @@ static void account(void)
 static void account_closed(void)
 {
     explorer_check(store.oldest == NULL, "a waiter was left");
-    explorer_check(store.idle == built, "an object was lost");
+    explorer_check(store.shared_idle == built, "an object was lost");
 }
 
 static const struct explorer_test tests[] = {

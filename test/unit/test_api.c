@@ -123,7 +123,7 @@ static void check_equations(struct opool *pool, uint64_t live)
 {
     struct opool__cache_figures cache = opool__cache_read(&pool->cache);
     struct opool__flows flows = opool__depot_flows(&pool->depot);
-    uint64_t exist = live + cache.idle + opool__depot_idle(&pool->depot);
+    uint64_t exist = live + cache.idle + opool__depot_idle(&pool->depot).all;
     uint64_t gets = flows.to_caches + cache.puts - flows.from_caches - cache.idle + pool->shared_gets;
     MUST(pool->slab.used == exist);
     MUST(pool->shared_built == pool->shared_torn_down + exist);

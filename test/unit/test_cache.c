@@ -81,7 +81,7 @@ static void expect_idle(uint64_t in_thread, uint64_t in_depot)
 {
     struct opool__cache_figures figures = opool__cache_read(&cache);
     EXPECT(figures.idle == in_thread);
-    EXPECT(opool__depot_idle(&depot) == in_depot);
+    EXPECT(opool__depot_idle(&depot).all == in_depot);
 }
 
 static void put_new(size_t n)
@@ -168,7 +168,7 @@ START_TEST(figures_follow_what_is_put)
     ck_assert_uint_eq(figures.idle, cached(own_head()));
     /* What the fast path does not count follows: gets of this head. */
     ck_assert_uint_eq(flows.to_caches + figures.puts - flows.from_caches - figures.idle, 4 * CAPACITY);
-    ck_assert_uint_eq(figures.idle + opool__depot_idle(&depot), CAPACITY + 3);
+    ck_assert_uint_eq(figures.idle + opool__depot_idle(&depot).all, CAPACITY + 3);
 }
 END_TEST
 
@@ -200,7 +200,7 @@ START_TEST(put_without_memory_changes_nothing)
     /* The depot takes the full magazine and has no empty one. */
     bool kept = opool__cache_put(&cache, object);
     ck_assert(!kept);
-    ck_assert_uint_eq(cached(own_head()) + opool__depot_idle(&depot), before);
+    ck_assert_uint_eq(cached(own_head()) + opool__depot_idle(&depot).all, before);
     check_head(own_head(), true);
     fault_heal();
     ck_assert(opool__cache_put(&cache, object));
@@ -334,7 +334,7 @@ START_TEST(number_used_again_finds_empty_heads)
     uint32_t number = cache.shared_number;
     const struct opool_head *head = own_head();
     ck_assert(opool__reclaim_close(&cache, true));
-    ck_assert_uint_eq(opool__depot_idle(&depot), 2 * CAPACITY);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, 2 * CAPACITY);
     ck_assert_ptr_null(head->top);
     ck_assert_ptr_null(head->loaded);
     ck_assert_ptr_null(head->spare);

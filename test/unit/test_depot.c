@@ -119,7 +119,7 @@ static struct opool__magazine *make_filled(uint32_t n)
 /* objects == sum of the counts; all in a state of their place. */
 static void check_depot(void)
 {
-    uint64_t objects = depot.store.idle;
+    uint64_t objects = depot.store.shared_idle;
     for (uint32_t i = 0; i <= depot.shard_mask; i++) {
         uint64_t in_shard = 0;
         uint32_t filled = 0, empties = 0;
@@ -135,7 +135,7 @@ static void check_depot(void)
         EXPECT(empties == depot.shards[i].empties);
         objects += in_shard;
     }
-    EXPECT(opool__depot_idle(&depot) == objects);
+    EXPECT(opool__depot_idle(&depot).all == objects);
 }
 
 START_TEST(shards_follow_the_processors)
@@ -160,7 +160,7 @@ START_TEST(a_shard_is_a_stack)
         ck_assert_ptr_null(opool__depot_give(&depot, 1, filled[i]));
         check_depot();
     }
-    ck_assert_uint_eq(opool__depot_idle(&depot), 15);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, 15);
     for (uint32_t i = 5; i-- > 0;) {
         struct opool__magazine *taken = opool__depot_take(&depot, 1);
         ck_assert_ptr_eq(taken, filled[i]);
@@ -169,7 +169,7 @@ START_TEST(a_shard_is_a_stack)
         check_depot();
     }
     ck_assert_ptr_null(opool__depot_take(&depot, 1));
-    ck_assert_uint_eq(opool__depot_idle(&depot), 0);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, 0);
 }
 END_TEST
 
@@ -238,7 +238,7 @@ START_TEST(pop_takes_single_objects_and_frees_what_it_empties)
         check_depot();
     }
     ck_assert_ptr_null(opool__depot_pop(&depot));
-    ck_assert_uint_eq(opool__depot_idle(&depot), 0);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, 0);
 }
 END_TEST
 
@@ -254,7 +254,7 @@ START_TEST(flows_count_what_caches_took_and_gave)
     ck_assert_uint_eq(flows.from_caches, 8);
     ck_assert_uint_eq(flows.refills, 1);
     ck_assert_uint_eq(flows.to_caches, 5);
-    ck_assert_uint_eq(opool__depot_idle(&depot), 9);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, 9);
     check_depot();
 }
 END_TEST
@@ -328,19 +328,43 @@ END_TEST
 
 /* ---- store ---- */
 
+/* The whole way of a get that may wait. */
+static enum opool__bounded_result take_wait(struct opool__bounded *from, int timeout_ms, void **object)
+{
+    struct opool__waiter waiter;
+    if (timeout_ms == 0)
+        return opool__bounded_take(from, object);
+    uint64_t deadline = timeout_ms < 0 ? 0 : opool__os.now() + (uint64_t)timeout_ms * 1000000u;
+    enum opool__bounded_result result = opool__bounded_queue(from, &waiter, object);
+    if (result == OPOOL__BOUNDED_FULL)
+        result = opool__bounded_await(&waiter, deadline, object);
+    return result == OPOOL__BOUNDED_FULL ? opool__bounded_leave(from, &waiter, object) : result;
+}
+
 static void start_store(size_t capacity)
 {
     opool__bounded_init(&store, &slab, capacity, &label);
 }
 
+static size_t check_chain(const struct opool__chain *chain)
+{
+    size_t count = 0;
+    uint32_t last = OPOOL__SLOT_NONE;
+    for (uint32_t at = chain->top; at != OPOOL__SLOT_NONE; at = *opool__slab_link(&slab, at), count++) {
+        EXPECT(*opool__slab_shared_state(&slab, at) == OPOOL__SLOT_IDLE);
+        EXPECT(count < OBJECTS_MOST);
+        last = at;
+    }
+    EXPECT(count == chain->count && last == chain->bottom);
+    return count;
+}
+
 static void check_store(void)
 {
     size_t idle = 0;
-    for (uint32_t at = store.shared_top; at != OPOOL__SLOT_NONE; at = *opool__slab_link(&slab, at), idle++) {
-        EXPECT(*opool__slab_shared_state(&slab, at) == OPOOL__SLOT_IDLE);
-        EXPECT(idle < OBJECTS_MOST);
-    }
-    EXPECT(idle == store.idle);
+    for (int age = 0; age < OPOOL__AGES; age++)
+        idle += check_chain(&store.ages[age]);
+    EXPECT(idle == store.shared_idle && store.low <= store.ages[OPOOL__RECENT].count);
     EXPECT(store.held <= store.capacity);
     EXPECT(!store.oldest || (idle == 0 && store.held == store.capacity));
 }
@@ -349,7 +373,7 @@ static void check_store(void)
 static void *build(void)
 {
     void *object = NULL;
-    EXPECT(opool__bounded_take(&store, 0, &object) == OPOOL__BOUNDED_PERMIT);
+    EXPECT(take_wait(&store, 0, &object) == OPOOL__BOUNDED_PERMIT);
     return make_object();
 }
 
@@ -366,7 +390,7 @@ START_TEST(store_is_a_stack_that_needs_no_memory)
         check_store();
     }
     for (int i = 100; i-- > 0;) {
-        EXPECT(opool__bounded_take(&store, 0, &got) == OPOOL__BOUNDED_OBJECT && got == objects[i]);
+        EXPECT(take_wait(&store, 0, &got) == OPOOL__BOUNDED_OBJECT && got == objects[i]);
         EXPECT(state_of(got) == OPOOL__SLOT_OUT);
         EXPECT(unit_is_filled(got, (unsigned char)(i + 1), SIZE)); /* the links stand elsewhere */
         check_store();
@@ -382,13 +406,13 @@ START_TEST(capacity_is_exact)
     start_store(5);
     for (int i = 0; i < 5; i++)
         objects[i] = build();
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
     opool__bounded_give(&store, objects[2]);
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_OBJECT);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_OBJECT);
     ck_assert_ptr_eq(got, objects[2]);
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
     opool__bounded_return(&store); /* one was torn down */
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_PERMIT);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_PERMIT);
     opool__bounded_return(&store); /* init failed */
     ck_assert(opool__bounded_permit(&store));
     ck_assert(!opool__bounded_permit(&store));
@@ -455,7 +479,7 @@ static uint32_t served;
 static void *wait_for_one(void *argument)
 {
     struct waiter *waiter = argument;
-    waiter->result = opool__bounded_take(&store, waiter->timeout_ms, &waiter->object);
+    waiter->result = take_wait(&store, waiter->timeout_ms, &waiter->object);
     waiter->served = __atomic_fetch_add(&served, 1u, __ATOMIC_ACQ_REL);
     return NULL;
 }
@@ -495,7 +519,7 @@ START_TEST(waiters_are_served_in_order)
         ck_assert_int_eq(waiters[i].result, OPOOL__BOUNDED_OBJECT);
         ck_assert_ptr_eq(waiters[i].object, object);
         ck_assert_int_eq(state_of(object), OPOOL__SLOT_OUT);
-        ck_assert_uint_eq(store.idle, 0);
+        ck_assert_uint_eq(store.shared_idle, 0);
     }
     ck_assert_ptr_null(store.oldest);
 }
@@ -507,7 +531,7 @@ START_TEST(nobody_overtakes_a_waiter)
     start_waiters(1, -1);
     opool__bounded_give(&store, object);
     /* The waiter may not have run yet: the object is its own all the same. */
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
     ck_assert_ptr_null(opool__bounded_pop(&store));
     ck_assert(!opool__bounded_permit(&store));
     join_waiters(1);
@@ -521,7 +545,7 @@ START_TEST(a_returned_permit_goes_to_the_waiter)
     (void)full_store();
     start_waiters(2, -1);
     opool__bounded_return(&store);
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
     unit_await(&served, 1);
     opool__bounded_return(&store); /* the first one could not build */
     join_waiters(2);
@@ -537,17 +561,17 @@ START_TEST(waiting_ends_in_time)
 {
     void *object = full_store(), *got;
     uint64_t start = unit_ms();
-    ck_assert_int_eq(opool__bounded_take(&store, 40, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 40, &got), OPOOL__BOUNDED_FULL);
     uint64_t passed = unit_ms() - start;
     ck_assert_uint_ge(passed, 40);
     ck_assert_uint_lt(passed, 5000);
     start = unit_ms();
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
     ck_assert_uint_lt(unit_ms() - start, 40);
     check_store();
     opool__bounded_give(&store, object); /* to nobody: the waiter has left */
-    ck_assert_uint_eq(store.idle, 1);
-    ck_assert_int_eq(opool__bounded_take(&store, 40, &got), OPOOL__BOUNDED_OBJECT);
+    ck_assert_uint_eq(store.shared_idle, 1);
+    ck_assert_int_eq(take_wait(&store, 40, &got), OPOOL__BOUNDED_OBJECT);
 }
 END_TEST
 
@@ -613,8 +637,8 @@ START_TEST(close_wakes_all)
     for (int i = 0; i < WAITERS; i++)
         ck_assert_int_eq(waiters[i].result, OPOOL__BOUNDED_CLOSED);
     opool__bounded_give(&store, object); /* puts go on */
-    ck_assert_int_eq(opool__bounded_take(&store, 0, &got), OPOOL__BOUNDED_CLOSED);
-    ck_assert_int_eq(opool__bounded_take(&store, -1, &got), OPOOL__BOUNDED_CLOSED);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_CLOSED);
+    ck_assert_int_eq(take_wait(&store, -1, &got), OPOOL__BOUNDED_CLOSED);
     ck_assert_ptr_eq(opool__bounded_pop(&store), object); /* for tear-down */
 }
 END_TEST
@@ -629,7 +653,7 @@ static void *use_store(void *unused UNIT_UNUSED)
 {
     for (int i = 0; i < ROUNDS; i++) {
         void *object = NULL;
-        enum opool__bounded_result result = opool__bounded_take(&store, i % 3 - 1, &object);
+        enum opool__bounded_result result = take_wait(&store, i % 3 - 1, &object);
         if (result == OPOOL__BOUNDED_FULL) {
             __atomic_fetch_add(&full_results, 1u, __ATOMIC_RELAXED);
             continue;
@@ -658,7 +682,7 @@ START_TEST(store_under_load)
     for (int i = 0; i < USERS; i++)
         unit_join(threads[i]);
     check_store();
-    ck_assert_uint_eq(store.held, store.idle);
+    ck_assert_uint_eq(store.held, store.shared_idle);
     ck_assert_uint_eq(slab.used, store.held);
 }
 END_TEST
@@ -690,7 +714,7 @@ START_TEST(depot_under_load)
     for (int i = 0; i < USERS; i++)
         unit_join(threads[i]);
     check_depot();
-    ck_assert_uint_eq(opool__depot_idle(&depot), slab.used);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, slab.used);
     struct opool__flows flows = opool__depot_flows(&depot);
     ck_assert_uint_eq(flows.from_caches - flows.to_caches, slab.used);
     ck_assert_uint_eq(flows.flushes, USERS * ROUNDS);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "os/sleeper.h"
 
 static struct opool__os real;
 static uint32_t waits, wakes;
@@ -494,6 +498,291 @@ START_TEST(figures_of_the_machine)
 }
 END_TEST
 
+/* ---- the sleeper ---- */
+
+enum { MS = 1000000 };
+
+static struct opool__sleeper sleeper;
+static char tree[] = "/tmp/opool-tree-XXXXXX";
+
+/* A file of the fake /proc and /sys; NULL: none. */
+static void tree_file(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", tree, name);
+    (void)unlink(path);
+    if (!text)
+        return;
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void plant_tree(void)
+{
+    static char psi[64], own[64];
+    ck_assert_ptr_nonnull(mkdtemp(tree));
+    snprintf(psi, sizeof psi, "%s/psi", tree);
+    snprintf(own, sizeof own, "%s/own", tree);
+    opool__pressure_paths = (struct opool__pressure_paths){.psi = psi, .own_group = own, .groups = tree};
+}
+
+static void fell_tree(void)
+{
+    static const char *const names[] = {"psi", "own", "memory.events", "memory.current", "memory.high"};
+    opool__sleeper_close(&sleeper);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        tree_file(names[i], NULL);
+    ck_assert_int_eq(rmdir(tree), 0);
+}
+
+START_TEST(sleep_ends_at_its_deadline)
+{
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    uint64_t until = opool__os.now() + 30 * MS;
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, until), 0);
+    ck_assert_uint_ge(opool__os.now(), until);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 1), 0); /* it is over already */
+    opool__sleeper_close(&sleeper);
+}
+END_TEST
+
+static void *wake_later(void *unused)
+{
+    unit_nap(20);
+    errno = ELOOP;
+    opool__sleeper_wake(&sleeper);
+    EXPECT(errno == ELOOP);
+    return unused;
+}
+
+START_TEST(wakes_end_a_sleep_once)
+{
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    pthread_t thread = unit_thread(wake_later, NULL);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
+    unit_join(thread);
+    opool__sleeper_wake(&sleeper);
+    opool__sleeper_wake(&sleeper);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + MS), 0);
+    opool__sleeper_close(&sleeper);
+    opool__sleeper_wake(&sleeper); /* late: goes nowhere else */
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    opool__sleeper_forget(&sleeper);
+}
+END_TEST
+
+START_TEST(no_descriptors_no_sleeper)
+{
+    struct rlimit none = {0, 0}, before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    none.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &none);
+    int r = opool__sleeper_open(&sleeper, true);
+    setrlimit(RLIMIT_NOFILE, &before);
+    ck_assert_int_eq(r, -EMFILE);
+    opool__sleeper_close(&sleeper);
+}
+END_TEST
+
+START_TEST(without_sources_there_are_none)
+{
+    plant_tree();
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    ck_assert_uint_eq(sleeper.sources, 0);
+    ck_assert(!opool__sleeper_under_pressure(&sleeper));
+    fell_tree();
+}
+END_TEST
+
+START_TEST(a_group_near_its_limit_is_under_pressure)
+{
+    plant_tree();
+    tree_file("own", "4:memory:/elsewhere\n0::/\n");
+    tree_file("memory.current", "899\n");
+    tree_file("memory.high", "1000\n");
+    tree_file("memory.events", "low 0\nhigh 5\nmax 0\noom 0\noom_kill 0\n");
+    tree_file("psi", "some avg10=0.00\n");
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    ck_assert_uint_eq(sleeper.sources, OPOOL__SOURCE_CGROUP | OPOOL__SOURCE_PSI);
+    ck_assert(!opool__sleeper_under_pressure(&sleeper));
+    ck_assert_int_eq(pwrite(sleeper.current_fd, "", 0, 0), -1); /* read only */
+    int fd = open(opool__pressure_paths.psi, O_RDONLY);
+    char trigger[64] = "";
+    ck_assert_int_gt(read(fd, trigger, sizeof trigger - 1), 0);
+    ck_assert_ptr_nonnull(strstr(trigger, " 2000000")); /* a window that needs no privilege */
+    close(fd);
+    fell_tree();
+}
+END_TEST
+
+/* What stands in the files, and whether it is pressure. */
+static const struct {
+    const char *current, *high, *events;
+    bool pressure;
+} figures[] = {
+    {"900", "1000", "high 0\n", true},
+    {"899", "1000", "high 0\n", false},
+    {"1", "max", "high 0\n", false},
+    {"", "1000", "", false},
+    {"1000", "", "", false},
+    {"18446744073709551616", "1", "high 99999999999999999999\n", false},
+    {"-1", "0x10", "highest 7\nxhigh 7\nhigh\n", false},
+    {"0", "0", "", true},
+    {NULL, "1000", "high 0\n", false},
+};
+
+START_TEST(what_files_say_is_not_trusted)
+{
+    plant_tree();
+    tree_file("own", "0::/\n");
+    tree_file("memory.current", figures[_i].current);
+    tree_file("memory.high", figures[_i].high);
+    tree_file("memory.events", figures[_i].events);
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    ck_assert_int_eq(opool__sleeper_under_pressure(&sleeper), figures[_i].pressure);
+    fell_tree();
+}
+END_TEST
+
+START_TEST(events_that_count_up_are_pressure_once)
+{
+    plant_tree();
+    tree_file("own", "0::/\n");
+    tree_file("memory.events", "low 9\nhigh 5\nmax 1\n");
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    int fd = open(tree, O_RDONLY | O_DIRECTORY), events = openat(fd, "memory.events", O_WRONLY);
+    ck_assert(!opool__sleeper_under_pressure(&sleeper));
+    ck_assert_int_eq(pwrite(events, "low 9\nhigh 6\nmax 1\n", 19, 0), 19);
+    ck_assert(opool__sleeper_under_pressure(&sleeper));
+    ck_assert(!opool__sleeper_under_pressure(&sleeper));
+    close(events);
+    close(fd);
+    fell_tree();
+}
+END_TEST
+
+static const char *const no_groups[] = {"",          "\n",         "0::",          "0::/", /* cut */
+                                        "1:cpu:/\n", "0::/../x\n", "0:memory:/\n", "00::/\n"};
+
+START_TEST(a_group_that_is_none)
+{
+    plant_tree();
+    tree_file("own", no_groups[_i]);
+    tree_file("memory.events", "high 0\n");
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    ck_assert_uint_eq(sleeper.sources, 0);
+    fell_tree();
+}
+END_TEST
+
+START_TEST(a_group_with_a_path_too_long)
+{
+    static char text[3000];
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "0::/", 4);
+    plant_tree();
+    for (size_t length = 900; length < sizeof text; length += 50) {
+        char end = text[length];
+        text[length - 1] = '\n';
+        text[length] = '\0';
+        tree_file("own", text);
+        ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+        ck_assert_uint_eq(sleeper.sources, 0);
+        opool__sleeper_close(&sleeper);
+        text[length - 1] = 'x';
+        text[length] = end;
+    }
+    fell_tree();
+}
+END_TEST
+
+/* Two ends of a connection; out-of-band data on one is POLLPRI on the other, as a trigger's is. */
+static void connect_pair(int ends[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(ends[0], (struct sockaddr *)&address, size), 0);
+    ends[1] = accept(listener, NULL, NULL);
+    close(listener);
+}
+
+START_TEST(a_trigger_ends_a_sleep_at_most_each_10_ms)
+{
+    int ends[2];
+    connect_pair(ends);
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    sleeper.psi_fd = ends[1];
+    ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__PRESSURE);
+    uint64_t first = opool__os.now();
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__PRESSURE); /* it lasts */
+    ck_assert_uint_ge(opool__os.now() - first, 9 * MS);
+    opool__sleeper_wake(&sleeper);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0) & OPOOL__WOKEN, OPOOL__WOKEN); /* in the pause too */
+    opool__sleeper_close(&sleeper);
+    close(ends[0]);
+}
+END_TEST
+
+START_TEST(a_source_that_fails_is_dropped)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    sleeper.psi_fd = ends[1]; /* nobody reads: POLLERR */
+    close(ends[0]);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + 5 * MS), 0);
+    ck_assert_int_eq(sleeper.psi_fd, -1);
+    opool__sleeper_close(&sleeper);
+}
+END_TEST
+
+START_TEST(the_real_sources_do_no_harm)
+{
+    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    printf("sources of pressure here:%s%s\n", sleeper.sources & OPOOL__SOURCE_PSI ? " psi" : "",
+           sleeper.sources & OPOOL__SOURCE_CGROUP ? " cgroup" : "");
+    unsigned why = opool__sleeper_sleep(&sleeper, opool__os.now() + 20 * MS);
+    ck_assert((why & OPOOL__WOKEN) == 0);
+    (void)opool__sleeper_under_pressure(&sleeper);
+    opool__sleeper_close(&sleeper);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+static uintptr_t started, inside_it;
+static sigset_t blocked_inside;
+
+static void *look_inside(void *unused)
+{
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked_inside);
+    inside_it = (uintptr_t)pthread_self();
+    EXPECT(opool__os.is_thread(inside_it));
+    return unused;
+}
+
+START_TEST(a_started_thread_has_all_signals_blocked)
+{
+    ck_assert_int_eq(opool__os.thread_start(&started, look_inside, "unit-thread"), 0);
+    ck_assert(!opool__os.is_thread(started));
+    opool__os.thread_join(started);
+    ck_assert_uint_eq(started, inside_it);
+    ck_assert(sigismember(&blocked_inside, SIGINT) == 1 && sigismember(&blocked_inside, SIGALRM) == 1);
+    sigset_t own;
+    pthread_sigmask(SIG_BLOCK, NULL, &own);
+    ck_assert_int_eq(sigismember(&own, SIGINT), 0);
+}
+END_TEST
+
 static void add_lock(Suite *suite)
 {
     TCase *tests = unit_case(suite, "lock");
@@ -541,6 +830,24 @@ static void add_system(Suite *suite)
     tcase_add_test(tests, figures_of_the_machine);
 }
 
+static void add_sleeper(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "sleeper");
+    tcase_add_test(tests, sleep_ends_at_its_deadline);
+    tcase_add_test(tests, wakes_end_a_sleep_once);
+    tcase_add_test(tests, no_descriptors_no_sleeper);
+    tcase_add_test(tests, without_sources_there_are_none);
+    tcase_add_test(tests, a_group_near_its_limit_is_under_pressure);
+    tcase_add_loop_test(tests, what_files_say_is_not_trusted, 0, (int)(sizeof figures / sizeof *figures));
+    tcase_add_test(tests, events_that_count_up_are_pressure_once);
+    tcase_add_loop_test(tests, a_group_that_is_none, 0, (int)(sizeof no_groups / sizeof *no_groups));
+    tcase_add_test(tests, a_group_with_a_path_too_long);
+    tcase_add_test(tests, a_trigger_ends_a_sleep_at_most_each_10_ms);
+    tcase_add_test(tests, a_source_that_fails_is_dropped);
+    tcase_add_test(tests, the_real_sources_do_no_harm);
+    tcase_add_test(tests, a_started_thread_has_all_signals_blocked);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("os");
@@ -548,5 +855,6 @@ int main(void)
     add_report(suite);
     add_memory(suite);
     add_system(suite);
+    add_sleeper(suite);
     return unit_main(suite);
 }

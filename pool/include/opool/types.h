@@ -73,15 +73,18 @@ struct opool_type {
 struct opool_options {
     const char *name;         /**< in stats and messages; NULL: the definition's name */
     void *arg;                /**< given to the callbacks */
-    size_t capacity;          /**< most objects at once; 0: no limit. No thread caches in this version */
+    size_t capacity;          /**< most objects at once; 0: no limit */
     size_t prefill;           /**< objects built by create; if one can not be built, create fails */
-    size_t keep;              /**< idle objects that no epoch tears down; no effect in this version */
+    size_t keep;              /**< idle objects that no epoch tears down */
     size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used */
     void *region;             /**< the caller's, for objects and metadata: capacity is what fits, and nothing else
                                    is taken from the system after create. The caller's again after destroy */
     size_t region_size;       /**< bytes */
     unsigned magazine;        /**< objects a magazine, 1 to 128; 0: chosen */
     enum opool_checks checks; /**< OPOOL_CHECKS_DEFAULT follows the environment */
+    unsigned epoch_ms;        /**< slow paths of this pool tick, for all pools, when the last tick is so many
+                                   milliseconds ago; 0: they do not. For programs without a loop, a timer, or
+                                   opool_epoch_start */
 };
 
 /** Figures of one pool: see opool/counters.def, one line each. When no call is in progress:

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_EPOCH_H
+#define OPOOL_EPOCH_H
+
+/*
+ * Epochs: how memory follows the load. A tick begins an epoch for all pools of the process; an object is used when a
+ * get returns it or a put receives it.
+ *
+ * 1. An idle object beyond `keep` that was unused during two whole epochs is torn down by the tick that ends the
+ *    second, whether its thread runs, sleeps or ended. A running thread's cache may keep up to 8 such objects longer; a
+ *    thread that is stopped inside its section of a few instructions delays this (counted: steal_timeouts), and where
+ *    the system refuses membarrier (gauge `locked`) the cache of a thread that sleeps since then is left alone.
+ * 2. No tick tears down an object that was used since the previous tick began.
+ *
+ * Nothing ticks unless asked: call opool_epoch_advance from a loop or timer of your own, or opool_epoch_start once, or
+ * give pools options.epoch_ms. README, "Epochs", says how to choose the period.
+ *
+ * Thread safety: any call from any thread at any time; none is async-signal-safe.
+ */
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * One tick for every pool: begins an epoch, tears down what is due (fini, outside all locks, on the calling thread) and
+ * gives empty slabs back to the system. Stops no thread and waits for none that is inside a call.
+ *
+ * @return the number of the epoch that it began; from inside a callback of a pool it is refused: a line on standard
+ *         error says so (unless OPOOL_CHECKS=off), nothing happens, and the current epoch is returned
+ */
+OPOOL_API uint64_t opool_epoch_advance(void);
+
+/** The current epoch: ticks so far in this process; a forked child goes on from its parent's. */
+OPOOL_API uint64_t opool_epoch_now(void);
+
+/** How the background thread ticks; zero is the default of each. */
+struct opool_epoch_options {
+    unsigned period_ms;      /**< milliseconds between ticks; 0: 1000; less than 10: 10 */
+    size_t soft_limit_bytes; /**< idle bytes of all pools above which ticks come sooner; 0: no limit */
+    bool use_pressure;       /**< ticks come sooner under memory pressure of the system or the control group */
+};
+
+/**
+ * Start the thread that ticks, named "opool-epoch", all signals blocked. It sleeps without waking while nothing is idle
+ * that a tick could tear down; makes epochs longer while what it tears down is built again at once; and shorter, down
+ * to 10 ms, above the soft limit and under pressure (PSI, cgroup v2; where the system has neither, one line on standard
+ * error says so). A forked child has no such thread and may start its own.
+ *
+ * @param options  read by this call only; NULL: all defaults
+ * @return 0; -EALREADY: it runs; or what the system says when it gives no thread (-EAGAIN, -ENOMEM)
+ */
+OPOOL_API int opool_epoch_start(const struct opool_epoch_options *options);
+OPOOL_API int opool__epoch_start(const struct opool_epoch_options *options, size_t options_size);
+#define opool_epoch_start(options) opool__epoch_start((options), sizeof(struct opool_epoch_options))
+
+/** Stop the thread and wait until its last tick is over. Not running: nothing happens. From inside a callback: refused
+    as in opool_epoch_advance. exit() does this by itself. */
+OPOOL_API void opool_epoch_stop(void);
+
+/**
+ * First aid, when memory is needed now: tear down every idle object of every pool, `keep` and what was used a moment
+ * ago included, and give the memory back. Caches of threads inside a call stay. Not for a loop: what it destroys the
+ * next gets build again; epochs do the same work when it pays. From inside a callback: refused, 0.
+ *
+ * @return bytes given back to the system
+ */
+OPOOL_API size_t opool_release(void);
+
+/** Give the calling thread's caches of all pools to their depots, for other threads: before a long sleep. */
+OPOOL_API void opool_thread_flush(void);
+
+/* ---- watermarks ---- */
+
+/** What a watch looks at. */
+enum opool_watch_figure {
+    OPOOL_WATCH_LIVE,          /**< objects that are out */
+    OPOOL_WATCH_IDLE_BYTES,    /**< bytes of idle objects */
+    OPOOL_WATCH_RESIDENT_BYTES /**< bytes of slots and metadata taken from the system */
+};
+
+/**
+ * Watermarks on one figure of a pool, with hysteresis: told once when the figure is at `high` or above, then once when
+ * it is at `low` or below, and so on.
+ */
+struct opool_watch {
+    enum opool_watch_figure figure;
+    uint64_t high; /**< 0: ends the watch of this figure */
+    uint64_t low;  /**< below high */
+    /** May be NULL. Runs outside all locks, on the thread that saw the crossing, inside a slow path or a tick; may use
+        pools, this one too; one at a time for each pool. `above`: high was reached, else low. */
+    void (*crossed)(struct opool *pool, enum opool_watch_figure figure, bool above, uint64_t value, void *arg);
+    void *arg;    /**< given to crossed */
+    int event_fd; /**< an eventfd(2), nonblocking, for an epoll loop: 1 is added at each crossing; 0: none. Stays the
+                       caller's, and open until the watch ends */
+};
+
+/**
+ * Set, replace or (high 0) end the watch of one figure. Figures are looked at in slow paths of the pool and at ticks:
+ * a crossing back and forth between two looks is not seen. While a pool is watched its slow paths cost a look at the
+ * caches of all threads that use it.
+ *
+ * @param watch  copied
+ * @return 0; -EINVAL: pool or watch is NULL, the figure is none, low is not below high, event_fd is negative, or the
+ *         pool was destroyed
+ */
+OPOOL_API int opool_watch(struct opool *pool, const struct opool_watch *watch);
+OPOOL_API int opool__watch(struct opool *pool, const struct opool_watch *watch, size_t watch_size);
+#define opool_watch(pool, watch) opool__watch((pool), (watch), sizeof(struct opool_watch))
+
+#ifdef __cplusplus
+}
+#endif
+#endif
