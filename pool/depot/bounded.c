@@ -132,6 +132,7 @@ static void serve(struct opool__bounded *store, enum opool__bounded_result resul
 
 static void enqueue(struct opool__bounded *store, struct opool__waiter *waiter)
 {
+    opool__reused(waiter, sizeof *waiter);
     *waiter = (struct opool__waiter){.shared_state = WAITING};
     *store->newest_link = waiter;
     store->newest_link = &waiter->next;

@@ -327,8 +327,10 @@ void *opool__slab_take(struct opool__slab *slab)
     bool dirty = opool__load_relaxed(state) == OPOOL__SLOT_DIRTY;
     opool__store_relaxed(state, (uint8_t)OPOOL__SLOT_OUT);
     void *slot = opool__slab_slot(slab, index);
-    if (dirty)
+    if (dirty) {
+        opool__reused(slot, slab->layout.size);
         memset(slot, 0, slab->layout.size);
+    }
     return slot;
 }
 

@@ -385,6 +385,12 @@ static void end_thread(void)
     go(options[chosen]);
 }
 
+void explorer_end_others(void)
+{
+    for (unsigned t = 1; t <= E.threads; t++)
+        E.thread[t].done = E.thread[t].done || t != E.running;
+}
+
 /* What a waiting loop read stale it does not read again: loads see stores in the end. True if there was any. */
 static bool see_later(struct thread *me)
 {

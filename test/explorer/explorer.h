@@ -81,6 +81,9 @@ void explorer_fail(const char *format, ...) __attribute__((noreturn, format(prin
 #define explorer_disown(object) explorer__disown(EXPLORER_SITE(EXPLORER_DISOWN, EXPLORER_RELAXED, #object), (object))
 /** A point where other threads may run, for a test that has to look between two accesses. */
 void explorer_point(void);
+/** The other threads run no further: what a fork leaves of them in the child. fini, which sees memory as it is, can go
+    on as the child. */
+void explorer_end_others(void);
 /** Memory that goes out of use and may come back as something else: its history is dropped. */
 void explorer_forget(const void *p, size_t size);
 /** Every thread's opool__heads, as a thread that has not attached sees it. Call it in init. */

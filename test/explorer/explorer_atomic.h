@@ -27,6 +27,7 @@
 #define opool__read_plain(p) EXPLORER_DO_READ(p, #p)
 #define opool__write_plain(p, v) EXPLORER_DO_WRITE(p, v, #p)
 
+#define opool__reused(p, size) explorer_forget((p), (size))
 #define opool__light_barrier() explorer__light_barrier(EXPLORER_SITE(EXPLORER_LIGHT_BARRIER, EXPLORER_RELAXED, ""))
 #define opool__spin_hint() explorer_yield()
 

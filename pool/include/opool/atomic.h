@@ -54,6 +54,9 @@
 #define opool__read_plain(p) (*(p))
 #define opool__write_plain(p, v) ((void)(*(p) = (v)))
 
+/* Memory that serves something else from now on: the explorer forgets who accessed it. */
+#define opool__reused(p, size) ((void)0)
+
 /* Keeps the compiler from moving accesses across; costs nothing. The processor may still move them: the other side
    calls membarrier, which is a full barrier on this side too. */
 #define opool__light_barrier() __asm__ __volatile__("" ::: "memory")

@@ -54,7 +54,7 @@ struct opool_epoch_options {
  */
 OPOOL_API int opool_epoch_start(const struct opool_epoch_options *options);
 OPOOL_API int opool__epoch_start(const struct opool_epoch_options *options, size_t options_size);
-#define opool_epoch_start(options) opool__epoch_start((options), sizeof(struct opool_epoch_options))
+#define opool_epoch_start(...) opool__epoch_start(__VA_ARGS__, sizeof(struct opool_epoch_options))
 
 /** Stop the thread and wait until its last tick is over. Not running: nothing happens. From inside a callback: refused
     as in opool_epoch_advance. exit() does this by itself. */
@@ -106,9 +106,16 @@ struct opool_watch {
  * @return 0; -EINVAL: pool or watch is NULL, the figure is none, low is not below high, event_fd is negative, or the
  *         pool was destroyed
  */
+#if defined(__cplusplus) && defined(__GNUC__) /* a struct and a function may have one name, as stat(2) has */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 OPOOL_API int opool_watch(struct opool *pool, const struct opool_watch *watch);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 OPOOL_API int opool__watch(struct opool *pool, const struct opool_watch *watch, size_t watch_size);
-#define opool_watch(pool, watch) opool__watch((pool), (watch), sizeof(struct opool_watch))
+#define opool_watch(...) opool__watch(__VA_ARGS__, sizeof(struct opool_watch))
 
 #ifdef __cplusplus
 }

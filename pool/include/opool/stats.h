@@ -27,7 +27,7 @@ OPOOL_API const char *opool_name(const struct opool *pool);
  */
 OPOOL_API int opool_stats_read(struct opool *pool, struct opool_stats *out);
 OPOOL_API int opool__stats_read(struct opool *pool, struct opool_stats *out, size_t out_size);
-#define opool_stats_read(pool, out) opool__stats_read((pool), (out), sizeof(struct opool_stats))
+#define opool_stats_read(...) opool__stats_read(__VA_ARGS__, sizeof(struct opool_stats))
 
 /**
  * Figures of all pools: a table to read, one JSON object, or OpenMetrics text. Names are escaped as the format wants.
