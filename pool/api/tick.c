@@ -4,6 +4,7 @@
 #include "api/pool.h"
 #include "cache/barrier.h"
 #include "cache/reclaim.h"
+#include "depot/magazine.h"
 #include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -107,6 +108,7 @@ struct opool__tick_report opool__tick(void)
     opool__reclaim_begin();
     struct opool__tick_report report = begin_epoch_locked();
     opool__reclaim_end();
+    opool__magazine_trim();
     report.torn_down = tear_down_all_doomed(UINT64_MAX);
     report.left_idle -= report.torn_down < report.left_idle ? report.torn_down : report.left_idle;
     return report;
@@ -198,6 +200,7 @@ size_t opool_release(void)
         bytes += release_idle(pool);
         opool__watch_look(pool);
     }
+    opool__magazine_trim();
     opool__settle_all();
     return bytes;
 }

@@ -437,12 +437,25 @@ uint64_t opool__head_retire(struct opool__thread *thread, uint32_t number, uint3
     return objects;
 }
 
-uint64_t opool__head_age(struct opool__cache *cache, struct opool_head *head, uint32_t tick, bool running)
+/* An empty one is not kept for what may never come. */
+static void age_spare(struct opool__depot *depot, uint32_t shard, struct opool_head *head, uint32_t tick)
 {
+    if (!head->spare)
+        return;
+    opool__depot_age_magazine(depot, head->spare, tick, false);
+    if (head->spare->count == 0) {
+        opool__depot_give_empty(depot, shard, head->spare);
+        head->spare = NULL;
+    }
+}
+
+uint64_t opool__head_age(struct opool__thread *thread, uint32_t number, uint32_t tick, bool running)
+{
+    const struct opool__cache *cache = by_number[number];
+    struct opool_head *head = &thread->heads[number];
     uint64_t before = opool__head_objects(head);
     struct opool__magazine *loaded = head->loaded;
-    if (head->spare)
-        opool__depot_age_magazine(cache->depot, head->spare, tick, false);
+    age_spare(cache->depot, thread->shard, head, tick);
     if (loaded && !running) {
         opool__depot_age_magazine(cache->depot, loaded, tick, false);
     } else if (loaded && loaded->seen != tick) {

@@ -101,7 +101,7 @@ uint64_t opool__head_retire(struct opool__thread *thread, uint32_t number, uint3
 /* A tick finds the head in use: what its owner did not need since the last one goes to the victims. `running`: the
    owner may be inside its section: what stands below the floor is taken, the head is armed, and its owner's first
    operation finds the floor at the top. Else (without barriers) all of it is quiet. Returns the objects taken. */
-uint64_t opool__head_age(struct opool__cache *cache, struct opool_head *head, uint32_t tick, bool running);
+uint64_t opool__head_age(struct opool__thread *thread, uint32_t number, uint32_t tick, bool running);
 
 /* The cache that has this number; NULL: none. Under opool__threads_lock. */
 struct opool__cache *opool__cache_of(uint32_t number);

@@ -130,11 +130,11 @@ static void tick_head_locked(struct tick *tick, struct opool__thread *thread, ui
     struct opool__cache *cache = opool__cache_of(number);
     struct opool_head *head = &thread->heads[number];
     if (is_locked_mode(head)) {
-        cache->stolen += opool__head_age(cache, head, tick->number, false);
+        cache->stolen += opool__head_age(thread, number, tick->number, false);
         if (opool__head_objects(head) == 0)
             (void)opool__head_give_up(thread, number);
     } else if (!is_armed(head)) {
-        cache->stolen += opool__head_age(cache, head, tick->number, true);
+        cache->stolen += opool__head_age(thread, number, tick->number, true);
         tick->armed = true;
     } else if (retires(head)) {
         cache->stolen += opool__head_retire(thread, number, tick->number);

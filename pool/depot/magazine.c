@@ -48,6 +48,17 @@ void opool__magazine_free(struct opool__magazine *magazine)
     opool__slab_give(&slabs[class_of(magazine->capacity)], magazine);
 }
 
+void opool__magazine_trim(void)
+{
+    for (int i = 0; i < CLASSES; i++) {
+        opool__lock_take(&lock);
+        bool trim = made[i];
+        opool__lock_drop(&lock);
+        if (trim)
+            opool__slab_trim(&slabs[i]);
+    }
+}
+
 size_t opool__magazine_bytes(uint32_t capacity)
 {
     return bytes_of(class_of(capacity));

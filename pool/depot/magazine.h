@@ -27,6 +27,9 @@ struct opool__magazine {
 struct opool__magazine *opool__magazine_make(uint32_t capacity);
 void opool__magazine_free(struct opool__magazine *magazine);
 
+/* Give the memory of empty slabs of magazines back: for ticks. */
+void opool__magazine_trim(void);
+
 /* What one costs, in bytes. */
 size_t opool__magazine_bytes(uint32_t capacity);
 

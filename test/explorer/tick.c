@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ticks (pool/cache/reclaim.c, pool/depot, as pool/api/tick.c calls them) against owners, ended threads, other
- * reclaimers, destroy and fork. In all of them: no object is handed out twice, lost, or torn down while somebody has it;
- * no tick tears down what was used since the one before it began; and when all threads are done three ticks leave
+ * reclaimers, destroy and fork. In all of them: no object is handed out twice, lost, or torn down while somebody has
+ * it; no tick tears down what was used since the one before it began; and when all threads are done three ticks leave
  * nothing idle.
  */
 #include "harness.h"

@@ -296,8 +296,8 @@ static bool waits(void)
     return pool.depot.store.oldest != NULL;
 }
 
-/* Once the mode is tight he who waits gets the object, not he who comes now. (Before, the owner of a cache may take what
-   it has just put: the waiter's call is only beginning.) */
+/* Once the mode is tight he who waits gets the object, not he who comes now. (Before, the owner of a cache may take
+   what it has just put: the waiter's call is only beginning.) */
 static void put_when_waiting_and_get(void)
 {
     while (opool__load_relaxed(&pool.cache.shared_tight) != OPOOL__TIGHT && opool__load_relaxed(&shared_step) == 0)

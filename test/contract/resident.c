@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Memory as the system sees it: a burst of 100,000 objects, all put back, then three ticks. Private dirty pages of
+ * /proc/self/smaps_rollup: what this process alone keeps from others; resident pages would count the zero page and
+ * code that was read for the first time.
+ *
+ * What is left is at most one slab a pool more than before; where each thread goes on to use one object, one slab for
+ * each of these, and one for its magazine: they may lie in different ones.
+ */
+
+#include "contract.h"
+
+enum {
+    OBJECTS = 100000,
+    POOLS = 2,
+    SIZE = 256,
+    SLAB_KIB = 16,
+    MAGAZINES_KIB = 68,
+    THREADS = 4,
+    SHARE = OBJECTS / THREADS
+};
+
+#if defined(__SANITIZE_ADDRESS__) || THREAD_SANITIZER
+#define WATCHED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define WATCHED 1
+#endif
+#endif
+#ifndef WATCHED
+#define WATCHED 0
+#endif
+
+struct block {
+    unsigned char bytes[SIZE];
+};
+
+OPOOL_DEFINE(block_pool, struct block);
+
+static struct block_pool *pool, *other;
+static pthread_barrier_t step, full;
+
+static long dirty_kib(void)
+{
+    char line[256];
+    long kib = -1;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    while (file && kib < 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "Private_Dirty: %ld kB", &kib) != 1)
+            kib = -1;
+    if (file)
+        fclose(file);
+    return kib;
+}
+
+/* ---- what the bursting threads do afterwards ---- */
+
+static void sleep_on(void)
+{
+}
+
+static void use_another_pool(void)
+{
+    for (int i = 0; i < 1000; i++)
+        block_pool_put(other, block_pool_get(other));
+}
+
+static void use_one(void)
+{
+    block_pool_put(pool, block_pool_get(pool));
+}
+
+static const struct afterwards {
+    const char *name;
+    void (*act)(void); /* NULL: the thread ends */
+} afterwards[] = {
+    {"asleep", sleep_on}, {"ended", NULL}, {"running other pools", use_another_pool}, {"using one object", use_one}};
+
+static const struct afterwards *now;
+
+enum { TICKS = 3, WARM = 300 };
+
+static void use(struct block **blocks, int n)
+{
+    for (int i = 0; i < n; i++) {
+        blocks[i] = block_pool_get(pool);
+        if (!blocks[i])
+            abort();
+        memset(blocks[i], i, sizeof *blocks[i]);
+    }
+    pthread_barrier_wait(&full); /* all objects are out at once */
+    for (int i = 0; i < n; i++)
+        block_pool_put(pool, blocks[i]);
+}
+
+/* Before the burst each thread has used both pools: what the library needs for a thread is there. */
+static void *burst(void *arg)
+{
+    struct block **blocks = arg;
+    use(blocks, WARM);
+    use_another_pool();
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    use(blocks, SHARE);
+    pthread_barrier_wait(&step);
+    if (!now->act)
+        return NULL;
+    for (int tick = 0; tick < TICKS; tick++) {
+        now->act();
+        pthread_barrier_wait(&step);
+        pthread_barrier_wait(&step);
+    }
+    return NULL;
+}
+
+START_TEST(a_burst_goes_back)
+{
+    static struct block *blocks[THREADS][SHARE];
+    pthread_t threads[THREADS];
+    now = &afterwards[_i];
+    ck_assert_int_eq(block_pool_create(&pool, NULL), 0);
+    ck_assert_int_eq(block_pool_create(&other, NULL), 0);
+    memset(blocks, 1, sizeof blocks);
+    pthread_barrier_init(&step, NULL, THREADS + 1);
+    pthread_barrier_init(&full, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = start_thread(burst, blocks[i]);
+    pthread_barrier_wait(&step);
+    for (int tick = 0; tick < TICKS; tick++)
+        opool_epoch_advance();
+    long before = dirty_kib();
+    ck_assert_int_gt(before, 0);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    long peak = dirty_kib();
+    for (int i = 0; i < THREADS && !now->act; i++)
+        join_thread(threads[i]);
+    for (int tick = 0; tick < TICKS; tick++) {
+        if (now->act)
+            pthread_barrier_wait(&step);
+        opool_epoch_advance();
+        if (tick < TICKS - 1 && now->act)
+            pthread_barrier_wait(&step);
+    }
+    long after = dirty_kib();
+    bool locked = figures(block_pool_base(pool)).locked;
+    printf("threads %s: %ld KiB before, %ld at the peak, %ld after three ticks\n", now->name, before, peak, after);
+    ck_assert_int_gt(peak - before, OBJECTS / 1024 * SIZE * 9 / 10);
+    if (!locked)
+        ck_assert_int_le(after - before, now->act == use_one ? THREADS * (SLAB_KIB + MAGAZINES_KIB) : POOLS * SLAB_KIB);
+    if (now->act)
+        pthread_barrier_wait(&step);
+    for (int i = 0; i < THREADS && now->act; i++)
+        join_thread(threads[i]);
+    block_pool_destroy(&pool);
+    block_pool_destroy(&other);
+}
+END_TEST
+
+int main(void)
+{
+    if (WATCHED) {
+        puts("skipped: under a sanitizer the process's memory is mostly the sanitizer's");
+        return 77;
+    }
+    Suite *suite = suite_create("memory");
+    TCase *tests = new_case(suite, "from outside");
+    tcase_add_loop_test(tests, a_burst_goes_back, 0, (int)(sizeof afterwards / sizeof *afterwards));
+    return run_suite_as(suite, CK_FORK);
+}
