@@ -31,7 +31,8 @@ class Programs:
             lines = self._run(program, arguments, name)
             source = next((words[1] for words in lines if words[0] == 'source'), '')
             if os.path.basename(source).startswith(name.split('.so')[0]):
-                self.served_by[malloc if program in ('decode', 'micro-malloc') else 'opool'] = source
+                pools = program.startswith('micro-') and program != 'micro-malloc' or 'pool' in arguments[:1]
+                self.served_by['opool' if pools else malloc] = source
                 return [words for words in lines if words[0] != 'source']
         raise JobError(f'{malloc} did not take the place of malloc: is {" or ".join(names)} installed?')
 

@@ -7,8 +7,8 @@ from figures import WORKLOADS
 from report import bytes_text
 
 HEAD = '''
-set terminal svg size 1100,900 dynamic font 'sans-serif,13' noenhanced background 'white'
-set multiplot layout 2,1
+set terminal svg size 1100,1350 dynamic font 'sans-serif,13' noenhanced background 'white'
+set multiplot layout 3,1
 set grid ytics lc rgb '#cccccc'
 set border 3
 set tics nomirror
@@ -40,8 +40,22 @@ set ytics (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 plot [-0.7:{last}] 1 notitle lc rgb '#b0b0b0' dt 2, \\
      $micro using ($0-0.12):2:3:4:xtic(1) with yerrorbars title 'basic checks' pt 7 ps 0.7 lw 1.5 lc rgb '#3b7dbf', \\
      '' using ($0+0.12):5:6:7 with yerrorbars title 'no checks' pt 5 ps 0.6 lw 1.5 lc rgb '#4c9a5a'
+'''
+
+BURST = '''
+set title 'Resident memory: four threads hold 100,000 objects of 256 bytes, give them back and sleep, twice'
+set ylabel 'MiB'
+set xlabel 'seconds'
+unset logscale y
+set xtics autofreq norotate
+set ytics autofreq
+set key inside top center horizontal
+set bmargin 4
+plot {lines}
 unset multiplot
 '''
+
+COLOURS = ('#999999', '#c9a227', '#b5493a', '#4c9a5a', '#3b7dbf')
 
 
 def decode_line(row):
@@ -56,6 +70,15 @@ def micro_line(row):
     return f'"{WORKLOADS[row["workload"]]}, {row["bytes"]} B" {values}'
 
 
+def burst_block(number, row):
+    return block(f'burst{number}', [f'{at / 1000:.3f} {kib / 1024:.2f}' for at, kib in row['samples']])
+
+
+def burst_line(number, row):
+    width = 3 if row['name'] == 'opool' else 1.5
+    return f"$burst{number} using 1:2 with lines lw {width} lc rgb '{COLOURS[number]}' title '{row['name']}'"
+
+
 def block(name, lines):
     return f'${name} << END\n' + '\n'.join(lines) + '\nEND\n'
 
@@ -63,7 +86,10 @@ def block(name, lines):
 def script(results):
     frames = [decode_line(row) for row in results['rows'] if row['part'] == 'decode' and row['threads'] == 1]
     workloads = [micro_line(row) for row in results['rows'] if row['part'] == 'micro']
-    return block('decode', frames) + block('micro', workloads) + HEAD + DECODE + MICRO.format(last=len(workloads) - 0.3)
+    bursts = list(enumerate(row for row in results['burst']['rows'] if not row['stays']))
+    memory = BURST.format(lines=', '.join(burst_line(number, row) for number, row in bursts))
+    return ''.join(burst_block(number, row) for number, row in bursts) + block('decode', frames) + block('micro', workloads) + HEAD + DECODE + MICRO.format(last=len(workloads) - 0.3) + \
+        memory
 
 
 def to_svg(results):

@@ -113,6 +113,19 @@ def micro_text(results):
               [15, 5, 8, 8, 8, 8, 20, 12, 9, 12])
 
 
+def burst_text(results):
+    burst, lines = results['burst'], []
+    for row in burst['rows']:
+        name = row['name'] + (f', 1 in {row["stays"]} stays' if row['stays'] else '')
+        lines.append([name, *(f'{row[name] / 1024:.1f}' for name in ('peak_kib', 'idle_kib', 'end_kib')),
+                      f'{row["back_ms"]:.0f}', f'{row["first_cpu_ms"]:.1f}', f'{row["second_cpu_ms"]:.1f}'])
+    return '\nMemory over time: four threads hold 100,000 objects of 256 bytes, give them back and sleep ' \
+        f'{burst["silence_ms"] / 1000:g} s, twice;\nresident MiB; ms until it is back to what it is before the second ' \
+        f'burst; ms of processor time a burst; opool ticks each {burst["period_ms"]} ms\n' + \
+        table(['', 'peak', 'after 1st', 'after 2nd', 'back in', '1st burst', '2nd burst'], lines,
+              [36, 8, 10, 10, 8, 10, 10])
+
+
 def cost_text(results):
     alone, used = (with_range(results['costs']['compile'][name]) for name in ('definition', 'used'))
     code = results['costs']['code_bytes']
@@ -135,5 +148,5 @@ def targets_text(results):
 
 
 def to_text(results):
-    parts = (machine_text, decode_text, cpuid_text, micro_text, cost_text, targets_text)
+    parts = (machine_text, decode_text, cpuid_text, micro_text, burst_text, cost_text, targets_text)
     return ''.join(part(results) for part in parts)
