@@ -28,10 +28,12 @@ static void lock_pool(struct opool *pool)
     opool__depot_lock_all(&pool->depot);
     opool__lock_take(&pool->slab.lock);
     opool__lock_take(&pool->fit_lock);
+    opool__lock_take(&pool->watches.lock);
 }
 
 static void unlock_pool(struct opool *pool)
 {
+    opool__lock_drop(&pool->watches.lock);
     opool__lock_drop(&pool->fit_lock);
     opool__lock_drop(&pool->slab.lock);
     opool__depot_unlock_all(&pool->depot);

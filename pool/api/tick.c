@@ -129,8 +129,9 @@ uint64_t opool_epoch_now(void)
 static void tick_if_due(uint64_t period_ns)
 {
     if (opool__load_relaxed(&shared_unfinished) && !opool__in_callback()) {
-        bool more = tear_down_all_doomed(SLOW_PATH_MOST) == SLOW_PATH_MOST;
-        opool__store_relaxed(&shared_unfinished, (uint32_t)more);
+        opool__store_relaxed(&shared_unfinished, 0u); /* before: a tick meanwhile says it again */
+        if (tear_down_all_doomed(SLOW_PATH_MOST) == SLOW_PATH_MOST)
+            opool__store_relaxed(&shared_unfinished, 1u);
     }
     uint64_t last = opool__load_relaxed(&shared_last_tick);
     if (opool__os.now() - last < period_ns || opool__in_callback() || !opool__reclaim_try_begin())

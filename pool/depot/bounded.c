@@ -243,6 +243,7 @@ uint32_t opool__bounded_rescue(struct opool__bounded *store, void **objects, uin
     for (uint32_t i = n; i-- > 0;)
         opool__write_plain(&objects[i], pop(store));
     store->to_caches += n;
+    store->refills += n > 0;
     opool__lock_drop(&store->lock);
     return n;
 }

@@ -62,7 +62,7 @@ struct opool__bounded {
     size_t capacity, held;
     struct opool__waiter *oldest, **newest_link;
     bool closed;
-    uint64_t to_caches, from_caches; /* objects, for statistics */
+    uint64_t refills, to_caches, from_caches; /* for statistics: times, objects */
 };
 
 /* capacity 0: no limit. */

@@ -359,6 +359,7 @@ struct opool__flows opool__depot_flows(struct opool__depot *depot)
         opool__lock_drop(&shard->lock);
     }
     opool__lock_take(&depot->store.lock);
+    sum.refills += depot->store.refills;
     sum.to_caches += depot->store.to_caches;
     sum.from_caches += depot->store.from_caches;
     opool__lock_drop(&depot->store.lock);
