@@ -61,9 +61,12 @@ static void chain_append(const struct opool__bounded *store, struct opool__chain
 static struct opool__chain chain_cut(const struct opool__bounded *store, struct opool__chain *chain, uint32_t above,
                                      uint64_t count)
 {
+    const struct opool__chain none = {.top = OPOOL__SLOT_NONE, .bottom = OPOOL__SLOT_NONE};
     struct opool__chain lower = *chain;
+    if (count == 0)
+        return none;
     if (chain->count == count) {
-        *chain = (struct opool__chain){.top = OPOOL__SLOT_NONE, .bottom = OPOOL__SLOT_NONE};
+        *chain = none;
         return lower;
     }
     lower.top = *link_of(store, above);

@@ -34,8 +34,10 @@ static int thing_init(struct thing *thing, void *arg)
 static void thing_fini(struct thing *thing, void *arg)
 {
     (void)arg;
-    world.alive[thing->number] = false;
-    world.early += world.used[thing->number] + 2 > opool_epoch_now();
+    /* By whoever ticks, maybe two at once. */
+    __atomic_store_n(&world.alive[thing->number], false, __ATOMIC_RELAXED);
+    if (world.used[thing->number] + 2 > opool_epoch_now())
+        __atomic_fetch_add(&world.early, 1, __ATOMIC_RELAXED);
 }
 
 OPOOL_DEFINE(thing_pool, struct thing, .init = thing_init, .fini = thing_fini);
@@ -80,7 +82,7 @@ static unsigned alive(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < world.built; i++)
-        n += world.alive[i];
+        n += __atomic_load_n(&world.alive[i], __ATOMIC_RELAXED);
     return n;
 }
 

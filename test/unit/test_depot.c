@@ -747,6 +747,117 @@ static TCase *depot_case(Suite *suite, const char *name)
     return tests;
 }
 
+/* ---- ages ---- */
+
+static uint64_t aged(enum opool__age age)
+{
+    return depot.store.ages[age].count;
+}
+
+START_TEST(the_unused_bottom_of_a_magazine_leaves)
+{
+    struct opool__magazine *magazine = make_filled(5);
+    void *kept[2] = {magazine->slots[3], magazine->slots[4]};
+    magazine->low = 3;
+    magazine->seen = 6;
+    opool__depot_age_magazine(&depot, magazine, 7, false);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 3);
+    ck_assert_uint_eq(magazine->count, 2);
+    ck_assert(magazine->slots[0] == kept[0] && magazine->slots[1] == kept[1]);
+    ck_assert(magazine->low == 2 && magazine->seen == 7);
+    opool__depot_age_magazine(&depot, magazine, 7, false); /* the same tick again */
+    ck_assert_uint_eq(magazine->count, 2);
+    ck_assert_uint_eq(opool__depot_flows(&depot).from_caches, 3);
+    check_depot();
+}
+END_TEST
+
+START_TEST(what_a_tick_missed_is_doomed)
+{
+    struct opool__magazine *magazine = make_filled(4);
+    magazine->low = 3;
+    magazine->seen = 5;
+    opool__depot_age_magazine(&depot, magazine, 7, false);
+    ck_assert_uint_eq(aged(OPOOL__DOOMED), 3);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 0);
+}
+END_TEST
+
+START_TEST(shards_age_by_two_ticks)
+{
+    for (int i = 0; i < 3; i++)
+        opool__depot_stock(&depot, make_filled(CAPACITY));
+    opool__depot_age(&depot, 1);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 0);
+    ck_assert_ptr_nonnull(opool__depot_take(&depot, 0));
+    opool__depot_age(&depot, 2);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 2 * CAPACITY);
+    ck_assert_uint_eq(opool__depot_idle(&depot).victims, 2 * CAPACITY);
+    opool__bounded_age(&depot.store);
+    ck_assert_uint_eq(aged(OPOOL__DOOMED), 2 * CAPACITY);
+    opool__bounded_spare(&depot.store, 5);
+    ck_assert_uint_eq(aged(OPOOL__DOOMED), 5);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 2 * CAPACITY - 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_ptr_nonnull(opool__bounded_pop_doomed(&depot.store));
+    ck_assert_ptr_null(opool__bounded_pop_doomed(&depot.store));
+    opool__depot_age(&depot, 3);
+    opool__depot_age(&depot, 4);
+    ck_assert_uint_eq(depot.shared_magazines, 1); /* the one that was taken */
+    check_depot();
+}
+END_TEST
+
+START_TEST(drained_objects_keep_their_age)
+{
+    struct opool__magazine *magazine = make_filled(5);
+    magazine->low = 2;
+    opool__depot_stock(&depot, magazine);
+    opool__depot_drain(&depot);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 2);
+    ck_assert_uint_eq(aged(OPOOL__RECENT), 3);
+    check_depot();
+}
+END_TEST
+
+/* The store's recent list against a model that knows each object's last use. */
+START_TEST(the_store_ages_what_was_not_used)
+{
+    enum { MODELLED = 60, STEPS = 20000 };
+    void *objects[MODELLED], *got;
+    unsigned used[MODELLED] = {0}, tick = 0, seed = 7;
+    bool idle[MODELLED] = {false};
+    start_store(0);
+    for (int i = 0; i < MODELLED; i++)
+        objects[i] = build();
+    for (int step = 0; step < STEPS; step++) {
+        seed = seed * 1103515245u + 12345u;
+        unsigned choice = seed >> 16, i = choice / 64 % MODELLED;
+        if (choice % 64 == 0) {
+            opool__bounded_age(&store);
+            tick++;
+            while ((got = opool__bounded_pop_doomed(&store)) != NULL) {
+                for (i = 0; objects[i] != got; i++)
+                    continue;
+                EXPECT(idle[i] && used[i] + 2 <= tick);
+                idle[i] = false;
+            }
+            for (i = 0; i < MODELLED; i++)
+                EXPECT(!idle[i] || used[i] + 3 > tick);
+        } else if (choice % 2 && !idle[i]) {
+            opool__bounded_give(&store, objects[i]);
+            idle[i] = true;
+            used[i] = tick;
+        } else if ((got = opool__bounded_pop(&store)) != NULL) {
+            for (i = 0; objects[i] != got; i++)
+                continue;
+            idle[i] = false;
+        }
+        check_store();
+    }
+}
+END_TEST
+
 static void add_shards(TCase *tests)
 {
     tcase_add_test(tests, shards_follow_the_processors);
@@ -790,5 +901,11 @@ int main(void)
     tcase_add_test(magazines, magazine_without_memory_is_null_and_then_works);
     add_shards(depot_case(suite, "shards"));
     add_store(depot_case(suite, "store"));
+    TCase *tests = depot_case(suite, "ages");
+    tcase_add_test(tests, the_unused_bottom_of_a_magazine_leaves);
+    tcase_add_test(tests, what_a_tick_missed_is_doomed);
+    tcase_add_test(tests, shards_age_by_two_ticks);
+    tcase_add_test(tests, drained_objects_keep_their_age);
+    tcase_add_test(tests, the_store_ages_what_was_not_used);
     return unit_main(suite);
 }
