@@ -670,6 +670,7 @@ START_TEST(release_takes_all_that_is_idle)
     ck_assert_uint_eq(opool_release(), 0);
     put(held);
     ck_assert_uint_gt(opool_release(), 0);
+    ck_assert_uint_eq(figures(thing_pool_base(pool)).slots, before.locked ? figures(thing_pool_base(pool)).slots : 0);
     dismiss(&worker);
     world.early = 0; /* release looks at no epoch */
     close_pool();
