@@ -25,6 +25,7 @@ enum fault_call {
     FAULT_THREAD_END_INIT,
     FAULT_AT_THREAD_END,
     FAULT_AT_FORK,
+    FAULT_THREAD_START,
     FAULT_CALLS
 };
 
@@ -41,6 +42,7 @@ static const int fault_errors[FAULT_CALLS][FAULT_ERRORS] = {
     [FAULT_THREAD_END_INIT] = {EAGAIN},
     [FAULT_AT_THREAD_END] = {ENOMEM},
     [FAULT_AT_FORK] = {ENOMEM},
+    [FAULT_THREAD_START] = {EAGAIN},
 };
 
 static struct fault {
@@ -150,6 +152,12 @@ static inline int fault_at_fork(void (*prepare)(void), void (*parent)(void), voi
     return r ? r : fault.real.at_fork(prepare, parent, child);
 }
 
+static inline int fault_thread_start(uintptr_t *thread, void *(*run)(void *), const char *name)
+{
+    int r = fault_enter(FAULT_THREAD_START);
+    return r ? r : fault.real.thread_start(thread, run, name);
+}
+
 /* From now on: refuse call number `first` (0: none), and all later ones if for_ever, among the kinds of the mask. */
 static inline void fault_plan(uint32_t first, bool for_ever, uint32_t kinds)
 {
@@ -191,6 +199,7 @@ static inline void fault_install(void)
     opool__os.thread_end_init = fault_thread_end_init;
     opool__os.at_thread_end = fault_at_thread_end;
     opool__os.at_fork = fault_at_fork;
+    opool__os.thread_start = fault_thread_start;
 }
 
 #endif

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <dirent.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "api/pool.h"
+#include "cache/reclaim.h"
 #include "fault.h"
+#include "opool/epoch.h"
+#include "os/sleeper.h"
 
 /*
  * What the api does with every refusal of the system and of init, and that nothing grows.
@@ -62,6 +68,7 @@ static void fini(void *object, void *arg)
 {
     MUST(*(uint32_t *)object == MARK);
     ((struct life *)arg)->torn_down++;
+    errno = EXDEV; /* as callbacks may: nobody who was called for something else may see it */
 }
 
 static struct opool_type type_of(size_t size)
@@ -294,6 +301,39 @@ static void use_close(void)
     MUST(life.built == life.torn_down);
 }
 
+/* All idle objects age until they go, but for those that are kept. */
+static void use_ticks(void)
+{
+    enum { KEEP = 10 };
+    struct life life;
+    struct opool *pool = create(&life, 120, (struct opool_options){.keep = KEEP});
+    if (!pool)
+        return;
+    size_t got = get_all(pool, objects, MANY);
+    opool_put_batch(pool, objects, got);
+    for (int i = 0; i < 4; i++) {
+        (void)opool_epoch_advance();
+        check_equations(pool, 0);
+    }
+    MUST(!healthy || life.torn_down == MANY - KEEP);
+    got = get_all(pool, objects, MANY);
+    opool_put_batch(pool, objects, got / 2);
+    (void)opool_release();
+    check_equations(pool, got - got / 2);
+    opool_put_batch(pool, objects + got / 2, got - got / 2);
+    opool_thread_flush();
+    destroy(pool, &life);
+}
+
+static void use_ticker(void)
+{
+    struct opool_epoch_options never = {.period_ms = 1000000000}; /* the calls are to be the same in each run */
+    int r = opool_epoch_start(&never);
+    MUST(r == 0 || (!healthy && (r == -EAGAIN || r == -ENOMEM)));
+    MUST(r != 0 || opool_epoch_start(&never) == -EALREADY);
+    opool_epoch_stop();
+}
+
 static void scenario(void)
 {
     use_plain();
@@ -303,6 +343,8 @@ static void scenario(void)
     use_region();
     use_threads();
     use_close();
+    use_ticks();
+    use_ticker();
     MUST(opool__registry_next(NULL) == NULL); /* no pool is left */
 }
 
@@ -850,6 +892,802 @@ START_TEST(a_handle_used_again_has_nothing_of_the_last_pool)
 }
 END_TEST
 
+/* ---- ticks ---- */
+
+static void burst(struct opool *pool, size_t n)
+{
+    ck_assert_uint_eq(opool_get_batch(pool, objects, n), n);
+    opool_put_batch(pool, objects, n);
+}
+
+static void ticks(int n)
+{
+    for (; n > 0; n--)
+        (void)opool__tick();
+}
+
+static uint64_t exist(struct opool *pool)
+{
+    return opool__load_relaxed(&pool->shared_built) - opool__load_relaxed(&pool->shared_torn_down);
+}
+
+/* What whoever decides about the next tick gets to know. */
+START_TEST(a_tick_says_what_it_found)
+{
+    struct opool *pool = open_pool(64, (struct opool_options){.keep = 3});
+    uint64_t epoch = opool_epoch_now();
+    ck_assert(!opool__anything_idle());
+    burst(pool, 10);
+    static const struct opool__tick_report reports[] = {
+        {.idle_bytes = 640, .torn_down = 0, .left_idle = 7, .heads = 1},
+        {.idle_bytes = 640, .torn_down = 0, .left_idle = 7, .heads = 0},
+        {.idle_bytes = 640, .torn_down = 7, .left_idle = 0, .heads = 0},
+        {.idle_bytes = 192, .torn_down = 0, .left_idle = 0, .heads = 0},
+    };
+    for (size_t i = 0; i < UNIT_LENGTH(reports); i++) {
+        ck_assert(opool__anything_idle() == (i < 3));
+        struct opool__tick_report report = opool__tick();
+        ck_assert_uint_eq(report.epoch, epoch + i + 1);
+        ck_assert_uint_eq(report.built, 10);
+        ck_assert_uint_eq(report.idle_bytes, reports[i].idle_bytes);
+        ck_assert_uint_eq(report.torn_down, reports[i].torn_down);
+        ck_assert_uint_eq(report.left_idle, reports[i].left_idle);
+        ck_assert_uint_eq(report.heads, reports[i].heads);
+    }
+    opool_put(pool, opool_get(pool));
+    ck_assert(opool__anything_idle()); /* a cache in use may hold anything */
+}
+END_TEST
+
+static char keep_region[8192];
+
+START_TEST(keep_is_left_of_every_kind)
+{
+    static const struct opool_options kinds[] = {
+        {.keep = 3},
+        {.keep = 3, .capacity = 12},
+        {.keep = 3, .checks = OPOOL_CHECKS_FULL},
+        {.keep = 3, .region = keep_region, .region_size = sizeof keep_region},
+        {.keep = 3, .prefill = 5},
+    };
+    struct opool *pool = open_pool(64, kinds[_i]);
+    burst(pool, 10);
+    void *held = opool_get(pool);
+    ticks(6);
+    ck_assert_uint_eq(exist(pool), 3 + 1); /* idle ones are kept, beside what is out */
+    check_equations(pool, 1);
+    opool_put(pool, held);
+    ticks(6);
+    ck_assert_uint_eq(exist(pool), 3);
+    burst(pool, 3);
+    ck_assert_uint_eq(pool->shared_built, 10); /* and they serve */
+    opool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(release_says_what_it_gave_back)
+{
+    struct opool *first = open_pool(1000, (struct opool_options){.keep = 20}), *second = open_pool(64, nth_options(1));
+    life.size = 1000;
+    burst(first, 500);
+    life.size = 64;
+    burst(second, 20);
+    uint64_t bytes = first->slab.slots * first->slab.layout.stride + second->slab.slots * second->slab.layout.stride;
+    ck_assert_uint_eq(opool_release(), bytes);
+    ck_assert_uint_eq(exist(first) + exist(second), 0);
+    ck_assert_uint_eq(opool__slab_resident(&first->slab) + opool__slab_resident(&second->slab), 0);
+    ck_assert_uint_eq(opool_release(), 0);
+    life.size = 1000;
+    void *held = opool_get(first);
+    burst(first, 499);
+    uint64_t before = opool__slab_given_back(&first->slab);
+    bytes = opool_release();
+    ck_assert_uint_gt(bytes, 0);
+    ck_assert_uint_eq(opool__slab_given_back(&first->slab) - before, bytes);
+    ck_assert_uint_eq(first->slab.used, 1); /* its slab stays */
+    ck_assert_uint_le(first->slab.slots, first->slab.layout.slots);
+    opool_put(first, held);
+    opool_destroy(&first);
+    opool_destroy(&second);
+}
+END_TEST
+
+/* ---- slow paths that tick, by a clock of the test's ---- */
+
+enum { FAKE_MS = 1000000 };
+
+static uint64_t fake_now = 5000000000;
+
+static uint64_t tell_fake_now(void)
+{
+    return fake_now;
+}
+
+/* Each of its calls is a slow path. */
+static struct opool *open_slow(struct life *of)
+{
+    opool__os.now = tell_fake_now;
+    return create(of, 64, (struct opool_options){.epoch_ms = 10, .checks = OPOOL_CHECKS_FULL});
+}
+
+/* Returns the epoch afterwards. */
+static uint64_t use_slow(struct opool *pool, uint64_t pass_ns)
+{
+    fake_now += pass_ns;
+    opool_put(pool, opool_get(pool));
+    return opool_epoch_now();
+}
+
+START_TEST(slow_paths_tick_when_it_is_time)
+{
+    struct opool *pool = open_slow(&life);
+    ck_assert_uint_eq(use_slow(pool, 0), 1); /* nobody ticked yet */
+    ck_assert_uint_eq(use_slow(pool, 10 * FAKE_MS - 1), 1);
+    ck_assert_uint_eq(use_slow(pool, 1), 2);
+    ck_assert_uint_eq(use_slow(pool, 1000 * (uint64_t)FAKE_MS), 3); /* once, however late */
+    ck_assert_uint_eq(opool_epoch_advance(), 4);
+    ck_assert_uint_eq(use_slow(pool, 9 * FAKE_MS), 4); /* another's tick counts */
+    ck_assert_uint_eq(use_slow(pool, FAKE_MS), 5);
+    opool__reclaim_begin();
+    ck_assert_uint_eq(use_slow(pool, 10 * FAKE_MS), 5); /* somebody is at it: no waiting */
+    opool__reclaim_end();
+    ck_assert_uint_eq(use_slow(pool, 0), 6);
+    fake_now += 10 * FAKE_MS;
+    void *object = opool_get(pool); /* a get does, too */
+    ck_assert_uint_eq(opool_epoch_now(), 7);
+    opool_put(pool, object);
+}
+END_TEST
+
+START_TEST(slow_paths_tear_down_little_at_once)
+{
+    static struct life of_slow, of_old[2];
+    struct opool *slow = open_slow(&of_slow), *old[2];
+    for (int i = 0; i < 2; i++) {
+        old[i] = create(&of_old[i], 64, (struct opool_options){0});
+        burst(old[i], 50);
+    }
+    for (uint64_t tick = 1; tick <= 2; tick++)
+        ck_assert_uint_eq(use_slow(slow, 10 * FAKE_MS), tick);
+    fake_now += 10 * FAKE_MS;
+    void *object = opool_get(slow);
+    ck_assert_uint_eq(opool_epoch_now(), 3);
+    ck_assert_uint_eq(of_old[0].torn_down, 0); /* the tick was enough for this call */
+    static const uint32_t torn_down[] = {32, 64, 96, 100, 100};
+    for (size_t i = 0; i < UNIT_LENGTH(torn_down); i++) {
+        errno = 77;
+        if (i % 2 == 0)
+            opool_put(slow, object);
+        else
+            object = opool_get(slow);
+        ck_assert_uint_eq(of_old[0].torn_down + of_old[1].torn_down, torn_down[i]);
+        ck_assert_int_eq(errno, 77);
+    }
+    ck_assert_uint_eq(of_slow.torn_down, 0); /* it is in use */
+    check_equations(old[0], 0);
+    check_equations(old[1], 0);
+}
+END_TEST
+
+static struct opool *used_by_init;
+static uint64_t epoch_in_init;
+
+static int init_that_uses(void *object UNIT_UNUSED, void *arg UNIT_UNUSED)
+{
+    epoch_in_init = use_slow(used_by_init, 10 * FAKE_MS);
+    return 0;
+}
+
+START_TEST(slow_paths_inside_callbacks_do_not_tick)
+{
+    struct opool_type type = type_of(64);
+    struct opool *pool;
+    type.init = init_that_uses;
+    type.fini = NULL;
+    used_by_init = open_slow(&life);
+    ck_assert_uint_eq(use_slow(used_by_init, 0), 1);
+    ck_assert_int_eq(opool_create(&pool, &type, NULL), 0);
+    ck_assert_ptr_nonnull(opool_get(pool));
+    ck_assert_uint_eq(epoch_in_init, 1);
+    ck_assert_uint_eq(use_slow(used_by_init, 0), 2);
+}
+END_TEST
+
+/* ---- watermarks ---- */
+
+static struct {
+    unsigned count, depth;
+    struct {
+        enum opool_watch_figure figure;
+        bool above;
+        uint64_t value;
+    } all[64];
+} told;
+
+static void note(struct opool *pool UNIT_UNUSED, enum opool_watch_figure figure, bool above, uint64_t value, void *arg)
+{
+    EXPECT(arg == &told && told.count < UNIT_LENGTH(told.all));
+    told.all[told.count].figure = figure;
+    told.all[told.count].above = above;
+    told.all[told.count++].value = value;
+}
+
+static void watch(struct opool *pool, enum opool_watch_figure figure, uint64_t high, uint64_t low)
+{
+    struct opool_watch watch = {.figure = figure, .high = high, .low = low, .crossed = note, .arg = &told};
+    ck_assert_int_eq(opool_watch(pool, &watch), 0);
+}
+
+static void expect_told(unsigned count, enum opool_watch_figure figure, bool above, uint64_t value)
+{
+    ck_assert_uint_eq(told.count, count);
+    ck_assert_int_eq(told.all[count - 1].figure, figure);
+    ck_assert(told.all[count - 1].above == above);
+    ck_assert_uint_eq(told.all[count - 1].value, value);
+}
+
+/* Each of its calls looks. */
+static struct opool *open_looking(void)
+{
+    return open_pool(64, (struct opool_options){.checks = OPOOL_CHECKS_FULL});
+}
+
+START_TEST(live_crosses_its_marks_once_each)
+{
+    struct opool *pool = open_looking();
+    void *out[5];
+    watch(pool, OPOOL_WATCH_LIVE, 3, 1);
+    for (unsigned round = 0; round < 3; round++) {
+        for (int i = 0; i < 5; i++) {
+            ck_assert_uint_eq(told.count, 2 * round + (i >= 3));
+            out[i] = opool_get(pool);
+        }
+        expect_told(2 * round + 1, OPOOL_WATCH_LIVE, true, 3);
+        for (int i = 5; i-- > 2;)
+            opool_put(pool, out[i]);
+        for (int i = 0; i < 3; i++) /* between the marks */
+            opool_put(pool, opool_get(pool));
+        ck_assert_uint_eq(told.count, 2 * round + 1);
+        opool_discard(pool, out[1]); /* looks as well */
+        expect_told(2 * round + 2, OPOOL_WATCH_LIVE, false, 1);
+        opool_put(pool, out[0]);
+        ck_assert_uint_eq(told.count, 2 * round + 2);
+    }
+}
+END_TEST
+
+START_TEST(idle_bytes_cross_their_marks_once_each)
+{
+    struct opool *pool = open_looking();
+    void *out[5];
+    watch(pool, OPOOL_WATCH_IDLE_BYTES, 3 * 64, 64);
+    for (int i = 0; i < 5; i++)
+        out[i] = opool_get(pool);
+    for (int i = 0; i < 5; i++) {
+        opool_put(pool, out[i]);
+        ck_assert_uint_eq(told.count, i >= 2);
+    }
+    expect_told(1, OPOOL_WATCH_IDLE_BYTES, true, 3 * 64);
+    ticks(2);
+    ck_assert_uint_eq(told.count, 1); /* victims are idle */
+    ticks(1);
+    expect_told(2, OPOOL_WATCH_IDLE_BYTES, false, 0); /* by the tick */
+}
+END_TEST
+
+START_TEST(resident_bytes_cross_their_marks_once_each)
+{
+    struct opool *pool = open_pool(1000, (struct opool_options){.checks = OPOOL_CHECKS_FULL});
+    uint64_t high = 200 * 1000;
+    watch(pool, OPOOL_WATCH_RESIDENT_BYTES, high, 1);
+    for (int i = 0; i < 300; i++)
+        ck_assert_ptr_nonnull(objects[i] = opool_get(pool));
+    ck_assert_uint_eq(told.count, 1);
+    ck_assert(told.all[0].above && told.all[0].value >= high && told.all[0].value < high + 8192);
+    opool_put_batch(pool, objects, 300);
+    ticks(3); /* one slab stays */
+    ck_assert_uint_eq(told.count, 1);
+    (void)opool_release();
+    expect_told(2, OPOOL_WATCH_RESIDENT_BYTES, false, 0);
+}
+END_TEST
+
+START_TEST(all_figures_are_watched_at_once)
+{
+    struct opool *pool = open_looking();
+    for (unsigned figure = 0; figure < OPOOL__WATCH_FIGURES; figure++) {
+        watch(pool, (enum opool_watch_figure)figure, 10 * 64, 1); /* live: more than there will be */
+        ck_assert_uint_eq(pool->watches.shared_count, figure + 1);
+    }
+    burst(pool, 20);
+    ck_assert_uint_eq(told.count, 2);
+    ck_assert_int_eq(told.all[0].figure, OPOOL_WATCH_RESIDENT_BYTES);
+    ck_assert_int_eq(told.all[1].figure, OPOOL_WATCH_IDLE_BYTES);
+    watch(pool, OPOOL_WATCH_LIVE, 7, 1); /* replaced */
+    ck_assert_uint_eq(pool->watches.shared_count, 3);
+    void *out[7];
+    ck_assert_uint_eq(opool_get_batch(pool, out, 7), 7);
+    expect_told(3, OPOOL_WATCH_LIVE, true, 7);
+    for (int i = 0; i < 2; i++) { /* ending twice is ending */
+        watch(pool, OPOOL_WATCH_LIVE, 0, 0);
+        ck_assert_uint_eq(pool->watches.shared_count, 2);
+    }
+    opool_put_batch(pool, out, 7);
+    ck_assert_uint_eq(told.count, 3); /* low was not told: it had ended */
+}
+END_TEST
+
+START_TEST(a_new_watch_starts_anew)
+{
+    struct opool *pool = open_looking();
+    void *out[5];
+    ck_assert_uint_eq(opool_get_batch(pool, out, 5), 5);
+    watch(pool, OPOOL_WATCH_LIVE, 3, 1);
+    expect_told(1, OPOOL_WATCH_LIVE, true, 5); /* at once: it is above already */
+    watch(pool, OPOOL_WATCH_LIVE, 4, 2);
+    expect_told(2, OPOOL_WATCH_LIVE, true, 5); /* what the last one told is forgotten */
+    watch(pool, OPOOL_WATCH_LIVE, 6, 2);
+    ck_assert_uint_eq(told.count, 2); /* below, and high was not told: nothing to take back */
+    opool_put_batch(pool, out, 5);
+    ck_assert_uint_eq(told.count, 2);
+}
+END_TEST
+
+/* Uses the pool, so that its own slow paths look again; and ends its own watch when it is told to. */
+static void use_inside(struct opool *pool, enum opool_watch_figure figure, bool above UNIT_UNUSED,
+                       uint64_t value UNIT_UNUSED, void *end)
+{
+    void *more[4];
+    uint64_t epoch = opool_epoch_now();
+    EXPECT(told.depth++ == 0);
+    told.count++;
+    EXPECT(opool_get_batch(pool, more, 4) == 4);
+    opool_put_batch(pool, more, 3);
+    opool_discard(pool, more[3]);
+    EXPECT(opool_epoch_advance() == epoch && opool_release() == 0); /* refused, as in any callback */
+    if (end) {
+        struct opool_watch none = {.figure = figure};
+        EXPECT(opool_watch(pool, &none) == 0);
+    }
+    told.depth--;
+}
+
+static void cross_inside(void *end)
+{
+    struct opool *pool = open_looking();
+    struct opool_watch both = {.figure = OPOOL_WATCH_LIVE, .high = 3, .low = 1, .crossed = use_inside, .arg = end};
+    MUST(opool_watch(pool, &both) == 0);
+    for (int i = 0; i < 2; i++) {
+        burst(pool, 5);
+        MUST(told.count == (end ? 1u : 2u * (unsigned)(i + 1)));
+        check_equations(pool, 0);
+    }
+    MUST(pool->watches.shared_count == !end && pool->watches.shared_looking == 0);
+    opool_epoch_advance(); /* the callback is over */
+    MUST(opool_epoch_now() == 1);
+}
+
+START_TEST(a_watch_may_use_its_pool)
+{
+    struct unit_child child = unit_in_child(cross_inside, _i ? &told : NULL);
+    ck_assert_msg(unit_succeeded(&child), "%x: %s", (unsigned)child.status, child.said);
+}
+END_TEST
+
+static int added_fd;
+static unsigned adds;
+
+static void count_add(int fd)
+{
+    added_fd = fd;
+    adds++;
+    fault.real.event_add(fd);
+}
+
+START_TEST(an_event_is_added_at_each_crossing)
+{
+    struct opool *pool = open_looking();
+    struct opool_watch watch = {.figure = OPOOL_WATCH_LIVE, .high = 3, .low = 1};
+    watch.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ck_assert_int_gt(watch.event_fd, 0);
+    opool__os.event_add = count_add;
+    ck_assert_int_eq(opool_watch(pool, &watch), 0);
+    for (int i = 0; i < 3; i++)
+        burst(pool, 5);
+    uint64_t counted = 0, full = UINT64_MAX - 1;
+    ck_assert_int_eq(read(watch.event_fd, &counted, sizeof counted), sizeof counted);
+    ck_assert_uint_eq(counted, 6);
+    ck_assert_uint_eq(adds, 6);
+    ck_assert_int_eq(added_fd, watch.event_fd);
+    ck_assert_int_eq(write(watch.event_fd, &full, sizeof full), sizeof full);
+    errno = 77;
+    burst(pool, 5); /* it can count no further: that is no error, and nothing waits */
+    ck_assert_uint_eq(adds, 8);
+    ck_assert_int_eq(errno, 77);
+}
+END_TEST
+
+START_TEST(watches_of_another_size)
+{
+    struct opool *pool = open_looking();
+    struct {
+        struct opool_watch watch;
+        uint64_t unknown;
+    } more = {.watch = {.figure = OPOOL_WATCH_LIVE, .high = 3, .low = 1, .crossed = note, .arg = &told}, .unknown = 1};
+    /* An older header: no callback in it. */
+    ck_assert_int_eq(opool__watch(pool, &more.watch, offsetof(struct opool_watch, crossed)), 0);
+    burst(pool, 5);
+    ck_assert_uint_eq(told.count, 0);
+    ck_assert_int_eq(opool__watch(pool, &more.watch, sizeof more), 0);
+    burst(pool, 5);
+    ck_assert_uint_eq(told.count, 2);
+    ck_assert_int_eq((opool_watch)(pool, &more.watch), 0);
+    burst(pool, 5);
+    ck_assert_uint_eq(told.count, 4);
+}
+END_TEST
+
+START_TEST(senseless_watches_change_nothing)
+{
+    struct opool *pool = open_looking(), *destroyed = pool;
+    static const struct opool_watch wrong[] = {
+        {.figure = OPOOL_WATCH_LIVE, .high = 5, .low = 5},
+        {.figure = OPOOL_WATCH_LIVE, .high = 5, .low = 6},
+        {.figure = (enum opool_watch_figure)OPOOL__WATCH_FIGURES, .high = 5},
+        {.figure = (enum opool_watch_figure) - 1, .high = 5},
+        {.figure = OPOOL_WATCH_LIVE, .high = 5, .event_fd = -1},
+    };
+    watch(pool, OPOOL_WATCH_LIVE, 3, 1);
+    for (size_t i = 0; i < UNIT_LENGTH(wrong); i++)
+        ck_assert_int_eq(opool_watch(pool, &wrong[i]), -EINVAL);
+    ck_assert_int_eq(opool_watch(pool, NULL), -EINVAL);
+    ck_assert_int_eq(opool_watch(NULL, &wrong[0]), -EINVAL);
+    ck_assert_uint_eq(pool->watches.shared_count, 1);
+    burst(pool, 5);
+    ck_assert_uint_eq(told.count, 2); /* the one that was there */
+    opool_destroy(&pool);
+    struct opool_watch good = {.figure = OPOOL_WATCH_LIVE, .high = 5};
+    ck_assert_int_eq(opool_watch(destroyed, &good), -EINVAL);
+}
+END_TEST
+
+/* ---- the thread that ticks ---- */
+
+/* The number of the task with this name; 0: none. */
+static int find_task(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int found = 0;
+    ck_assert_ptr_nonnull(tasks);
+    for (const struct dirent *entry; !found && (entry = readdir(tasks)) != NULL;) {
+        char path[300], comm[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fscanf(file, "%31s", comm) == 1 && strcmp(comm, name) == 0)
+            found = atoi(entry->d_name);
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return found;
+}
+
+/* A line of its status, behind the colon. */
+static uint64_t status_of(int task, const char *field, int base)
+{
+    char path[64], line[256];
+    uint64_t value = UINT64_MAX;
+    size_t length = strlen(field);
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", task);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, field, length) == 0 && line[length] == ':')
+            value = strtoull(line + length + 1, NULL, base);
+    fclose(file);
+    ck_assert_uint_ne(value, UINT64_MAX);
+    return value;
+}
+
+static size_t count_descriptors(void)
+{
+    DIR *descriptors = opendir("/proc/self/fd");
+    size_t n = 0;
+    ck_assert_ptr_nonnull(descriptors);
+    while (readdir(descriptors))
+        n++;
+    closedir(descriptors);
+    return n;
+}
+
+static int start_ticking(unsigned period_ms)
+{
+    struct opool_epoch_options options = {.period_ms = period_ms};
+    return opool_epoch_start(&options);
+}
+
+static void await_torn_down(struct opool *pool, uint64_t n)
+{
+    uint64_t until = unit_ms() + 30000;
+    while (opool__load_relaxed(&pool->shared_torn_down) < n) {
+        ck_assert_msg(unit_ms() < until, "waited 30 s for %llu objects", (unsigned long long)n);
+        unit_nap(1);
+    }
+}
+
+START_TEST(the_thread_has_a_name_and_no_signals)
+{
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    ck_assert_int_eq(start_ticking(1000), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (int signal = 1; signal < 32; signal++) /* only that thread's are blocked */
+        ck_assert_int_eq(sigismember(&before, signal), sigismember(&after, signal));
+    int task = find_task("opool-epoch");
+    ck_assert_int_ne(task, 0);
+    uint64_t blocked = status_of(task, "SigBlk", 16);
+    for (int signal = 1; signal < 32; signal++) {
+        bool can_be = signal != SIGKILL && signal != SIGSTOP;
+        ck_assert_msg(RUNNING_ON_VALGRIND || (blocked >> (signal - 1) & 1) == can_be, "signal %d", signal);
+    }
+    opool_epoch_stop();
+    ck_assert_int_eq(find_task("opool-epoch"), 0);
+}
+END_TEST
+
+START_TEST(start_and_stop_in_any_order)
+{
+    opool_epoch_stop(); /* nothing runs */
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq((opool_epoch_start)(&(struct opool_epoch_options){.period_ms = 20}), 0);
+        ck_assert_int_eq(opool_epoch_start(NULL), -EALREADY);
+        ck_assert_int_eq(start_ticking(10), -EALREADY);
+        opool_epoch_stop();
+        opool_epoch_stop();
+    }
+    size_t descriptors = count_descriptors();
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(opool_epoch_start(NULL), 0);
+        opool_epoch_stop();
+    }
+    ck_assert_uint_eq(count_descriptors(), descriptors);
+}
+END_TEST
+
+static void *start_and_stop(void *unused UNIT_UNUSED)
+{
+    for (int i = 0; i < 200; i++) {
+        int r = start_ticking(10);
+        EXPECT(r == 0 || r == -EALREADY);
+        if (i % 3)
+            opool_epoch_stop();
+    }
+    return NULL;
+}
+
+START_TEST(many_threads_start_and_stop)
+{
+    enum { STARTERS = 4 };
+    pthread_t starters[STARTERS];
+    struct opool *pool = open_pool(64, (struct opool_options){0});
+    for (int i = 0; i < STARTERS; i++)
+        starters[i] = unit_thread(start_and_stop, NULL);
+    for (int i = 0; i < 200; i++)
+        burst(pool, 10);
+    for (int i = 0; i < STARTERS; i++)
+        unit_join(starters[i]);
+    opool_epoch_stop();
+    ck_assert_int_eq(find_task("opool-epoch"), 0);
+    ck_assert_int_eq(opool_epoch_start(NULL), 0);
+    opool_epoch_stop();
+    opool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(a_refused_thread_is_an_error_and_no_more)
+{
+    (void)opool_epoch_start(NULL); /* what the process makes once, and the descriptor that stays */
+    opool_epoch_stop();
+    size_t descriptors = count_descriptors();
+    fault_all(fault_kind(FAULT_THREAD_START));
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(opool_epoch_start(NULL), -EAGAIN);
+        opool_epoch_stop();
+    }
+    ck_assert_uint_eq(fault.refused, 5);
+    ck_assert_uint_eq(count_descriptors(), descriptors);
+    fault_heal();
+    ck_assert_int_eq(opool_epoch_start(NULL), 0);
+    opool_epoch_stop();
+}
+END_TEST
+
+START_TEST(no_descriptor_is_an_error_and_no_more)
+{
+    struct rlimit limit, none;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = opool_epoch_start(NULL);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(r, -EMFILE);
+    ck_assert_int_eq(opool_epoch_start(NULL), 0);
+    opool_epoch_stop();
+}
+END_TEST
+
+/* Until the epoch stays for as long as ten periods. */
+static void await_doze(void)
+{
+    uint64_t epoch, until = unit_ms() + 30000;
+    do {
+        epoch = opool_epoch_now();
+        unit_nap(100);
+        ck_assert_uint_lt(unit_ms(), until);
+    } while (opool_epoch_now() != epoch || epoch == 0);
+}
+
+/* No tick and no wake-up while nothing is idle, or no more than `keep`; a put, by whichever way, is noticed. */
+START_TEST(it_dozes_while_nothing_is_idle)
+{
+    static const struct opool_options kinds[] = {{.keep = 3}, {.checks = OPOOL_CHECKS_FULL}};
+    struct opool *pool = open_pool(64, kinds[_i]);
+    uint64_t torn_down = 0;
+    if (kinds[_i].keep)
+        burst(pool, kinds[_i].keep);
+    ck_assert_int_eq(start_ticking(10), 0);
+    int task = find_task("opool-epoch");
+    for (int round = 0; round < 2; round++) {
+        await_doze();
+        uint64_t epoch = opool_epoch_now(), switches = status_of(task, "voluntary_ctxt_switches", 10);
+        unit_nap(300);
+        ck_assert_uint_eq(status_of(task, "voluntary_ctxt_switches", 10), switches);
+        ck_assert_uint_eq(opool_epoch_now(), epoch);
+        burst(pool, 50);
+        await_torn_down(pool, torn_down += 50 - kinds[_i].keep);
+    }
+    opool_epoch_stop();
+    check_equations(pool, 0);
+    ck_assert_uint_eq(exist(pool), kinds[_i].keep);
+    opool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(prefilled_objects_wake_it)
+{
+    ck_assert_int_eq(start_ticking(10), 0);
+    await_doze();
+    struct opool *pool = open_pool(64, (struct opool_options){.prefill = 20});
+    await_torn_down(pool, 20);
+    opool_epoch_stop();
+}
+END_TEST
+
+START_TEST(no_period_is_below_10_ms)
+{
+    struct opool *pool = open_pool(64, (struct opool_options){0});
+    ck_assert_int_eq(start_ticking(1), 0);
+    uint64_t start = unit_ms(), epoch = opool_epoch_now();
+    while (unit_ms() - start < 200) /* something is idle all the time */
+        opool_put(pool, opool_get(pool));
+    uint64_t begun = opool_epoch_now() - epoch, passed = unit_ms() - start;
+    opool_epoch_stop();
+    ck_assert_uint_ge(begun, 2);
+    ck_assert_uint_le(begun, passed / 10 + 2);
+}
+END_TEST
+
+static uint32_t in_fini, finis;
+
+static void slow_fini(void *object UNIT_UNUSED, void *arg UNIT_UNUSED)
+{
+    __atomic_store_n(&in_fini, 1u, __ATOMIC_RELEASE);
+    unit_nap(60);
+    __atomic_store_n(&in_fini, 0u, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&finis, 1u, __ATOMIC_RELEASE);
+}
+
+START_TEST(stop_waits_for_the_last_tick)
+{
+    struct opool_type type = type_of(64);
+    struct opool *pool;
+    type.init = NULL;
+    type.fini = slow_fini;
+    ck_assert_int_eq(opool_create(&pool, &type, NULL), 0);
+    burst(pool, 3);
+    ck_assert_int_eq(start_ticking(10), 0);
+    unit_await(&in_fini, 1);
+    opool_epoch_stop();
+    ck_assert_uint_eq(__atomic_load_n(&finis, __ATOMIC_ACQUIRE), 3); /* the whole tick */
+    ck_assert_uint_eq(in_fini, 0);
+}
+END_TEST
+
+/* ---- the thread, in a child of a fork and at the end of a process ---- */
+
+static struct opool *of_parent;
+
+static void tick_in_child(void *unused UNIT_UNUSED)
+{
+    MUST(find_task("opool-epoch") == 0);
+    opool_epoch_stop(); /* none runs here */
+    burst(of_parent, 20);
+    MUST(start_ticking(10) == 0);
+    MUST(find_task("opool-epoch") != 0);
+    await_torn_down(of_parent, 20);
+    await_doze();
+    burst(of_parent, 20);
+    await_torn_down(of_parent, 40);
+    opool_epoch_stop();
+    check_equations(of_parent, 0);
+}
+
+START_TEST(a_child_starts_its_own)
+{
+    of_parent = open_pool(64, (struct opool_options){0});
+    ck_assert_int_eq(start_ticking(10), 0);
+    if (_i == 0)
+        await_doze();
+    else
+        ck_assert_int_eq((opool_epoch_stop(), start_ticking(1000000)), 0);
+    struct unit_child child = unit_in_child(tick_in_child, NULL);
+    ck_assert_msg(unit_succeeded(&child), "%x: %s", (unsigned)child.status, child.said);
+    ck_assert_int_eq(opool_epoch_start(NULL), -EALREADY); /* the parent's goes on */
+    ck_assert_uint_eq(exist(of_parent), 0);
+    if (_i == 0) {
+        burst(of_parent, 20);
+        await_torn_down(of_parent, 20);
+    }
+    opool_epoch_stop();
+}
+END_TEST
+
+static void exit_while_it_ticks(void *after_ms)
+{
+    struct opool *pool = open_pool(64, (struct opool_options){0});
+    MUST(start_ticking(10) == 0);
+    uint64_t start = unit_ms();
+    do
+        burst(pool, 100);
+    while (unit_ms() - start < *(uint64_t *)after_ms);
+    exit(0);
+}
+
+START_TEST(exit_while_it_runs)
+{
+    for (uint64_t after_ms = 0; after_ms < 40; after_ms += 3) {
+        struct unit_child child = unit_in_child(exit_while_it_ticks, &after_ms);
+        ck_assert_msg(unit_succeeded(&child), "%x: %s", (unsigned)child.status, child.said);
+        ck_assert_str_eq(child.said, "");
+    }
+}
+END_TEST
+
+static void start_without_sources(void *options)
+{
+    opool__pressure_paths = (struct opool__pressure_paths){"/nonexistent/a", "/nonexistent/b", "/nonexistent/c"};
+    MUST(opool_epoch_start((struct opool_epoch_options *)options) == 0);
+    opool_epoch_stop();
+}
+
+START_TEST(missing_sources_of_pressure_are_told)
+{
+    struct opool_epoch_options with = {.use_pressure = true}, without = {.use_pressure = false};
+    struct unit_child child = unit_in_child(start_without_sources, &with);
+    ck_assert(unit_succeeded(&child));
+    ck_assert_ptr_eq(strstr(child.said, "opool: opool_epoch_start: use_pressure: "), child.said);
+    ck_assert_ptr_eq(strchr(child.said, '\n'), child.said + strlen(child.said) - 1);
+    child = unit_in_child(start_without_sources, &without);
+    ck_assert(unit_succeeded(&child));
+    ck_assert_str_eq(child.said, "");
+    setenv("OPOOL_CHECKS", "off", 1);
+    child = unit_in_child(start_without_sources, &with);
+    ck_assert(unit_succeeded(&child));
+    ck_assert_str_eq(child.said, "");
+}
+END_TEST
+
 static void start_api(void)
 {
     fault_install();
@@ -887,10 +1725,57 @@ static void add_the_rest(Suite *suite)
     tcase_add_test(create_case, a_handle_used_again_has_nothing_of_the_last_pool);
 }
 
+static TCase *api_case(Suite *suite, const char *name)
+{
+    TCase *tests = unit_case(suite, name);
+    tcase_add_checked_fixture(tests, start_api, NULL);
+    return tests;
+}
+
+static void add_ticks(Suite *suite)
+{
+    TCase *tests = api_case(suite, "ticks"), *watches = api_case(suite, "watches");
+    tcase_add_test(tests, a_tick_says_what_it_found);
+    tcase_add_loop_test(tests, keep_is_left_of_every_kind, 0, 5);
+    tcase_add_test(tests, release_says_what_it_gave_back);
+    tcase_add_test(tests, slow_paths_tick_when_it_is_time);
+    tcase_add_test(tests, slow_paths_tear_down_little_at_once);
+    tcase_add_test(tests, slow_paths_inside_callbacks_do_not_tick);
+    tcase_add_test(watches, live_crosses_its_marks_once_each);
+    tcase_add_test(watches, idle_bytes_cross_their_marks_once_each);
+    tcase_add_test(watches, resident_bytes_cross_their_marks_once_each);
+    tcase_add_test(watches, all_figures_are_watched_at_once);
+    tcase_add_test(watches, a_new_watch_starts_anew);
+    tcase_add_loop_test(watches, a_watch_may_use_its_pool, 0, 2);
+    tcase_add_test(watches, an_event_is_added_at_each_crossing);
+    tcase_add_test(watches, watches_of_another_size);
+    tcase_add_test(watches, senseless_watches_change_nothing);
+}
+
+static void add_ticker(Suite *suite)
+{
+    TCase *tests = api_case(suite, "thread that ticks");
+    tcase_add_test(tests, the_thread_has_a_name_and_no_signals);
+    tcase_add_test(tests, start_and_stop_in_any_order);
+    tcase_add_test(tests, many_threads_start_and_stop);
+    tcase_add_test(tests, a_refused_thread_is_an_error_and_no_more);
+    tcase_add_test(tests, no_descriptor_is_an_error_and_no_more);
+    tcase_add_loop_test(tests, it_dozes_while_nothing_is_idle, 0, 2);
+    tcase_add_test(tests, prefilled_objects_wake_it);
+    tcase_add_test(tests, no_period_is_below_10_ms);
+    tcase_add_test(tests, stop_waits_for_the_last_tick);
+    if (!UNIT_TSAN)
+        tcase_add_loop_test(tests, a_child_starts_its_own, 0, 2);
+    tcase_add_test(tests, exit_while_it_runs);
+    tcase_add_test(tests, missing_sources_of_pressure_are_told);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("api");
     add_failures(suite);
     add_the_rest(suite);
+    add_ticks(suite);
+    add_ticker(suite);
     return unit_main(suite);
 }

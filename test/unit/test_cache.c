@@ -639,6 +639,713 @@ START_TEST(the_other_heads_are_taken_meanwhile)
 }
 END_TEST
 
+/* ---- ticks ---- */
+
+static uint32_t ticks_so_far;
+
+/* All that a tick does with caches; returns the heads that are still in use. */
+static uint64_t tick_heads(void)
+{
+    opool__reclaim_begin();
+    uint64_t heads = opool__reclaim_tick(++ticks_so_far);
+    opool__reclaim_end();
+    return heads;
+}
+
+static uint64_t aged(enum opool__age age)
+{
+    return depot.store.ages[age].count;
+}
+
+/* Of objects, in the order in which they were put. */
+static void put_all(void **objects, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        EXPECT(opool__cache_put(&cache, objects[i] = make_object()));
+}
+
+/* A depot whose magazines have room for what these tests count. */
+static void start_large(uint32_t capacity)
+{
+    opool__depot_init(&depot, &slab, &label, capacity, 0);
+}
+
+enum { LARGE = 64 };
+
+START_TEST(old_objects_come_by_growing_steps)
+{
+    /* After each get: how many old ones lie below the floor. */
+    static const uint32_t lows[] = {59, 57, 57, 53, 53, 53, 53, 45, 45, 45, 45, 45, 45, 45, 45, 37};
+    start_large(LARGE);
+    put_new(60);
+    for (int again = 0; again < 2; again++) {
+        (void)tick_heads(); /* starts with one again */
+        for (uint32_t i = 0; i < UNIT_LENGTH(lows); i++) {
+            void *object;
+            if (opool__cache_get_run(&cache, &object, 1) == 0)
+                EXPECT((object = opool__cache_get(&cache)) != NULL);
+            else
+                EXPECT(i > 0 && lows[i] == lows[i - 1]); /* the fast way never goes below the floor */
+            EXPECT(own_head()->loaded->low == lows[i]);
+            EXPECT(own_head()->floor == own_head()->loaded->slots + lows[i]);
+            EXPECT(cached(own_head()) == 59 - i);
+        }
+        EXPECT(aged(OPOOL__VICTIM) == 0); /* the tick found all of them used in its epoch */
+        while (opool__cache_get(&cache))
+            continue;
+        put_new(60);
+    }
+}
+END_TEST
+
+START_TEST(the_last_steps_reach_the_bottom)
+{
+    start_large(LARGE);
+    put_new(4);
+    (void)tick_heads();
+    for (uint32_t i = 4; i-- > 0;) {
+        ck_assert_ptr_nonnull(opool__cache_get(&cache));
+        ck_assert_uint_le(own_head()->loaded->low, i);
+    }
+    ck_assert_ptr_null(opool__cache_get(&cache));
+    check_head(own_head(), true);
+}
+END_TEST
+
+START_TEST(a_tick_takes_what_lies_below_the_floor)
+{
+    void *objects[20];
+    start_large(LARGE);
+    put_all(objects, 20);
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_ptr_eq(own_head()->floor, OPOOL_ARMED);
+    ck_assert_ptr_null(own_head()->limit);
+    for (int i = 20; i-- > 14;)
+        ck_assert_ptr_eq(opool__cache_get(&cache), objects[i]);
+    for (int i = 14; i < 20; i++)
+        ck_assert(opool__cache_put(&cache, objects[i]));
+    uint32_t low = own_head()->loaded->low; /* 20 - 1 - 2 - 4 */
+    ck_assert_uint_eq(low, 13);
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 13);
+    ck_assert_uint_eq(own_head()->loaded->vacant, 13);
+    ck_assert_uint_eq(cache.stolen, 13);
+    expect_idle(7, 13);
+    ck_assert(opool__cache_on_top(&cache, objects[19]));
+    void *new = make_object();
+    ck_assert(opool__cache_put(&cache, new)); /* closes the gap */
+    ck_assert_uint_eq(own_head()->loaded->vacant, 0);
+    ck_assert_uint_eq(own_head()->loaded->low, 7); /* of these none was used since the tick */
+    ck_assert_ptr_eq(opool__cache_get(&cache), new);
+    for (int i = 20; i-- > 13;)
+        ck_assert_ptr_eq(opool__cache_get(&cache), objects[i]);
+    expect_idle(0, 13);
+}
+END_TEST
+
+/* A gap is closed by whoever comes first: a get, a put, or one who gives the head up. */
+START_TEST(gaps_are_closed_by_all)
+{
+    void *objects[20];
+    start_large(LARGE);
+    put_all(objects, 20);
+    (void)tick_heads();
+    ck_assert_ptr_eq(opool__cache_get(&cache), objects[19]);
+    ck_assert(opool__cache_put(&cache, objects[19]));
+    (void)tick_heads();
+    ck_assert_uint_eq(own_head()->loaded->vacant, 19);
+    switch (_i) {
+    case 0:
+        ck_assert_ptr_eq(opool__cache_get(&cache), objects[19]);
+        break;
+    case 1:
+        opool__cache_flush();
+        ck_assert_ptr_eq(depot.shards[0].filled->slots[0], objects[19]);
+        ck_assert_uint_eq(depot.shards[0].filled->count, 1);
+        break;
+    default:
+        (void)tick_heads(); /* no operation since: the head goes */
+        ck_assert_uint_eq(aged(OPOOL__VICTIM), 20);
+    }
+    uint64_t in_thread = opool__cache_read(&cache).idle, in_depot = opool__depot_idle(&depot).all;
+    ck_assert_uint_eq(in_thread, 0);
+    ck_assert_uint_eq(in_depot, _i == 0 ? 19 : 20);
+}
+END_TEST
+
+START_TEST(an_empty_spare_is_not_kept)
+{
+    put_new(CAPACITY + 1);
+    for (int i = 0; i < CAPACITY + 1; i++)
+        ck_assert_ptr_nonnull(opool__cache_get(&cache));
+    ck_assert_ptr_nonnull(own_head()->spare);
+    (void)tick_heads();
+    ck_assert_ptr_null(own_head()->spare);
+    put_new(CAPACITY + 2);
+    expect_idle(CAPACITY + 2, 0);
+}
+END_TEST
+
+START_TEST(what_the_spare_had_unused_leaves)
+{
+    put_new(CAPACITY + 3); /* the spare is full */
+    (void)tick_heads();
+    put_new(1);
+    (void)tick_heads(); /* neither the spare nor the three below were used */
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), CAPACITY + 3);
+    ck_assert_ptr_null(own_head()->spare);
+    expect_idle(1, CAPACITY + 3);
+    ck_assert_uint_eq(tick_heads(), 0);
+    expect_idle(0, CAPACITY + 4);
+}
+END_TEST
+
+START_TEST(a_sleeping_head_goes_at_the_second_tick)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, CAPACITY + 3);
+    fault_heal();
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
+    ck_assert_uint_eq(opool__cache_idle_at(&cache, ticks_so_far), CAPACITY + 3);
+    ck_assert_uint_eq(opool__cache_idle_at(&cache, ticks_so_far + 1), 0);
+    expect_idle(CAPACITY + 3, 0);
+    ck_assert_uint_eq(tick_heads(), 0);
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1); /* nothing was armed */
+    ck_assert_uint_eq(opool__cache_idle_at(&cache, ticks_so_far), 0);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), CAPACITY + 3);
+    ck_assert_uint_eq(cache.stolen, CAPACITY + 3);
+    ck_assert_uint_eq(cache.retired_puts, CAPACITY + 3);
+    const struct opool_head *head = head_of(worker.record);
+    ck_assert(!head->loaded && !head->spare && !head->top && head->floor == OPOOL_ARMED && head->puts == 0);
+    ck_assert_uint_eq(tell(&worker, GET, 7), 7); /* it wakes up, and gets them back by 1, 2, 4 */
+    ck_assert_uint_eq(depot.store.to_caches, 7);
+    ck_assert_uint_eq(depot.store.refills, 3);
+    ck_assert_uint_eq(opool__cache_read(&cache).heads, 1);
+    end_worker(&worker);
+}
+END_TEST
+
+/* Armed by another reclaimer than a tick, the head says by its floor what was used; and what the tick in between would
+   have found is as old as if it had. */
+START_TEST(a_retired_head_dooms_nothing_that_was_used)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, 6);
+    (void)tick_heads();
+    tell(&worker, GET, 1);
+    tell(&worker, PUT, 2);
+    struct opool_head *head = head_of(worker.record);
+    ck_assert_uint_eq(head->loaded->low, 5);
+    opool__head_arm(head);
+    ticks_so_far++; /* it did not get to this head */
+    ck_assert_uint_eq(tick_heads(), 0);
+    ck_assert_uint_eq(aged(OPOOL__DOOMED), 5);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 2);
+    end_worker(&worker);
+}
+END_TEST
+
+START_TEST(a_stopped_owner_is_left_and_counted)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, 5);
+    struct opool_head *head = head_of(worker.record);
+    (void)tick_heads();
+    __atomic_store_n(&head->busy, 1u, __ATOMIC_RELAXED);
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(cache.steal_timeouts, 1);
+    ck_assert_uint_eq(opool__cache_idle_at(&cache, ticks_so_far), 5);
+    expect_idle(5, 0);
+    __atomic_store_n(&head->busy, 0u, __ATOMIC_RELEASE);
+    ck_assert_uint_eq(tick_heads(), 0);
+    ck_assert_uint_eq(aged(OPOOL__DOOMED), 5); /* as old as if it had not been stopped */
+    end_worker(&worker);
+}
+END_TEST
+
+START_TEST(a_held_head_is_left_and_counted)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, 5);
+    struct opool_head *head = head_of(worker.record);
+    opool__lock_take(&head->shared_lock);
+    fault_heal();
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 0);
+    opool__lock_drop(&head->shared_lock);
+    ck_assert_uint_eq(cache.steal_timeouts, 1);
+    check_head(head, true); /* not armed */
+    end_worker(&worker);
+}
+END_TEST
+
+/* Without barriers every operation takes the lock, and so does the tick: running or not makes no difference. */
+START_TEST(locked_heads_age_like_shards)
+{
+    fault_all(fault_kind(FAULT_BARRIER_REGISTER));
+    opool__barrier_init();
+    put_new(5);
+    ck_assert_uint_eq(tick_heads(), 1);
+    check_head(own_head(), false);
+    put_new(2);
+    void *used[4];
+    for (int i = 0; i < 4; i++)
+        ck_assert_ptr_nonnull(used[i] = opool__cache_get(&cache));
+    for (int i = 4; i-- > 0;)
+        ck_assert(opool__cache_put(&cache, used[i]));
+    ck_assert_uint_eq(own_head()->loaded->low, 3); /* no steps: the owner looks each time */
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(aged(OPOOL__VICTIM), 3);
+    expect_idle(4, 3);
+    ck_assert_ptr_eq(opool__cache_get(&cache), used[0]);
+    ck_assert(opool__cache_put(&cache, used[0]));
+    ck_assert_uint_eq(tick_heads(), 1);
+    expect_idle(1, 6);
+    ck_assert_uint_eq(tick_heads(), 0); /* empty: out of use */
+    ck_assert_uint_eq(cache.stolen, 7);
+    expect_idle(0, 7);
+}
+END_TEST
+
+START_TEST(refused_later_leaves_armed_heads_alone)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, 5);
+    fault_all(fault_kind(FAULT_BARRIER));
+    ck_assert_uint_eq(tick_heads(), 1); /* armed, and the barrier was refused */
+    ck_assert_uint_eq(fault.refused, 1);
+    fault_heal();
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(cache.steal_timeouts, 1);
+    expect_idle(5, 0);
+    ck_assert_uint_eq(tell(&worker, GET, 1), 1); /* it works under its lock from now on, and can be aged */
+    (void)tick_heads();
+    (void)tick_heads();
+    expect_idle(0, 4);
+    end_worker(&worker);
+}
+END_TEST
+
+/*
+ * One thread that runs all the time, with ticks in between: the two sentences of the promise, with the 8 objects that
+ * the first one exempts; and at each step what cache.h says of a head.
+ */
+enum { KNOWN = 200 };
+
+static struct {
+    void *objects[KNOWN];
+    uint32_t used[KNOWN];
+    bool idle[KNOWN];
+    unsigned seed;
+} world;
+
+static unsigned random_below(unsigned n)
+{
+    world.seed = world.seed * 1103515245u + 12345u;
+    return (world.seed >> 16) % n;
+}
+
+static void use(const void *object, bool idle)
+{
+    size_t i = 0;
+    while (world.objects[i] != object)
+        i++;
+    EXPECT(world.idle[i] != idle);
+    world.idle[i] = idle;
+    world.used[i] = ticks_so_far;
+}
+
+static void get_somehow(void)
+{
+    void *object;
+    if (opool__cache_get_run(&cache, &object, 1) == 0 && (object = opool__cache_get(&cache)) == NULL)
+        return;
+    use(object, false);
+}
+
+static void put_somehow(void)
+{
+    unsigned i = random_below(KNOWN);
+    if (world.idle[i])
+        return;
+    use(world.objects[i], true);
+    if (opool__cache_put_run(&cache, &world.objects[i], 1) == 0)
+        EXPECT(opool__cache_put(&cache, world.objects[i]));
+}
+
+static void check_ages(void)
+{
+    const struct opool_head *head = own_head();
+    uint32_t overdue = 0;
+    if (head->loaded && head->floor != OPOOL_ARMED) {
+        EXPECT(head->loaded->vacant == 0 && head->floor == head->loaded->slots + head->loaded->low);
+        EXPECT(head->floor <= head->top);
+    }
+    for (int i = 0; i < KNOWN; i++)
+        overdue += world.idle[i] && world.used[i] + 3 <= ticks_so_far;
+    EXPECT(overdue <= 8);
+}
+
+static void whole_tick(void)
+{
+    opool__bounded_age(&depot.store);
+    (void)tick_heads();
+    opool__depot_age(&depot, ticks_so_far);
+    for (void *object; (object = opool__bounded_pop_doomed(&depot.store)) != NULL;) {
+        int i = 0;
+        while (world.objects[i] != object)
+            i++;
+        EXPECT(world.idle[i] && world.used[i] + 2 <= ticks_so_far);
+        use(object, false);
+    }
+    check_ages();
+}
+
+START_TEST(a_running_cache_keeps_the_promise)
+{
+    world.seed = (unsigned)_i + 1;
+    start_large(_i == 0 ? CAPACITY : _i == 1 ? 1 : 50);
+    for (int i = 0; i < KNOWN; i++)
+        world.objects[i] = make_object();
+    for (int step = 0, target = 0; step < 40000; step++) {
+        if (step % 100 == 0)
+            target = (int)random_below(3) * 4; /* of 8: how many of the operations put */
+        if (random_below(30) == 0)
+            whole_tick();
+        else if ((int)random_below(8) < target)
+            put_somehow();
+        else
+            get_somehow();
+        uint64_t idle = 0;
+        for (int i = 0; step % 16 == 0 && i < KNOWN; i++)
+            idle += world.idle[i];
+        if (step % 16 == 0)
+            EXPECT(opool__cache_read(&cache).idle + opool__depot_idle(&depot).all == idle);
+    }
+}
+END_TEST
+
+/* ---- which heads are in use, and whose ---- */
+
+static unsigned count_listed(void)
+{
+    unsigned n = 0;
+    for (const struct opool__thread *t = opool__threads_listed; t; t = t->next_listed, n++)
+        EXPECT(t->listed);
+    return n;
+}
+
+START_TEST(threads_with_heads_in_use_are_listed)
+{
+    struct worker workers[3];
+    ck_assert(!opool__cache_any_in_use());
+    for (size_t i = 0; i < 3; i++) {
+        start_worker(&workers[i]);
+        ck_assert_uint_eq(count_listed(), i);
+        tell(&workers[i], PUT, 1);
+    }
+    ck_assert_uint_eq(count_listed(), 3);
+    ck_assert(opool__cache_any_in_use());
+    end_worker(&workers[1]);
+    ck_assert_uint_eq(count_listed(), 3); /* only ticks take out of the list */
+    ck_assert_uint_eq(tick_heads(), 2);
+    ck_assert_uint_eq(count_listed(), 2);
+    tell(&workers[2], PUT, 1);
+    ck_assert_uint_eq(tick_heads(), 1);
+    ck_assert_uint_eq(count_listed(), 1);
+    ck_assert_ptr_eq(opool__threads_listed, workers[2].record);
+    tell(&workers[0], PUT, 1); /* in use again: listed again, once */
+    tell(&workers[0], PUT, 1);
+    ck_assert_uint_eq(count_listed(), 2);
+    start_worker(&workers[1]);
+    tell(&workers[1], PUT, 1);
+    ck_assert_uint_eq(count_listed(), 3);
+    for (size_t i = 0; i < 3; i++)
+        end_worker(&workers[i]);
+    ck_assert(!opool__cache_any_in_use());
+    ck_assert_uint_eq(tick_heads(), 0);
+    ck_assert_ptr_null(opool__threads_listed);
+}
+END_TEST
+
+static bool modelled[OPOOL__HEADS];
+
+static uint32_t model_next(uint32_t after)
+{
+    for (uint32_t number = after + 1; number < OPOOL__HEADS; number++)
+        if (modelled[number])
+            return number;
+    return 0;
+}
+
+static void mark(struct opool__thread *thread, uint32_t number, bool used)
+{
+    modelled[number] = used;
+    opool__thread_mark(thread, number, used);
+    EXPECT(opool__thread_uses(thread, number) == used);
+}
+
+START_TEST(next_used_finds_each_head)
+{
+    static const uint32_t borders[] = {1, 63, 64, 65, 4095, 4096, 4097, 8191, 8192, 16382, 16383};
+    static struct opool__thread thread;
+    thread.listed = true; /* not by this test */
+    world.seed = 1;
+    for (int step = 0; step < 3000; step++) {
+        /* Few bits and many, next to each other and far away. */
+        uint32_t within = step / 500 % 2 ? 200 : OPOOL__HEADS - 1, number = 1 + random_below(within);
+        bool at_border = random_below(4) == 0;
+        number = at_border ? borders[random_below(UNIT_LENGTH(borders))] : number;
+        mark(&thread, number, random_below(8) < (step / 1000 % 2 ? 6 : 3));
+        uint32_t after = random_below(3) ? random_below(OPOOL__HEADS) : random_below(8) ? number - 1 : number;
+        EXPECT(opool__thread_next_used(&thread, after) == model_next(after));
+        EXPECT(opool__thread_next_used(&thread, number) == model_next(number));
+        EXPECT(opool__thread_next_used(&thread, 0) == model_next(0));
+    }
+    for (uint32_t number = 1; number < OPOOL__HEADS; number++)
+        if (modelled[number])
+            mark(&thread, number, false);
+    ck_assert_uint_eq(opool__thread_next_used(&thread, 0), 0);
+    ck_assert(unit_is_filled(thread.groups, 0, sizeof thread.groups));
+}
+END_TEST
+
+/* A tick over more heads than it looks at in one go. */
+START_TEST(a_tick_sees_all_heads_of_a_thread)
+{
+    enum { POOLS = 300 };
+    static struct opool__cache caches[POOLS];
+    for (int i = 0; i < POOLS; i++) {
+        opool__cache_open(&caches[i], &depot);
+        EXPECT(opool__cache_put(&caches[i], make_object()));
+    }
+    ck_assert_uint_eq(tick_heads(), POOLS);
+    for (int i = 0; i < POOLS; i += 2)
+        EXPECT(opool__cache_put(&caches[i], make_object()));
+    ck_assert_uint_eq(tick_heads(), POOLS / 2);
+    ck_assert_uint_eq(opool__depot_idle(&depot).all, POOLS);
+    for (int i = 0; i < POOLS; i++)
+        EXPECT(opool__cache_read(&caches[i]).heads == (i % 2 == 0) &&
+               opool__cache_read(&caches[i]).idle == (i % 2 == 0));
+}
+END_TEST
+
+/* ---- flush and release ---- */
+
+START_TEST(flush_gives_all_heads_of_the_caller)
+{
+    struct opool__cache other;
+    struct worker worker;
+    opool__cache_flush(); /* no record: nothing to give, and none is made */
+    ck_assert_ptr_null(opool__thread_known());
+    opool__cache_open(&other, &depot);
+    put_new(CAPACITY + 2);
+    ck_assert(opool__cache_put(&other, make_object()));
+    start_worker(&worker);
+    tell(&worker, PUT, 3);
+    opool__cache_flush();
+    ck_assert_uint_eq(opool__cache_read(&other).heads, 0);
+    expect_idle(3, CAPACITY + 3);
+    ck_assert_uint_eq(opool__depot_flows(&depot).from_caches, CAPACITY + 3);
+    ck_assert_uint_eq(aged(OPOOL__RECENT) + aged(OPOOL__VICTIM), 0); /* into shards: it was just used */
+    ck_assert_uint_eq(opool__cache_read(&cache).puts, CAPACITY + 5);
+    void *object = opool__cache_get(&cache); /* and takes them back */
+    ck_assert_ptr_nonnull(object);
+    ck_assert(opool__cache_put(&cache, object));
+    end_worker(&worker);
+}
+END_TEST
+
+static void reclaim_all(void)
+{
+    opool__reclaim_begin();
+    opool__reclaim_all();
+    opool__reclaim_end();
+}
+
+START_TEST(release_takes_what_it_can_at_once)
+{
+    struct worker asleep, stopped;
+    struct opool__cache other;
+    opool__cache_open(&other, &depot);
+    ck_assert(opool__cache_put(&other, make_object()));
+    put_new(2);
+    start_worker(&asleep);
+    start_worker(&stopped);
+    tell(&asleep, PUT, 3);
+    tell(&stopped, PUT, 4);
+    __atomic_store_n(&head_of(stopped.record)->busy, 1u, __ATOMIC_RELAXED);
+    fault_heal();
+    uint64_t start = unit_ms();
+    reclaim_all();
+    ck_assert_uint_lt(unit_ms() - start, 1000);
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
+    expect_idle(4, 1 + 2 + 3);
+    ck_assert_uint_eq(cache.stolen, 2 + 3);
+    ck_assert_uint_eq(other.stolen, 1);
+    __atomic_store_n(&head_of(stopped.record)->busy, 0u, __ATOMIC_RELEASE);
+    reclaim_all();
+    expect_idle(0, 10);
+    end_worker(&asleep);
+    end_worker(&stopped);
+}
+END_TEST
+
+/* ---- the tight mode ---- */
+
+enum { TIGHT_CAPACITY = 16 };
+
+static uint64_t fake_now = 5000000000;
+
+static uint64_t tell_fake_now(void)
+{
+    return fake_now;
+}
+
+static void start_tight(void)
+{
+    start_cache();
+    opool__depot_init(&depot, &slab, &label, CAPACITY, TIGHT_CAPACITY);
+}
+
+/* As build does it: what exists is held. */
+static void put_permitted(size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        EXPECT(opool__bounded_permit(&depot.store));
+    put_new(n);
+}
+
+START_TEST(tightening_moves_all_to_the_store)
+{
+    struct worker worker;
+    put_permitted(CAPACITY + 1);
+    opool__cache_flush(); /* to the shards */
+    put_permitted(3);
+    start_worker(&worker);
+    tell(&worker, PUT, 4);
+    fault_heal();
+    ck_assert(opool__reclaim_tighten(&cache));
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    ck_assert_uint_eq(depot.store.shared_idle, CAPACITY + 8);
+    expect_idle(0, CAPACITY + 8);
+    ck_assert(opool__reclaim_tighten(&cache)); /* again: no barrier a get */
+    ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
+    ck_assert_uint_eq(cache.tightened, 1);
+    ck_assert_uint_eq(opool__cache_read(&cache).tightened, 1);
+    ck_assert_ptr_null(opool__cache_get(&cache)); /* from now on by the store */
+    ck_assert(!opool__cache_put(&cache, make_object()));
+    ck_assert_uint_eq(tell(&worker, PUT, 2), 0);
+    ck_assert_uint_eq(tell(&worker, GET, 1), 0);
+    ck_assert_uint_eq(opool__cache_read(&cache).heads, 0);
+    end_worker(&worker);
+}
+END_TEST
+
+START_TEST(tightening_without_heads_empties_shards)
+{
+    put_permitted(CAPACITY + 1);
+    opool__cache_flush();
+    ck_assert(opool__reclaim_tighten(&cache));
+    ck_assert_uint_eq(depot.store.shared_idle, CAPACITY + 1);
+}
+END_TEST
+
+START_TEST(a_stopped_owner_hands_in)
+{
+    struct worker worker;
+    put_permitted(3);
+    start_worker(&worker);
+    tell(&worker, PUT, 4);
+    struct opool_head *head = head_of(worker.record);
+    __atomic_store_n(&head->busy, 1u, __ATOMIC_RELAXED);
+    uint64_t start = unit_ms();
+    ck_assert(!opool__reclaim_tighten(&cache));
+    uint64_t passed = unit_ms() - start;
+    ck_assert_uint_ge(passed, 9);
+    ck_assert_uint_lt(passed, 2000);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHTENING);
+    ck_assert_uint_eq(cache.steal_timeouts, 1);
+    ck_assert_uint_eq(depot.store.shared_idle, 3); /* the others are there */
+    __atomic_store_n(&head->busy, 0u, __ATOMIC_RELEASE);
+    if (_i == 0) {
+        ck_assert_uint_eq(tell(&worker, GET, 1), 0); /* its next operation comes out of line */
+    } else {
+        end_worker(&worker);
+    }
+    ck_assert_uint_eq(depot.store.shared_idle, 7);
+    ck_assert_uint_eq(depot.shards[0].objects, 0);
+    ck_assert(opool__reclaim_tighten(&cache));
+    ck_assert_uint_eq(cache.tightened, 1); /* it is one time */
+    if (_i == 0)
+        end_worker(&worker);
+}
+END_TEST
+
+START_TEST(ticks_loosen_after_a_whole_epoch)
+{
+    void *objects[TIGHT_CAPACITY];
+    for (uint32_t i = 0; i < TIGHT_CAPACITY; i++) {
+        ck_assert(opool__bounded_permit(&depot.store));
+        objects[i] = make_object();
+    }
+    ck_assert(opool__reclaim_tighten(&cache));
+    uint64_t tick = cache.tight_tick;
+    opool__reclaim_loosen_at_tick(&cache, tick + 2);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT); /* all are out */
+    for (int i = 0; i < 5; i++)
+        opool__bounded_give(&depot.store, objects[i]);
+    opool__reclaim_loosen_at_tick(&cache, tick + 1);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT); /* too early */
+    opool__reclaim_loosen_at_tick(&cache, tick + 2);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__LOOSE);
+    ck_assert_ptr_nonnull(opool__cache_get(&cache)); /* with caches again */
+    ck_assert_uint_eq(opool__cache_read(&cache).heads, 1);
+    ck_assert(opool__reclaim_tighten(&cache));
+    ck_assert_uint_eq(cache.tightened, 2);
+}
+END_TEST
+
+START_TEST(slow_paths_loosen_after_a_second)
+{
+    opool__os.now = tell_fake_now;
+    ck_assert(opool__reclaim_tighten(&cache));
+    fake_now += 999999999;
+    opool__reclaim_loosen(&cache);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    fake_now++;
+    opool__reclaim_begin();
+    opool__reclaim_loosen(&cache); /* does not wait for a tick */
+    opool__reclaim_end();
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    opool__reclaim_loosen(&cache);
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__LOOSE);
+}
+END_TEST
+
+START_TEST(without_barriers_running_owners_may_hide)
+{
+    struct worker worker;
+    start_worker(&worker);
+    tell(&worker, PUT, 4);
+    fault_all(fault_kind(FAULT_BARRIER));
+    uint64_t start = unit_ms();
+    ck_assert(!opool__reclaim_tighten(&cache));
+    ck_assert_uint_lt(unit_ms() - start, 9); /* no use in waiting */
+    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHTENING);
+    ck_assert_uint_eq(tell(&worker, PUT, 1), 0); /* hands in */
+    ck_assert_uint_eq(depot.store.shared_idle, 4);
+    end_worker(&worker);
+}
+END_TEST
+
 /* ---- no barrier ---- */
 
 START_TEST(refused_from_the_start_means_locked_mode)
@@ -841,11 +1548,49 @@ static void add_close(Suite *suite)
     tcase_add_test(refused, refused_from_the_start_means_locked_mode);
 }
 
+static void add_ticks(Suite *suite)
+{
+    TCase *tests = cache_case(suite, "ticks"), *refused = unit_case(suite, "ticks, refused");
+    tcase_add_test(tests, old_objects_come_by_growing_steps);
+    tcase_add_test(tests, the_last_steps_reach_the_bottom);
+    tcase_add_test(tests, a_tick_takes_what_lies_below_the_floor);
+    tcase_add_loop_test(tests, gaps_are_closed_by_all, 0, 3);
+    tcase_add_test(tests, an_empty_spare_is_not_kept);
+    tcase_add_test(tests, what_the_spare_had_unused_leaves);
+    tcase_add_test(tests, a_sleeping_head_goes_at_the_second_tick);
+    tcase_add_test(tests, a_retired_head_dooms_nothing_that_was_used);
+    tcase_add_test(tests, a_stopped_owner_is_left_and_counted);
+    tcase_add_test(tests, a_held_head_is_left_and_counted);
+    tcase_add_test(tests, refused_later_leaves_armed_heads_alone);
+    tcase_add_loop_test(tests, a_running_cache_keeps_the_promise, 0, 3);
+    tcase_add_test(tests, threads_with_heads_in_use_are_listed);
+    tcase_add_test(tests, next_used_finds_each_head);
+    tcase_add_test(tests, a_tick_sees_all_heads_of_a_thread);
+    tcase_add_test(tests, flush_gives_all_heads_of_the_caller);
+    tcase_add_test(tests, release_takes_what_it_can_at_once);
+    tcase_add_checked_fixture(refused, start_without_barrier_init, NULL);
+    tcase_add_test(refused, locked_heads_age_like_shards);
+}
+
+static void add_tight(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "tight");
+    tcase_add_checked_fixture(tests, start_tight, NULL);
+    tcase_add_test(tests, tightening_moves_all_to_the_store);
+    tcase_add_test(tests, tightening_without_heads_empties_shards);
+    tcase_add_loop_test(tests, a_stopped_owner_hands_in, 0, 2);
+    tcase_add_test(tests, ticks_loosen_after_a_whole_epoch);
+    tcase_add_test(tests, slow_paths_loosen_after_a_second);
+    tcase_add_test(tests, without_barriers_running_owners_may_hide);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("cache");
     add_one_thread(suite);
     add_numbers_and_threads(suite);
     add_close(suite);
+    add_ticks(suite);
+    add_tight(suite);
     return unit_main(suite);
 }

@@ -496,6 +496,161 @@ START_TEST(half_a_purge_still_gives_zero_memory)
 }
 END_TEST
 
+/* ---- cold slabs ---- */
+
+enum { COLD_SLABS = 200 }; /* more than the bits of three words */
+
+static bool expect_cold[COLD_SLABS];
+
+static uint32_t lowest_expected(void)
+{
+    uint32_t number = 0;
+    while (number < COLD_SLABS && !expect_cold[number])
+        number++;
+    return number;
+}
+
+/* All of its objects back. One empty slab is kept: it is given up when the next one empties. */
+static void empty_slab(uint32_t number)
+{
+    uint32_t kept = slab.lists[OPOOL__LIST_EMPTY];
+    thin_out(number, 0);
+    if (kept == OPOOL__SLAB_NONE)
+        return;
+    uint32_t keeps = slab.lists[OPOOL__LIST_EMPTY];
+    expect_cold[keeps == kept ? number : kept] = true;
+}
+
+/* A whole slab's worth, of the empty one or else of the lowest that is cold. */
+static void fill_slab(void)
+{
+    uint32_t expected =
+        slab.lists[OPOOL__LIST_EMPTY] != OPOOL__SLAB_NONE ? slab.lists[OPOOL__LIST_EMPTY] : lowest_expected();
+    for (uint32_t i = 0; i < slab.layout.slots; i++)
+        EXPECT(slab_of(take()) == expected); /* its memory is zero, says take */
+    expect_cold[expected] = false;
+}
+
+static void expect_colds(void)
+{
+    uint32_t colds = 0;
+    for (uint32_t number = 0; number < COLD_SLABS; number++) {
+        const struct opool__extent *extent = opool__slab_extent_at(&slab, number);
+        EXPECT(is_cold(extent, number - extent->first_slab) == expect_cold[number]);
+        colds += expect_cold[number];
+    }
+    EXPECT(slab.colds == colds);
+    check_valid(&slab);
+}
+
+/* Slabs at random become cold and come back, the lowest first, in one extent and across many. */
+START_TEST(cold_slabs_come_back_lowest_first)
+{
+    uint32_t full = COLD_SLABS;
+    size_t goal = _i ? 13 * (size_t)opool__layout_choose(5000, 8, PAGE).slots : 0;
+    ck_assert_int_eq(opool__slab_init(&slab, 5000, 8, goal, &bound), 0);
+    take_many(COLD_SLABS * (size_t)slab.layout.slots);
+    ck_assert_uint_eq(slab.shared_extents, _i ? (COLD_SLABS + 12) / 13 : 1);
+    for (int step = 0; step < 600; step++) {
+        uint32_t number = random_below(COLD_SLABS);
+        bool used = !expect_cold[number] && opool__slab_record(&slab, number)->used;
+        if (used && (full == COLD_SLABS || random_below(8) < (step / 150 % 2 ? 2 : 7))) {
+            empty_slab(number);
+            full--;
+        } else if (full < COLD_SLABS) {
+            fill_slab();
+            full++;
+        }
+        if (step % 8 == 0)
+            expect_colds();
+    }
+    end();
+}
+END_TEST
+
+START_TEST(records_of_cold_slabs_go_back_by_pages)
+{
+    start(64, 8);
+    size_t slots = slab.layout.slots, pages = 4;
+    size_t slabs = pages * PAGE / slab.layout.record_bytes + 1; /* their records reach into a fifth page */
+    take_many(slabs * slots);
+    ck_assert_uint_eq(slab.metadata_bytes, (pages + 1) * PAGE);
+    uint64_t before = opool__slab_resident(&slab);
+    give_all();
+    ck_assert_uint_le(slab.metadata_bytes, 2 * PAGE); /* of the one that is kept */
+    ck_assert_uint_eq(opool__slab_given_back(&slab), (slabs - 1) * slots * slab.layout.stride);
+    ck_assert_uint_eq(before - opool__slab_resident(&slab),
+                      opool__slab_given_back(&slab) + (pages + 1) * PAGE - slab.metadata_bytes);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+START_TEST(trim_gives_the_empty_slab_back)
+{
+    fault_install();
+    start(1000, 8);
+    size_t slots = slab.layout.slots;
+    opool__slab_trim(&slab); /* nothing there */
+    take_many(slots + 3);
+    opool__slab_trim(&slab); /* nothing empty */
+    fault_heal();
+    thin_out(1, 0); /* three of its slots were used */
+    ck_assert_uint_eq(fault.count[FAULT_PURGE], 0);
+    uint64_t resident = opool__slab_resident(&slab), metadata = slab.metadata_bytes;
+    opool__slab_trim(&slab);
+    ck_assert_uint_ge(fault.count[FAULT_PURGE], 1);
+    ck_assert_uint_eq(opool__slab_given_back(&slab), 3 * slab.layout.stride);
+    ck_assert_uint_eq(resident - opool__slab_resident(&slab), 3 * slab.layout.stride + metadata - slab.metadata_bytes);
+    ck_assert_uint_eq(slab.empties, 0);
+    check_valid(&slab);
+    fault_heal();
+    opool__slab_trim(&slab);
+    ck_assert_uint_eq(fault.calls, 0);
+    thin_out(0, 0);
+    opool__slab_trim(&slab); /* the last one, too */
+    ck_assert_uint_eq(slab.slots, 0);
+    ck_assert_uint_eq(opool__slab_resident(&slab), 0);
+    check_valid(&slab);
+    take_many(2 * slots);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+START_TEST(refused_trim_keeps_the_slab)
+{
+    fault_install();
+    start(1000, 8);
+    take_many(5);
+    give_all();
+    fault_all(fault_kind(FAULT_PURGE));
+    opool__slab_trim(&slab);
+    ck_assert_uint_eq(fault.refused, 1);
+    ck_assert_uint_eq(opool__slab_given_back(&slab), 0);
+    ck_assert_uint_eq(slab.empties, 1);
+    check_valid(&slab);
+    fault_heal();
+    take_many(5);
+    end();
+}
+END_TEST
+
+START_TEST(trim_leaves_regions_alone)
+{
+    static char region[8192];
+    fault_install();
+    ck_assert_int_eq(opool__slab_init_region(&slab, 64, 8, region, sizeof region, &bound), 0);
+    void *slot = opool__slab_take(&slab);
+    opool__slab_give(&slab, slot);
+    fault_heal();
+    opool__slab_trim(&slab);
+    ck_assert_uint_eq(fault.calls, 0);
+    ck_assert_ptr_eq(opool__slab_take(&slab), slot);
+    ck_assert_uint_eq(opool__slab_given_back(&slab), 0);
+}
+END_TEST
+
 /* ---- memory that is refused ---- */
 
 START_TEST(refused_commit_is_a_miss_and_no_more)
@@ -938,6 +1093,16 @@ static void add_memory(Suite *suite)
     tcase_add_test(tests, refused_extent_is_a_miss);
 }
 
+static void add_cold(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "cold");
+    tcase_add_loop_test(tests, cold_slabs_come_back_lowest_first, 0, 2);
+    tcase_add_test(tests, records_of_cold_slabs_go_back_by_pages);
+    tcase_add_test(tests, trim_gives_the_empty_slab_back);
+    tcase_add_test(tests, refused_trim_keeps_the_slab);
+    tcase_add_test(tests, trim_leaves_regions_alone);
+}
+
 static void add_region(Suite *suite)
 {
     TCase *tests = unit_case(suite, "region");
@@ -953,6 +1118,7 @@ int main(void)
     add_layout(suite);
     add_slots(suite);
     add_memory(suite);
+    add_cold(suite);
     add_region(suite);
     return unit_main(suite);
 }

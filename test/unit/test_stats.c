@@ -4,7 +4,9 @@
 #include <fcntl.h>
 
 #include "api/pool.h"
+#include "opool/epoch.h"
 #include "opool/stats.h"
+#include "os/os.h"
 
 #define LONG_NAME \
     "a name that is longer than the eighty bytes that are kept of it, so that its end is cut off somewhere"
@@ -579,6 +581,158 @@ START_TEST(equations_hold_after_load_at_capacity)
 }
 END_TEST
 
+/* ---- epochs ---- */
+
+static void put_and_get(struct opool *pool, size_t n)
+{
+    static void *objects[1000];
+    ck_assert_uint_le(n, UNIT_LENGTH(objects));
+    ck_assert_uint_eq(opool_get_batch(pool, objects, n), n);
+    opool_put_batch(pool, objects, n);
+}
+
+START_TEST(idle_objects_become_victims)
+{
+    struct opool *pool = create("aged", 0);
+    put_and_get(pool, 300);
+    struct opool_stats before = read_stats(pool);
+    ck_assert_uint_eq(before.idle_thread + before.idle_depot, 300);
+    (void)opool_epoch_advance();
+    struct opool_stats s = read_stats(pool);
+    ck_assert_uint_eq(s.epoch, before.epoch + 1);
+    ck_assert_uint_eq(s.idle_victim, 0);
+    check_equations(pool);
+    (void)opool_epoch_advance();
+    s = read_stats(pool);
+    ck_assert_uint_eq(s.idle_victim, 300);
+    ck_assert_uint_eq(s.idle_thread + s.idle_depot, 0);
+    ck_assert_uint_eq(s.stolen, before.idle_thread); /* the others were in the depot */
+    ck_assert_uint_eq(s.torn_down, 0);
+    check_equations(pool);
+    void *rescued = opool_get(pool);
+    s = read_stats(pool);
+    ck_assert_uint_eq(s.idle_victim, 299);
+    ck_assert_uint_eq(s.refills, before.refills + 1);
+    ck_assert_uint_eq(s.built, 300);
+    check_equations(pool);
+    (void)opool_epoch_advance();
+    s = read_stats(pool);
+    ck_assert_uint_eq(s.torn_down, 299);
+    ck_assert(s.live == 1 && s.idle_victim == 0 && s.idle_bytes == 0);
+    check_equations(pool);
+    opool_put(pool, rescued);
+    check_equations(pool);
+}
+END_TEST
+
+START_TEST(a_pool_at_its_capacity_is_tight)
+{
+    struct opool *pool = create("tight", 10);
+    void *objects[10];
+    put_and_get(pool, 10);
+    ck_assert_uint_eq(opool_get_batch(pool, objects, 10), 10);
+    struct opool_stats s = read_stats(pool);
+    ck_assert(s.tight == 0 && s.tightened == 0);
+    ck_assert_ptr_null(opool_get(pool));
+    s = read_stats(pool);
+    ck_assert(s.tight == 1 && s.tightened == 1 && s.capacity_fails == 1);
+    check_equations(pool);
+    opool_put_batch(pool, objects, 10);
+    s = read_stats(pool);
+    ck_assert(s.tight == 1 && s.idle_thread == 0 && s.idle_depot == 10);
+    check_equations(pool);
+    (void)opool_epoch_advance();
+    ck_assert_uint_eq(read_stats(pool).tight, 1);
+    (void)opool_epoch_advance();
+    s = read_stats(pool);
+    ck_assert(s.tight == 0 && s.tightened == 1 && s.idle_victim == 10);
+    put_and_get(pool, 10);
+    check_equations(pool);
+    ck_assert_uint_gt(read_stats(pool).idle_thread, 0); /* with caches again */
+}
+END_TEST
+
+/* Played by hand: no thread can be made to stop there. */
+START_TEST(a_stopped_owner_is_counted)
+{
+    struct opool *pool = create("stopped", 0);
+    put_and_get(pool, 5);
+    struct opool_head *head = opool__head(&pool->front);
+    (void)opool_epoch_advance();
+    opool__store_relaxed(&head->busy, 1u);
+    (void)opool_epoch_advance();
+    struct opool_stats s = read_stats(pool);
+    ck_assert(s.steal_timeouts == 1 && s.stolen == 0 && s.idle_thread == 5);
+    check_equations(pool);
+    opool__store_relaxed(&head->busy, 0u);
+}
+END_TEST
+
+static int refuse(void)
+{
+    return -EPERM;
+}
+
+START_TEST(a_refused_membarrier_is_told)
+{
+    if (_i)
+        opool__os.barrier_register = refuse;
+    struct opool *pool = create("locked", 0);
+    put_and_get(pool, 50);
+    struct opool_stats s = read_stats(pool);
+    ck_assert(s.locked == (_i != 0));
+    for (int i = 0; i < 4; i++) {
+        check_equations(pool);
+        (void)opool_epoch_advance();
+    }
+    s = read_stats(pool);
+    ck_assert_uint_eq(s.torn_down, 50);
+    ck_assert_uint_eq(s.steal_timeouts, 0);
+}
+END_TEST
+
+static uint32_t ticking;
+
+static void *tick_often(void *unused UNIT_UNUSED)
+{
+    while (__atomic_load_n(&ticking, __ATOMIC_ACQUIRE)) {
+        (void)opool_epoch_advance();
+        unit_nap(1);
+    }
+    return NULL;
+}
+
+static void use_under_ticks(void)
+{
+    pthread_t users[USERS], ticker;
+    unsigned seeds[USERS] = {5, 6, 7, 8};
+    __atomic_store_n(&ticking, 1u, __ATOMIC_RELEASE);
+    ticker = unit_thread(tick_often, NULL);
+    for (int i = 0; i < USERS; i++)
+        users[i] = unit_thread(use_pool, &seeds[i]);
+    read_under_load();
+    for (int i = 0; i < USERS; i++)
+        unit_join(users[i]);
+    __atomic_store_n(&ticking, 0u, __ATOMIC_RELEASE);
+    unit_join(ticker);
+}
+
+START_TEST(equations_hold_after_load_and_ticks)
+{
+    shared_pool = create("ticks", _i ? 250 : 0);
+    for (int phase = 0; phase < PHASES; phase++) {
+        use_under_ticks();
+        check_equations(shared_pool);
+        ck_assert_uint_eq(read_stats(shared_pool).live, 0);
+    }
+    for (int i = 0; i < 3; i++)
+        (void)opool_epoch_advance();
+    check_equations(shared_pool);
+    struct opool_stats s = read_stats(shared_pool);
+    ck_assert(s.built == s.torn_down && s.tight == 0);
+}
+END_TEST
+
 static void *kept_by_others[USERS][HELD];
 
 static void *get_and_end(void *place)
@@ -631,10 +785,21 @@ static void add_figures(Suite *suite)
     tcase_add_test(tests, objects_wander_between_threads);
 }
 
+static void add_epochs(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "epochs");
+    tcase_add_test(tests, idle_objects_become_victims);
+    tcase_add_test(tests, a_pool_at_its_capacity_is_tight);
+    tcase_add_test(tests, a_stopped_owner_is_counted);
+    tcase_add_loop_test(tests, a_refused_membarrier_is_told, 0, 2);
+    tcase_add_loop_test(tests, equations_hold_after_load_and_ticks, 0, 2);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("stats");
     add_formats(suite);
     add_figures(suite);
+    add_epochs(suite);
     return unit_main(suite);
 }
