@@ -116,13 +116,25 @@ void *opool__build(struct opool *pool)
     return slot;
 }
 
-void opool__tear_down(struct opool *pool, void *object)
+static void end_object(struct opool *pool, void *object)
 {
     if (pool->type.clear)
         pool->type.clear(object);
     call_fini(pool, object);
     opool__count(&pool->shared_torn_down);
     opool__slab_give(&pool->slab, object);
+}
+
+void opool__tear_down(struct opool *pool, void *object)
+{
+    end_object(pool, object);
     if (opool__by_permit(pool))
         opool__bounded_return(&pool->depot.store);
+}
+
+void opool__tear_down_idle(struct opool *pool, void *object)
+{
+    end_object(pool, object);
+    if (opool__by_permit(pool))
+        opool__bounded_bury(&pool->depot.store);
 }

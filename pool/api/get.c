@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stddef.h>
 
 #include "api/pool.h"
+#include "cache/capacity.h"
 #include "cache/reclaim.h"
-#include "os/os.h"
-
-/* A thread that waits looks again so often, while some owner may hide objects in its cache. */
-enum { LOOK_AGAIN_NS = 10000000 };
 
 static void *fail(int error)
 {
@@ -24,58 +22,22 @@ static void unpin(struct opool *pool)
 
 /* ---- pools that build by permit ---- */
 
-/* Take back what threads cache, if need be, so that the store says whether all are out; the pool may be closed
-   meanwhile. True: it does. */
-static bool tighten(struct opool *pool)
+/* What opool__capacity_take does to a pool's caches. False: some owner hides objects, or the pool ended meanwhile. */
+static bool tighten(struct opool__cache *cache)
 {
-    if (!pool->cached)
-        return true;
-    if (opool__load_acquire(&pool->cache.shared_tight) == OPOOL__TIGHT)
-        return true;
+    struct opool *pool = (struct opool *)((char *)cache - offsetof(struct opool, cache));
     if (!opool__pin(pool))
-        return true; /* closed: who waits is told */
-    bool all = opool__reclaim_tighten(&pool->cache);
+        return false;
+    bool all = opool__reclaim_tighten(cache);
     unpin(pool);
     return all;
-}
-
-/* With the waiter in the queue. */
-static enum opool__bounded_result await(struct opool *pool, struct opool__waiter *waiter, int timeout_ms, void **object)
-{
-    uint64_t start = opool__os.now(), deadline = timeout_ms < 0 ? 0 : start + (uint64_t)timeout_ms * 1000000u;
-    for (;;) {
-        /* Before each sleep: an owner that hides objects may have stopped for good. */
-        uint64_t until = tighten(pool) ? 0 : opool__os.now() + LOOK_AGAIN_NS;
-        if (deadline && (!until || deadline < until))
-            until = deadline;
-        enum opool__bounded_result result = opool__bounded_await(waiter, until, object);
-        if (result != OPOOL__BOUNDED_FULL)
-            return result;
-        if (deadline && opool__os.now() >= deadline)
-            return opool__bounded_leave(&pool->depot.store, waiter, object);
-    }
-}
-
-static enum opool__bounded_result take(struct opool *pool, int timeout_ms, void **object)
-{
-    struct opool__bounded *store = &pool->depot.store;
-    struct opool__waiter waiter;
-    if (timeout_ms == 0) {
-        enum opool__bounded_result result = opool__bounded_take(store, object);
-        if (result != OPOOL__BOUNDED_FULL || !pool->cached)
-            return result;
-        (void)tighten(pool);
-        return opool__bounded_take(store, object);
-    }
-    enum opool__bounded_result result = opool__bounded_queue(store, &waiter, object);
-    return result == OPOOL__BOUNDED_FULL ? await(pool, &waiter, timeout_ms, object) : result;
 }
 
 /* From the locked store, waiting if need be; `full` is the error when all are out. */
 static void *get_stored(struct opool *pool, int timeout_ms, int full)
 {
     void *object;
-    switch (take(pool, timeout_ms, &object)) {
+    switch (opool__capacity_take(&pool->depot.store, &pool->cache, tighten, timeout_ms, &object)) {
     case OPOOL__BOUNDED_OBJECT:
         opool__count(&pool->shared_gets);
         return object;
@@ -88,13 +50,12 @@ static void *get_stored(struct opool *pool, int timeout_ms, int full)
         opool__bounded_return(&pool->depot.store);
         unpin(pool);
         return NULL;
-    case OPOOL__BOUNDED_FULL:
+    case OPOOL__BOUNDED_CLOSED:
+        return fail(ESHUTDOWN);
+    default:
         opool__count(&pool->shared_capacity_fails);
         return fail(full);
-    case OPOOL__BOUNDED_CLOSED:
-        break;
     }
-    return fail(ESHUTDOWN);
 }
 
 /* ---- the others ---- */

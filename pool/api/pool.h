@@ -108,6 +108,9 @@ void *opool__build(struct opool *pool);
 /* fini and give the slot up, and the permit with it. The object is out, and not in any cache. */
 void opool__tear_down(struct opool *pool, void *object);
 
+/* The same for one of the doomed or condemned. */
+void opool__tear_down_idle(struct opool *pool, void *object);
+
 /* What the callback of an owning type says. */
 struct opool_footprint opool__footprint(struct opool *pool, const void *object);
 

@@ -88,7 +88,7 @@ static uint64_t tear_down_doomed(struct opool *pool, uint64_t most)
 {
     uint64_t done = 0;
     for (void *object; done < most && (object = opool__bounded_pop_doomed(&pool->depot.store)) != NULL; done++)
-        opool__tear_down(pool, object);
+        opool__tear_down_idle(pool, object);
     return done;
 }
 
@@ -148,14 +148,15 @@ static void tick_if_due(uint64_t period_ns)
 static void look_around_pinned(struct opool *pool)
 {
     opool__watch_look(pool);
-    if (opool__load_relaxed(&pool->shared_puts) % LOOSEN_EACH == 0)
+    if (pool->cached && opool__load_relaxed(&pool->shared_puts) % LOOSEN_EACH == 0)
         opool__reclaim_loosen(&pool->cache);
 }
 
 void opool__look_around(struct opool *pool)
 {
     uint64_t period_ns = pool->epoch_ns;
-    bool look = opool__load_relaxed(&pool->watches.shared_count) || opool__load_relaxed(&pool->cache.shared_tight);
+    bool tight = pool->cached && opool__load_relaxed(&pool->depot.store.shared_tight) != OPOOL__LOOSE;
+    bool look = tight || opool__load_relaxed(&pool->watches.shared_count);
     if (OPOOL__LIKELY(!look && !period_ns))
         return;
     int error = errno;
@@ -183,8 +184,8 @@ bool opool__anything_idle(void)
 static size_t release_idle(struct opool *pool)
 {
     uint64_t before = opool__slab_given_back(&pool->slab);
-    for (void *object; (object = opool__depot_pop(&pool->depot)) != NULL;)
-        opool__tear_down(pool, object);
+    for (void *object; (object = opool__depot_condemn(&pool->depot)) != NULL;)
+        opool__tear_down_idle(pool, object);
     opool__slab_trim(&pool->slab);
     return (size_t)(opool__slab_given_back(&pool->slab) - before);
 }

@@ -27,8 +27,10 @@ void opool__cache_open(struct opool__cache *cache, struct opool__depot *depot)
     *cache = (struct opool__cache){.depot = depot};
     opool__lock_take(&opool__threads_lock);
     cache->shared_number = lowest_free_number();
-    if (cache->shared_number)
+    if (cache->shared_number) {
         by_number[cache->shared_number] = cache;
+        opool__store_relaxed(opool__cache_tight(cache), (uint32_t)OPOOL__LOOSE);
+    }
     opool__lock_drop(&opool__threads_lock);
 }
 
@@ -206,7 +208,7 @@ static bool is_on_top(struct opool_head *head, const void *object)
 
 static bool takes_heads(const struct opool__cache *cache)
 {
-    return !opool__load_relaxed(&cache->shared_closing) && !opool__load_relaxed(&cache->shared_tight);
+    return !opool__load_relaxed(&cache->shared_closing) && opool__load_relaxed(opool__cache_tight(cache)) == OPOOL__LOOSE;
 }
 
 /* The calling thread's head for this pool, taken into use if it was not. NULL: no cache. */
@@ -402,7 +404,7 @@ uint64_t opool__head_give_up(struct opool__thread *thread, uint32_t number)
 {
     struct opool__cache *cache = by_number[number];
     uint64_t objects = empty_head(cache->depot, thread->shard, &thread->heads[number]);
-    if (opool__load_relaxed(&cache->shared_tight))
+    if (opool__load_relaxed(opool__cache_tight(cache)) != OPOOL__LOOSE)
         opool__depot_drain(cache->depot);
     put_out_of_use(cache, thread, number);
     return objects;

@@ -19,7 +19,6 @@ struct opool__cache {
     struct opool__depot *depot;
     uint32_t shared_number;  /* of the head in each thread's array; 0: no thread has a cache for this pool */
     uint32_t shared_closing; /* heads are not taken into use any more, and keep what they have until it is taken */
-    uint32_t shared_tight;   /* enum opool__tight: then slow paths hand in what their head has, and use it no more */
     /* Under opool__threads_lock: */
     uint64_t retired_puts; /* puts of heads that were given up */
     uint64_t stolen, steal_timeouts;
@@ -32,8 +31,12 @@ struct opool__cache {
     uint32_t idle_tick;
 };
 
-/* TIGHTENING: some head may still hide objects. TIGHT: all were seen; idle objects are in the depot's store only. */
-enum opool__tight { OPOOL__LOOSE, OPOOL__TIGHTENING, OPOOL__TIGHT };
+/* How the pool's depot is used: see enum opool__tight. Unless LOOSE slow paths hand in what their head has, and use it
+   no more. */
+static inline uint32_t *opool__cache_tight(const struct opool__cache *cache)
+{
+    return &cache->depot->store.shared_tight;
+}
 
 /* Take the lowest free number. Without one left, or without memory, the pool works without caches. */
 void opool__cache_open(struct opool__cache *cache, struct opool__depot *depot);

@@ -313,30 +313,31 @@ bool opool__reclaim_close(struct opool__cache *cache, bool quiet)
  * 15. Who waits has queued first, under the store's lock. Leaving the mode holds that lock, and no one may wait: either
  *     it sees the waiter, or the waiter sees LOOSE, and tightens again. So no object goes into a head while somebody
  *     waits, but to owners that 14 looks for.
+ * 16. Who does not wait is refused only by a look that found nothing and TIGHT under that same lock. [to tighten, and
+ *     then to look, is not enough: between the two the mode can be left, and others cache what is idle; found by a
+ *     Spin model, test/spin/waiters.pml]
  */
 
 bool opool__reclaim_tighten(struct opool__cache *cache)
 {
-    /* acquire: who sees TIGHT sees what the heads held in the store. */
-    if (opool__load_acquire(&cache->shared_tight) == OPOOL__TIGHT)
-        return true;
+    uint32_t *shared_tight = opool__cache_tight(cache);
     opool__lock_take(&opool__reclaim_lock);
     opool__lock_take(&opool__threads_lock);
     struct sweep sweep = {.number = cache->shared_number};
     unsigned left = 0;
-    if (opool__load_relaxed(&cache->shared_tight) == OPOOL__LOOSE) {
+    if (opool__load_relaxed(shared_tight) == OPOOL__LOOSE) {
         cache->tightened++;
         cache->tight_tick = opool__epoch_now();
         cache->tight_ns = opool__os.now();
-        opool__store_relaxed(&cache->shared_tight, (uint32_t)OPOOL__TIGHTENING);
+        opool__store_relaxed(shared_tight, (uint32_t)OPOOL__TIGHTENING);
     }
-    if (sweep.number && opool__load_relaxed(&cache->shared_tight) == OPOOL__TIGHTENING) {
+    if (sweep.number && opool__load_relaxed(shared_tight) == OPOOL__TIGHTENING) {
         left = take_rounds(&sweep);
         cache->steal_timeouts += left;
         opool__depot_drain(cache->depot);
     }
     if (!left)
-        opool__store_release(&cache->shared_tight, (uint32_t)OPOOL__TIGHT);
+        opool__store_relaxed(shared_tight, (uint32_t)OPOOL__TIGHT); /* the lock of the drain orders it */
     opool__lock_drop(&opool__threads_lock);
     opool__lock_drop(&opool__reclaim_lock);
     return left == 0;
@@ -344,15 +345,15 @@ bool opool__reclaim_tighten(struct opool__cache *cache)
 
 void opool__reclaim_loosen_at_tick(struct opool__cache *cache, uint64_t tick)
 {
-    if (opool__load_relaxed(&cache->shared_tight) && tick - cache->tight_tick >= LOOSEN_TICKS)
-        (void)opool__bounded_loosen(&cache->depot->store, &cache->shared_tight);
+    if (opool__load_relaxed(opool__cache_tight(cache)) && tick - cache->tight_tick >= LOOSEN_TICKS)
+        (void)opool__bounded_loosen(&cache->depot->store);
 }
 
 void opool__reclaim_loosen(struct opool__cache *cache)
 {
-    if (!opool__load_relaxed(&cache->shared_tight) || !opool__lock_try(&opool__reclaim_lock))
+    if (!opool__load_relaxed(opool__cache_tight(cache)) || !opool__lock_try(&opool__reclaim_lock))
         return;
     if (opool__os.now() - cache->tight_ns >= LOOSEN_NS)
-        (void)opool__bounded_loosen(&cache->depot->store, &cache->shared_tight);
+        (void)opool__bounded_loosen(&cache->depot->store);
     opool__lock_drop(&opool__reclaim_lock);
 }

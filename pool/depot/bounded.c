@@ -10,7 +10,8 @@ enum { WAITING, SERVED };
 void opool__bounded_init(struct opool__bounded *store, const struct opool__slab *slab, size_t capacity,
                          const struct opool__label *label)
 {
-    *store = (struct opool__bounded){.slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX};
+    *store = (struct opool__bounded){
+        .slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX, .shared_tight = OPOOL__TIGHT};
     for (int age = 0; age < OPOOL__AGES; age++)
         store->ages[age].top = store->ages[age].bottom = OPOOL__SLOT_NONE;
     store->newest_link = &store->oldest;
@@ -186,10 +187,14 @@ static enum opool__bounded_result take_locked(struct opool__bounded *store, void
         return OPOOL__BOUNDED_CLOSED;
     if ((*object = pop(store)) != NULL)
         return OPOOL__BOUNDED_OBJECT;
-    if (store->held == store->capacity)
-        return OPOOL__BOUNDED_FULL;
-    store->held++;
-    return OPOOL__BOUNDED_PERMIT;
+    if (store->held < store->capacity) {
+        store->held++;
+        return OPOOL__BOUNDED_PERMIT;
+    }
+    /* Relaxed: TIGHT was written behind adds under this lock, which therefore came before this look. */
+    if (opool__load_relaxed(&store->shared_tight) != OPOOL__TIGHT)
+        return OPOOL__BOUNDED_UNSURE;
+    return store->dying ? OPOOL__BOUNDED_DYING : OPOOL__BOUNDED_FULL;
 }
 
 enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, void **object)
@@ -205,7 +210,7 @@ enum opool__bounded_result opool__bounded_queue(struct opool__bounded *store, st
 {
     opool__lock_take(&store->lock);
     enum opool__bounded_result result = take_locked(store, object);
-    if (result == OPOOL__BOUNDED_FULL)
+    if (result == OPOOL__BOUNDED_FULL || result == OPOOL__BOUNDED_UNSURE || result == OPOOL__BOUNDED_DYING)
         enqueue(store, waiter);
     opool__lock_drop(&store->lock);
     return result;
@@ -295,13 +300,52 @@ void opool__bounded_add_from_cache(struct opool__bounded *store, enum opool__age
     opool__lock_drop(&store->lock);
 }
 
-void opool__bounded_return(struct opool__bounded *store)
+/* Only then somebody asks for the dying. */
+static bool is_limited(const struct opool__bounded *store)
 {
-    opool__lock_take(&store->lock);
+    return store->capacity != SIZE_MAX;
+}
+
+static void return_locked(struct opool__bounded *store)
+{
     if (store->oldest)
         serve(store, OPOOL__BOUNDED_PERMIT, NULL);
     else
         store->held--;
+}
+
+void opool__bounded_return(struct opool__bounded *store)
+{
+    opool__lock_take(&store->lock);
+    return_locked(store);
+    opool__lock_drop(&store->lock);
+}
+
+/* In the child of a fork inside a fini nobody is dying any more: opool__bounded_adopt. */
+static void bury_locked(struct opool__bounded *store)
+{
+    store->dying -= store->dying > 0;
+}
+
+void opool__bounded_condemn(struct opool__bounded *store)
+{
+    opool__lock_take(&store->lock);
+    store->dying += is_limited(store);
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_pardon(struct opool__bounded *store)
+{
+    opool__lock_take(&store->lock);
+    bury_locked(store);
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_bury(struct opool__bounded *store)
+{
+    opool__lock_take(&store->lock);
+    bury_locked(store);
+    return_locked(store);
     opool__lock_drop(&store->lock);
 }
 
@@ -334,19 +378,20 @@ void *opool__bounded_pop_doomed(struct opool__bounded *store)
         return NULL;
     opool__lock_take(&store->lock);
     void *object = pop_from(store, OPOOL__DOOMED);
+    store->dying += object && is_limited(store);
     opool__lock_drop(&store->lock);
     return object;
 }
 
 /* ---- life ---- */
 
-bool opool__bounded_loosen(struct opool__bounded *store, uint32_t *flag)
+bool opool__bounded_loosen(struct opool__bounded *store)
 {
     opool__lock_take(&store->lock);
     uint64_t free = store->capacity - store->held + opool__load_relaxed(&store->shared_idle);
     bool loose = !store->oldest && free > store->capacity / 4;
     if (loose)
-        opool__store_relaxed(flag, 0u);
+        opool__store_relaxed(&store->shared_tight, (uint32_t)OPOOL__LOOSE);
     opool__lock_drop(&store->lock);
     return loose;
 }
@@ -373,4 +418,5 @@ void opool__bounded_adopt(struct opool__bounded *store, size_t existing)
     store->oldest = NULL;
     store->newest_link = &store->oldest;
     store->held = existing;
+    store->dying = 0;
 }

@@ -14,7 +14,7 @@
  * A take looks in this order, so an object that is wanted again escapes as long as it is there. The lists are linked
  * through the slots' links, out of line, so that a put needs no memory and writes into no object.
  *
- *     held <= capacity;  held counts objects (idle, out) and permits to build one
+ *     held <= capacity;  held counts objects (idle, out, dying) and permits to build one
  *     a waiter is queued only while nothing is idle and held == capacity
  *
  * No take overtakes a waiter: what a put or a returned permit frees goes straight to the oldest one.
@@ -35,10 +35,16 @@ struct opool__chain {
     uint64_t count;
 };
 
+/* Where idle objects may be. LOOSE: here and in caches. TIGHTENING: caches get no more, but some may hold some still.
+   TIGHT: here only. */
+enum opool__tight { OPOOL__LOOSE, OPOOL__TIGHTENING, OPOOL__TIGHT };
+
 enum opool__bounded_result {
     OPOOL__BOUNDED_OBJECT, /* *object is the caller's */
     OPOOL__BOUNDED_PERMIT, /* the caller may build one; it calls opool__bounded_return when it can not */
-    OPOOL__BOUNDED_FULL,   /* nothing idle here, and the capacity is reached */
+    OPOOL__BOUNDED_FULL,   /* all are out */
+    OPOOL__BOUNDED_UNSURE, /* none is here; caches may hold some */
+    OPOOL__BOUNDED_DYING,  /* those that are not out are torn down just now: who queues gets their permits */
     OPOOL__BOUNDED_CLOSED
 };
 
@@ -59,7 +65,8 @@ struct opool__bounded {
     uint32_t above_low;
     const struct opool__slab *slab;
     const struct opool__label *label;
-    size_t capacity, held;
+    size_t capacity, held, dying;
+    uint32_t shared_tight; /* enum opool__tight; LOOSE is written under the lock, the others by the reclaimer */
     struct opool__waiter *oldest, **newest_link;
     bool closed;
     uint64_t refills, to_caches, from_caches; /* for statistics: times, objects */
@@ -72,7 +79,7 @@ void opool__bounded_init(struct opool__bounded *store, const struct opool__slab 
 /* What can be had without waiting. */
 enum opool__bounded_result opool__bounded_take(struct opool__bounded *store, void **object);
 
-/* The same; FULL: `waiter` is in the queue now, until it is served or leaves. */
+/* The same; FULL, UNSURE, DYING: `waiter` is in the queue now, until it is served or leaves. */
 enum opool__bounded_result opool__bounded_queue(struct opool__bounded *store, struct opool__waiter *waiter,
                                                 void **object);
 
@@ -102,8 +109,15 @@ void opool__bounded_add(struct opool__bounded *store, enum opool__age age, void 
 /* The same for objects that come from a thread's cache: counted. */
 void opool__bounded_add_from_cache(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
 
-/* A permit that was not used, or an object that was torn down. */
+/* A permit that was not used, or an object that was torn down by who had it. */
 void opool__bounded_return(struct opool__bounded *store);
+
+/* An idle object that is torn down is neither out nor to be had: it is dying, in a pool with a capacity. Who is about
+   to look for one condemns it first, and pardons it when he finds none; after its fini he buries it, which returns its
+   permit. */
+void opool__bounded_condemn(struct opool__bounded *store);
+void opool__bounded_pardon(struct opool__bounded *store);
+void opool__bounded_bury(struct opool__bounded *store);
 
 /* Are there objects, or permits to build one? */
 bool opool__bounded_holds(struct opool__bounded *store);
@@ -114,12 +128,12 @@ void opool__bounded_age(struct opool__bounded *store);
 /* At most `most` stay doomed; the others, the youngest ones, are victims again. */
 void opool__bounded_spare(struct opool__bounded *store, uint64_t most);
 
-/* One of the doomed, out from now on; NULL: none. */
+/* One of the doomed, dying from now on; NULL: none. */
 void *opool__bounded_pop_doomed(struct opool__bounded *store);
 
-/* With nobody waiting and a quarter of the capacity free: *flag = 0, under the lock, so that who queues afterwards
-   sees it. */
-bool opool__bounded_loosen(struct opool__bounded *store, uint32_t *flag);
+/* With nobody waiting and a quarter of the capacity free: LOOSE from now on. Under the lock: who takes or queues
+   afterwards sees it. */
+bool opool__bounded_loosen(struct opool__bounded *store);
 
 /* Takes find nothing from now on and waiters are woken. */
 void opool__bounded_close(struct opool__bounded *store);

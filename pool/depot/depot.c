@@ -208,6 +208,15 @@ void *opool__depot_pop(struct opool__depot *depot)
     return object;
 }
 
+void *opool__depot_condemn(struct opool__depot *depot)
+{
+    opool__bounded_condemn(&depot->store);
+    void *object = opool__depot_pop(depot);
+    if (!object)
+        opool__bounded_pardon(&depot->store);
+    return object;
+}
+
 /* ---- ages ---- */
 
 void opool__depot_retire(struct opool__depot *depot, void *const *objects, uint32_t n, uint32_t seen, uint32_t tick,

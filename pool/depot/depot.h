@@ -60,8 +60,11 @@ void opool__depot_stock(struct opool__depot *depot, struct opool__magazine *fill
 struct opool__magazine *opool__depot_empty(struct opool__depot *depot, uint32_t shard);
 void opool__depot_give_empty(struct opool__depot *depot, uint32_t shard, struct opool__magazine *empty);
 
-/* A single object, for threads without a cache and for tear-down; NULL: nothing is idle here. */
+/* A single object, for threads without a cache; NULL: nothing is idle here. */
 void *opool__depot_pop(struct opool__depot *depot);
+
+/* The same for tear-down: it is dying in the store's eyes, until opool__bounded_bury. */
+void *opool__depot_condemn(struct opool__depot *depot);
 
 /* ---- ages: see pool/cache/reclaim.c for who calls when ---- */
 

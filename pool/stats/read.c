@@ -58,7 +58,7 @@ static void count_events(struct opool *pool, const struct sources *from, struct 
     out->steal_timeouts = from->cache.steal_timeouts;
     out->abandoned = from->cache.abandoned;
     out->tightened = from->cache.tightened;
-    out->tight = opool__load_relaxed(&pool->cache.shared_tight) != OPOOL__LOOSE;
+    out->tight = pool->cached && opool__load_relaxed(&pool->depot.store.shared_tight) != OPOOL__LOOSE;
     out->locked = !opool__barrier_usable();
 }
 

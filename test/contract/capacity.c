@@ -15,6 +15,7 @@ struct script {
     int init_fails; /* errno of the next inits */
     bool refuse;
     sem_t *in_init, *init_goes_on;
+    sem_t *in_fini; /* said before a fini that takes a millisecond */
 };
 
 static int thing_init(struct thing *thing, void *arg)
@@ -41,7 +42,17 @@ static bool thing_reset(struct thing *thing, void *arg)
     return !script || !script->refuse;
 }
 
-OPOOL_DEFINE(thing_pool, struct thing, .init = thing_init, .reset = thing_reset);
+static void thing_fini(struct thing *thing, void *arg)
+{
+    const struct script *script = arg;
+    (void)thing;
+    if (script && script->in_fini) {
+        sem_post(script->in_fini);
+        usleep(1000);
+    }
+}
+
+OPOOL_DEFINE(thing_pool, struct thing, .init = thing_init, .reset = thing_reset, .fini = thing_fini);
 
 static struct thing_pool *new_pool(size_t capacity, struct script *script)
 {
@@ -266,6 +277,46 @@ static void expect_thing(struct waiter *waiter)
     join_thread(waiter->thread);
     ck_assert_msg(waiter->thing != NULL, "errno %d", waiter->error);
 }
+
+static void *tick_thrice(void *unused)
+{
+    for (int i = 0; i < 3; i++)
+        (void)opool_epoch_advance();
+    return unused;
+}
+
+static void *release_all(void *unused)
+{
+    (void)opool_release();
+    return unused;
+}
+
+/* What a tick or release tears down just now is not out: a get does not fail for it, but for a fini of 10 ms or more,
+   which a busy machine makes of any. */
+START_TEST(what_is_torn_down_is_not_out)
+{
+    enum { ROUNDS = 20 };
+    int got = 0;
+    for (int round = 0; round < ROUNDS && !got; round++) {
+        pthread_t thread;
+        sem_t in_fini;
+        struct script script = {.in_fini = &in_fini};
+        struct thing_pool *pool = new_pool(1, &script);
+        sem_init(&in_fini, 0, 0);
+        thing_pool_put(pool, thing_pool_get(pool));
+        pthread_create(&thread, NULL, _i ? release_all : tick_thrice, NULL);
+        wait_for(&in_fini);
+        struct thing *thing = thing_pool_get(pool);
+        got += thing != NULL;
+        pthread_join(thread, NULL);
+        script.in_fini = NULL;
+        thing_pool_put(pool, thing);
+        check_equations(thing_pool_base(pool));
+        thing_pool_destroy(&pool);
+    }
+    ck_assert_int_eq(got, 1);
+}
+END_TEST
 
 START_TEST(a_wait_of_zero_does_not_wait)
 {
@@ -555,6 +606,7 @@ int main(void)
     tcase_add_test(amount, threads_never_hold_more_than_capacity);
     tcase_add_test(amount, sleeping_threads_hide_nothing);
     TCase *waiting = new_case(suite, "waiting");
+    tcase_add_loop_test(waiting, what_is_torn_down_is_not_out, 0, 2);
     tcase_add_test(waiting, a_wait_of_zero_does_not_wait);
     tcase_add_test(waiting, a_wait_lasts_as_long_as_it_says);
     tcase_add_test(waiting, without_capacity_nothing_waits);

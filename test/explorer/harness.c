@@ -11,7 +11,7 @@
 
 /* ---- system calls ---- */
 
-enum { ARENA = 1 << 20, PAGE = 64, COMMITS = 64 };
+enum { ARENA = 1 << 20, PAGE = 64, COMMITS = 64, CLOCK_STEP = 4000000 };
 
 /* Small on purpose: what an execution may have written is zeroed before the next one. */
 static _Alignas(4096) char arena[ARENA];
@@ -24,7 +24,7 @@ static unsigned commit_count;
 
 static unsigned ticks_begun; /* what the library's clock says, without a look that others could see */
 static unsigned shard_count, refuse_from, barriers_so_far;
-static uint64_t clock_now;
+static uint64_t clock_now, clock_step;
 
 static int fake_reserve(void **out, size_t bytes)
 {
@@ -74,7 +74,7 @@ static int fake_barrier(void)
 /* Three looks at the clock and a bounded wait is over. */
 static uint64_t fake_now(void)
 {
-    return clock_now += 4000000;
+    return clock_now += clock_step;
 }
 
 static void fake_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
@@ -183,6 +183,7 @@ void harness_reset(unsigned shards)
     }
     arena_used = 0;
     clock_now = 0;
+    clock_step = CLOCK_STEP;
     ticks_begun = 0;
     shard_count = shards;
     refuse_from = barriers_so_far = 0;
@@ -390,17 +391,27 @@ unsigned harness_age(void)
     return tick;
 }
 
-static void tear_down(struct opool *pool, void *object)
+static bool is_bounded(const struct opool *pool)
+{
+    return pool->depot.store.capacity != SIZE_MAX;
+}
+
+static void end_object(struct opool *pool, void *object)
 {
     int number = number_of(object);
     explorer_check(holders[number] == 0 && !gone[number], "an object was torn down that somebody has");
     explorer_own(object);
     gone[number] = true;
     explorer_disown(object);
-    if (pool->depot.store.capacity == SIZE_MAX)
-        return;
-    opool__slab_give(&slab, object);
-    opool__bounded_return(&pool->depot.store);
+    if (is_bounded(pool))
+        opool__slab_give(&slab, object);
+}
+
+static void tear_down_idle(struct opool *pool, void *object)
+{
+    end_object(pool, object);
+    if (is_bounded(pool))
+        opool__bounded_bury(&pool->depot.store);
 }
 
 /* The pool may be hidden meanwhile: its memory stays, as destroy waits for ticks. */
@@ -409,7 +420,7 @@ static void tear_down_doomed(struct opool *pool)
     for (void *object; (object = opool__bounded_pop_doomed(&pool->depot.store)) != NULL;) {
         explorer_check(used_in[number_of(object)] + 2 <= ticks_begun,
                        "a tick tore down what was used since the one before it began");
-        tear_down(pool, object);
+        tear_down_idle(pool, object);
     }
 }
 
@@ -452,7 +463,19 @@ int harness_build(struct opool *pool)
 void harness_discard(struct opool *pool, int object)
 {
     let_go(object);
-    tear_down(pool, objects[object]);
+    end_object(pool, objects[object]);
+    opool__bounded_return(&pool->depot.store);
+}
+
+void harness_release(struct opool *pool)
+{
+    for (void *object; (object = opool__depot_condemn(&pool->depot)) != NULL;)
+        tear_down_idle(pool, object);
+}
+
+void harness_stop_clock(void)
+{
+    clock_step = 0;
 }
 
 void harness_later(unsigned ms)

@@ -64,6 +64,12 @@ int harness_build(struct opool *pool);
 /* The clock goes on by so many milliseconds. */
 void harness_later(unsigned ms);
 
+/* In init: it does so by harness_later only, and bounded waits do not end by themselves. */
+void harness_stop_clock(void);
+
+/* Tear down all that is in the depot, as opool_release does. */
+void harness_release(struct opool *pool);
+
 /* In init: modelled thread t runs this; nothing else does. */
 void harness_run_as(unsigned t, void (*step)(void));
 

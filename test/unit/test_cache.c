@@ -668,6 +668,7 @@ static void put_all(void **objects, size_t n)
 static void start_large(uint32_t capacity)
 {
     opool__depot_init(&depot, &slab, &label, capacity, 0);
+    depot.store.shared_tight = OPOOL__LOOSE; /* as the cache made it when it was opened */
 }
 
 enum { LARGE = 64 };
@@ -1212,6 +1213,7 @@ static void start_tight(void)
 {
     start_cache();
     opool__depot_init(&depot, &slab, &label, CAPACITY, TIGHT_CAPACITY);
+    depot.store.shared_tight = OPOOL__LOOSE; /* as the cache made it when it was opened */
 }
 
 /* As build does it: what exists is held. */
@@ -1233,7 +1235,7 @@ START_TEST(tightening_moves_all_to_the_store)
     fault_heal();
     ck_assert(opool__reclaim_tighten(&cache));
     ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHT);
     ck_assert_uint_eq(depot.store.shared_idle, CAPACITY + 8);
     expect_idle(0, CAPACITY + 8);
     ck_assert(opool__reclaim_tighten(&cache)); /* again: no barrier a get */
@@ -1271,7 +1273,7 @@ START_TEST(a_stopped_owner_hands_in)
     uint64_t passed = unit_ms() - start;
     ck_assert_uint_ge(passed, 9);
     ck_assert_uint_lt(passed, 2000);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHTENING);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHTENING);
     ck_assert_uint_eq(cache.steal_timeouts, 1);
     ck_assert_uint_eq(depot.store.shared_idle, 3); /* the others are there */
     __atomic_store_n(&head->busy, 0u, __ATOMIC_RELEASE);
@@ -1299,13 +1301,13 @@ START_TEST(ticks_loosen_after_a_whole_epoch)
     ck_assert(opool__reclaim_tighten(&cache));
     uint64_t tick = cache.tight_tick;
     opool__reclaim_loosen_at_tick(&cache, tick + 2);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT); /* all are out */
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHT); /* all are out */
     for (int i = 0; i < 5; i++)
         opool__bounded_give(&depot.store, objects[i]);
     opool__reclaim_loosen_at_tick(&cache, tick + 1);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT); /* too early */
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHT); /* too early */
     opool__reclaim_loosen_at_tick(&cache, tick + 2);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__LOOSE);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__LOOSE);
     ck_assert_ptr_nonnull(opool__cache_get(&cache)); /* with caches again */
     ck_assert_uint_eq(opool__cache_read(&cache).heads, 1);
     ck_assert(opool__reclaim_tighten(&cache));
@@ -1319,14 +1321,14 @@ START_TEST(slow_paths_loosen_after_a_second)
     ck_assert(opool__reclaim_tighten(&cache));
     fake_now += 999999999;
     opool__reclaim_loosen(&cache);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHT);
     fake_now++;
     opool__reclaim_begin();
     opool__reclaim_loosen(&cache); /* does not wait for a tick */
     opool__reclaim_end();
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHT);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHT);
     opool__reclaim_loosen(&cache);
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__LOOSE);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__LOOSE);
 }
 END_TEST
 
@@ -1339,7 +1341,7 @@ START_TEST(without_barriers_running_owners_may_hide)
     uint64_t start = unit_ms();
     ck_assert(!opool__reclaim_tighten(&cache));
     ck_assert_uint_lt(unit_ms() - start, 9); /* no use in waiting */
-    ck_assert_uint_eq(cache.shared_tight, OPOOL__TIGHTENING);
+    ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHTENING);
     ck_assert_uint_eq(tell(&worker, PUT, 1), 0); /* hands in */
     ck_assert_uint_eq(depot.store.shared_idle, 4);
     end_worker(&worker);

@@ -932,18 +932,43 @@ END_TEST
 
 START_TEST(loosens_when_more_than_a_quarter_is_free)
 {
-    uint32_t flag = 1;
     void *objects[8];
     start_store(8);
     for (int i = 0; i < 8; i++)
         objects[i] = build();
     opool__bounded_give(&store, objects[0]);
     opool__bounded_return(&store); /* idle, or not there: both are free */
-    ck_assert(!opool__bounded_loosen(&store, &flag));
-    ck_assert_uint_eq(flag, 1);
+    ck_assert(!opool__bounded_loosen(&store));
+    ck_assert_uint_eq(store.shared_tight, OPOOL__TIGHT);
     opool__bounded_give(&store, objects[2]);
-    ck_assert(opool__bounded_loosen(&store, &flag));
-    ck_assert_uint_eq(flag, 0);
+    ck_assert(opool__bounded_loosen(&store));
+    ck_assert_uint_eq(store.shared_tight, OPOOL__LOOSE);
+}
+END_TEST
+
+/* Why nothing can be had: only FULL says that all are out. */
+START_TEST(says_what_it_does_not_know)
+{
+    void *object, *got;
+    start_store(1);
+    object = build();
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    store.shared_tight = OPOOL__TIGHTENING;
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_UNSURE);
+    store.shared_tight = OPOOL__TIGHT;
+    opool__bounded_give(&store, object);
+    opool__bounded_condemn(&store);
+    ck_assert_ptr_eq(opool__bounded_pop(&store), object);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_DYING);
+    opool__bounded_bury(&store);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_PERMIT);
+    opool__bounded_condemn(&store);
+    opool__bounded_pardon(&store);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
+    opool__bounded_adopt(&store, 1);
+    opool__bounded_bury(&store); /* of before the fork */
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_PERMIT);
+    ck_assert_int_eq(take_wait(&store, 0, &got), OPOOL__BOUNDED_FULL);
 }
 END_TEST
 
@@ -1325,6 +1350,7 @@ static void add_ages(TCase *tests)
     tcase_add_test(tests, rescues_are_counted);
     tcase_add_test(tests, what_is_added_goes_to_waiters_first);
     tcase_add_test(tests, loosens_when_more_than_a_quarter_is_free);
+    tcase_add_test(tests, says_what_it_does_not_know);
     tcase_add_test(tests, the_unused_bottom_of_a_magazine_leaves);
     tcase_add_test(tests, what_a_tick_missed_is_doomed);
     tcase_add_test(tests, ages_survive_the_end_of_32_bits);
