@@ -33,9 +33,9 @@ static struct {
     bool at_exit; /* registered */
 } ticker;
 
-static void wake(void)
+static void rouse(void)
 {
-    opool__sleeper_wake(&ticker.sleeper);
+    opool__sleeper_rouse(&ticker.sleeper);
 }
 
 /* True: nothing is idle, and whoever puts something wakes the thread from now on. */
@@ -43,7 +43,7 @@ static bool doze(const struct opool__tick_report *report)
 {
     if (report->left_idle || report->heads)
         return false;
-    opool__epoch_doze(wake);
+    opool__epoch_doze(rouse);
     if (!opool__anything_idle())
         return true;
     opool__epoch_rouse();
@@ -80,12 +80,12 @@ static void *run(void *unused)
     opool__pace_start(&pace, delay);
     bool dozes = false;
     while (!stopped()) {
-        uint64_t due = dozes ? 0 : opool__os.now() + delay;
-        unsigned why = opool__sleeper_sleep(&ticker.sleeper, due);
-        if (why & OPOOL__WOKEN) { /* to stop, or from a doze: a whole epoch begins */
-            dozes = false;
+        if (dozes)
+            opool__sleeper_doze(&ticker.sleeper);
+        unsigned why = dozes ? OPOOL__WOKEN : opool__sleeper_sleep(&ticker.sleeper, opool__os.now() + delay);
+        dozes = false;
+        if (why & OPOOL__WOKEN) /* to stop, or from a doze: a whole epoch begins */
             continue;
-        }
         struct opool__tick_report report = opool__tick();
         bool pressure = (why & OPOOL__PRESSURE) || opool__sleeper_under_pressure(&ticker.sleeper);
         delay = delay_after(&pace, &history, &report, pressure);
@@ -103,7 +103,7 @@ static void stop(void)
     opool__lock_drop(&ticker.lock);
     if (mine) {
         opool__store_release(&ticker.shared_stop, 1u);
-        wake();
+        opool__sleeper_wake(&ticker.sleeper);
         opool__os.thread_join(ticker.thread);
         opool__epoch_rouse(); /* it may have dozed: nobody is to be woken any more */
         opool__lock_take(&ticker.lock);
@@ -143,10 +143,9 @@ static int start_locked(void)
     if (opool__load_relaxed(&ticker.shared_phase) != NONE)
         return -EALREADY;
     int r = opool__process_init();
-    if (r == 0)
-        r = opool__sleeper_open(&ticker.sleeper, ticker.options.use_pressure);
     if (r != 0)
         return r;
+    opool__sleeper_open(&ticker.sleeper, ticker.options.use_pressure);
     opool__store_relaxed(&ticker.shared_stop, 0u);
     r = opool__os.thread_start(&ticker.thread, run, "opool-epoch");
     if (r != 0) {
@@ -186,7 +185,7 @@ int opool_epoch_start(const struct opool_epoch_options *options)
 void opool__ticker_forget(void)
 {
     opool__lock_reset(&ticker.lock);
-    opool__sleeper_forget(&ticker.sleeper);
+    opool__sleeper_close(&ticker.sleeper);
     opool__store_relaxed(&ticker.shared_phase, (uint32_t)NONE);
     opool__store_relaxed(&opool__shared_dormant, 0u);
 }

@@ -208,7 +208,8 @@ static bool is_on_top(struct opool_head *head, const void *object)
 
 static bool takes_heads(const struct opool__cache *cache)
 {
-    return !opool__load_relaxed(&cache->shared_closing) && opool__load_relaxed(opool__cache_tight(cache)) == OPOOL__LOOSE;
+    return !opool__load_relaxed(&cache->shared_closing) &&
+           opool__load_relaxed(opool__cache_tight(cache)) == OPOOL__LOOSE;
 }
 
 /* The calling thread's head for this pool, taken into use if it was not. NULL: no cache. */

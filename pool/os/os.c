@@ -122,9 +122,13 @@ static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *
     return -r;
 }
 
+/* No call of this library is a cancellation point. */
 static void os_thread_join(uintptr_t thread)
 {
+    int state, unused;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     (void)pthread_join((pthread_t)thread, NULL);
+    pthread_setcancelstate(state, &unused);
 }
 
 static bool os_is_thread(uintptr_t thread)
@@ -139,11 +143,13 @@ static int os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)
 
 static void os_event_add(int fd)
 {
-    int saved = errno;
+    int saved = errno, state, unused;
     uint64_t one = 1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     /* Refused when the counter is full, and then it is readable anyway. */
     if (write(fd, &one, sizeof one) != (ssize_t)sizeof one)
         errno = saved;
+    pthread_setcancelstate(state, &unused);
 }
 
 static size_t os_address_limit(void)

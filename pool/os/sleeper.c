@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <opool/atomic.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -15,6 +18,7 @@ enum { PATH_MOST = 1024, TEXT_MOST = 1024 };
 
 #define MILLISECOND UINT64_C(1000000)
 #define PRESSURE_PAUSE (10 * MILLISECOND)
+#define POLL_MOST (1000 * MILLISECOND)
 
 /* Stalled 300 ms of 2 s. */
 #define TRIGGER "some 300000 2000000"
@@ -22,24 +26,66 @@ enum { PATH_MOST = 1024, TEXT_MOST = 1024 };
 struct opool__pressure_paths opool__pressure_paths = {
     .psi = "/proc/pressure/memory", .own_group = "/proc/self/cgroup", .groups = "/sys/fs/cgroup"};
 
-/* ---- small files ---- */
+/* ---- what every call here begins and ends with ---- */
 
-static int open_file(const char *path, int flags)
+struct caller {
+    int error, cancel_state;
+};
+
+static struct caller enter(void)
 {
-    return open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct caller caller = {.error = errno};
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &caller.cancel_state);
+    return caller;
 }
 
-static void close_file(int *fd)
+static void leave(struct caller caller)
 {
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
+    int unused;
+    pthread_setcancelstate(caller.cancel_state, &unused);
+    errno = caller.error;
+}
+
+/* ---- small files ---- */
+
+static const struct opool__file no_file = {.fd = -1};
+
+/* fd may be -1, and is the file's from now on. */
+static struct opool__file file_of(int fd)
+{
+    struct stat status;
+    if (fd < 0)
+        return no_file;
+    if (fstat(fd, &status) != 0) {
+        (void)close(fd);
+        return no_file;
+    }
+    return (struct opool__file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+}
+
+static struct opool__file open_file(const char *path, int flags)
+{
+    return file_of(open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+}
+
+static bool is_ours(const struct opool__file *file)
+{
+    struct stat status;
+    return file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_dev == file->device &&
+           status.st_ino == file->inode;
+}
+
+static void close_file(struct opool__file *file)
+{
+    if (is_ours(file))
+        (void)close(file->fd);
+    *file = no_file;
 }
 
 /* From the start, as a string; false: nothing there. */
-static bool read_text(int fd, char text[TEXT_MOST])
+static bool read_text(const struct opool__file *file, char text[TEXT_MOST])
 {
-    ssize_t n = fd < 0 ? -1 : pread(fd, text, TEXT_MOST - 1, 0);
+    ssize_t n = is_ours(file) ? pread(file->fd, text, TEXT_MOST - 1, 0) : -1;
     text[n > 0 ? n : 0] = '\0';
     return n > 0;
 }
@@ -70,10 +116,10 @@ static uint64_t value_of(const char *text, const char *key)
     return 0;
 }
 
-static bool read_number(int fd, uint64_t *out)
+static bool read_number(const struct opool__file *file, uint64_t *out)
 {
     char text[TEXT_MOST];
-    return read_text(fd, text) && parse_number(text, out);
+    return read_text(file, text) && parse_number(text, out);
 }
 
 /* ---- the control group ---- */
@@ -82,9 +128,9 @@ static bool read_number(int fd, uint64_t *out)
 static bool own_group(char path[TEXT_MOST])
 {
     char text[TEXT_MOST];
-    int fd = open_file(opool__pressure_paths.own_group, O_RDONLY);
-    bool read = read_text(fd, text);
-    close_file(&fd);
+    struct opool__file file = open_file(opool__pressure_paths.own_group, O_RDONLY);
+    bool read = read_text(&file, text);
+    close_file(&file);
     for (char *line = read ? text : NULL; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncmp(line, "0::/", 4) != 0)
@@ -101,40 +147,40 @@ static bool own_group(char path[TEXT_MOST])
     return false;
 }
 
-static int open_in_group(const char *group, const char *name, int flags)
+static struct opool__file open_in_group(const char *group, const char *name, int flags)
 {
     char path[PATH_MOST];
     int n = snprintf(path, sizeof path, "%s%s/%s", opool__pressure_paths.groups, group, name);
-    return n > 0 && n < (int)sizeof path ? open_file(path, flags) : -1;
+    return n > 0 && n < (int)sizeof path ? open_file(path, flags) : no_file;
 }
 
 static uint64_t count_events(const struct opool__sleeper *sleeper)
 {
     char text[TEXT_MOST];
-    if (!read_text(sleeper->events_fd, text))
+    if (!read_text(&sleeper->events_file, text))
         return 0;
     return value_of(text, "high") + value_of(text, "max") + value_of(text, "oom");
 }
 
 static void open_group(struct opool__sleeper *sleeper, const char *group)
 {
-    sleeper->events_fd = open_in_group(group, "memory.events", O_RDONLY);
-    sleeper->current_fd = open_in_group(group, "memory.current", O_RDONLY);
-    sleeper->high_fd = open_in_group(group, "memory.high", O_RDONLY);
+    sleeper->events_file = open_in_group(group, "memory.events", O_RDONLY);
+    sleeper->current = open_in_group(group, "memory.current", O_RDONLY);
+    sleeper->high = open_in_group(group, "memory.high", O_RDONLY);
     sleeper->events = count_events(sleeper);
-    if (sleeper->events_fd >= 0 || (sleeper->current_fd >= 0 && sleeper->high_fd >= 0))
+    if (sleeper->events_file.fd >= 0 || (sleeper->current.fd >= 0 && sleeper->high.fd >= 0))
         sleeper->sources |= OPOOL__SOURCE_CGROUP;
 }
 
 /* ---- pressure stall information ---- */
 
-static bool set_trigger(struct opool__sleeper *sleeper, int fd)
+static bool set_trigger(struct opool__sleeper *sleeper, struct opool__file file)
 {
-    if (fd >= 0 && write(fd, TRIGGER, sizeof TRIGGER) != (ssize_t)sizeof TRIGGER)
-        close_file(&fd);
-    if (fd < 0)
+    if (file.fd >= 0 && write(file.fd, TRIGGER, sizeof TRIGGER) != (ssize_t)sizeof TRIGGER)
+        close_file(&file);
+    if (file.fd < 0)
         return false;
-    sleeper->psi_fd = fd;
+    sleeper->psi = file;
     sleeper->sources |= OPOOL__SOURCE_PSI;
     return true;
 }
@@ -150,52 +196,63 @@ static void open_pressure(struct opool__sleeper *sleeper)
     (void)set_trigger(sleeper, open_file(opool__pressure_paths.psi, O_RDWR));
 }
 
-/* ---- sleeping ---- */
+/* ---- life ---- */
 
-int opool__sleeper_open(struct opool__sleeper *sleeper, bool use_pressure)
+static void close_sources(struct opool__sleeper *sleeper)
 {
-    int saved = errno;
-    int wake_fd = sleeper->open ? sleeper->wake_fd : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = wake_fd >= 0 ? 0 : -errno;
-    *sleeper = (struct opool__sleeper){
-        .open = r == 0, .wake_fd = wake_fd, .psi_fd = -1, .events_fd = -1, .current_fd = -1, .high_fd = -1};
-    if (r == 0 && use_pressure)
+    close_file(&sleeper->psi);
+    close_file(&sleeper->events_file);
+    close_file(&sleeper->current);
+    close_file(&sleeper->high);
+}
+
+void opool__sleeper_open(struct opool__sleeper *sleeper, bool use_pressure)
+{
+    struct caller caller = enter();
+    sleeper->psi = sleeper->events_file = sleeper->current = sleeper->high = sleeper->wake = no_file;
+    sleeper->sources = 0;
+    sleeper->events = sleeper->last_pressure = 0;
+    opool__store_relaxed(&sleeper->shared_woken, 0u);
+    if (use_pressure)
+        sleeper->wake = file_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (sleeper->wake.fd >= 0)
         open_pressure(sleeper);
-    errno = saved;
-    return r;
+    sleeper->open = true;
+    leave(caller);
 }
 
 void opool__sleeper_close(struct opool__sleeper *sleeper)
 {
-    int saved = errno;
-    if (!sleeper->open)
-        return;
-    close_file(&sleeper->psi_fd);
-    close_file(&sleeper->events_fd);
-    close_file(&sleeper->current_fd);
-    close_file(&sleeper->high_fd);
-    errno = saved;
+    struct caller caller = enter();
+    if (sleeper->open) {
+        close_sources(sleeper);
+        close_file(&sleeper->wake);
+    }
+    sleeper->open = false;
+    leave(caller);
 }
 
-void opool__sleeper_forget(struct opool__sleeper *sleeper)
+/* ---- sleeping ---- */
+
+void opool__sleeper_rouse(struct opool__sleeper *sleeper)
 {
-    int saved = errno;
-    opool__sleeper_close(sleeper);
-    if (sleeper->open)
-        close_file(&sleeper->wake_fd);
-    sleeper->open = false;
-    errno = saved;
+    opool__store_release(&sleeper->shared_woken, 1u);
+    opool__os.wake(&sleeper->shared_woken, 1);
 }
 
 void opool__sleeper_wake(struct opool__sleeper *sleeper)
 {
-    opool__os.event_add(sleeper->wake_fd);
+    struct caller caller = enter();
+    opool__sleeper_rouse(sleeper);
+    if (is_ours(&sleeper->wake))
+        opool__os.event_add(sleeper->wake.fd);
+    leave(caller);
 }
 
+/* acquire: who woke us for something wrote it before. */
 static bool was_woken(struct opool__sleeper *sleeper)
 {
-    uint64_t count;
-    return read(sleeper->wake_fd, &count, sizeof count) == (ssize_t)sizeof count;
+    return opool__exchange_acquire(&sleeper->shared_woken, 0u) != 0;
 }
 
 static bool counted_more(struct opool__sleeper *sleeper)
@@ -206,21 +263,20 @@ static bool counted_more(struct opool__sleeper *sleeper)
     return more;
 }
 
-/* Milliseconds until `deadline`, rounded up; -1: for ever. */
-static int timeout_until(uint64_t deadline)
+/* Milliseconds until `deadline`, rounded up, at most POLL_MOST. */
+static int poll_timeout(uint64_t deadline)
 {
-    uint64_t now = opool__os.now();
-    if (deadline == 0)
-        return -1;
-    uint64_t ms = deadline > now ? (deadline - now + MILLISECOND - 1) / MILLISECOND : 0;
-    return ms < INT32_MAX ? (int)ms : INT32_MAX;
+    uint64_t now = opool__os.now(), left = deadline > now ? deadline - now : 0;
+    if (deadline == 0 || left > POLL_MOST)
+        left = POLL_MOST;
+    return (int)((left + MILLISECOND - 1) / MILLISECOND);
 }
 
 /* An error of the trigger is for ever: it is closed, else poll would return at once. */
 static bool is_stalled(struct opool__sleeper *sleeper, short revents)
 {
     if (revents & (POLLERR | POLLNVAL))
-        close_file(&sleeper->psi_fd);
+        close_file(&sleeper->psi);
     return revents == POLLPRI;
 }
 
@@ -228,48 +284,82 @@ static bool is_stalled(struct opool__sleeper *sleeper, short revents)
 static bool has_events(struct opool__sleeper *sleeper, short revents)
 {
     char text[TEXT_MOST];
-    if (revents && !read_text(sleeper->events_fd, text))
-        close_file(&sleeper->events_fd);
+    if (revents && !read_text(&sleeper->events_file, text))
+        close_file(&sleeper->events_file);
     return revents && counted_more(sleeper);
 }
 
-static unsigned poll_once(struct opool__sleeper *sleeper, uint64_t deadline, bool sources)
+static void drain_wake(const struct opool__file *wake)
 {
-    struct pollfd fds[] = {{.fd = sleeper->wake_fd, .events = POLLIN},
-                           {.fd = sources ? sleeper->psi_fd : -1, .events = POLLPRI},
-                           {.fd = sources ? sleeper->events_fd : -1, .events = POLLPRI}};
-    if (poll(fds, sizeof fds / sizeof *fds, timeout_until(deadline)) <= 0)
+    uint64_t count;
+    if (is_ours(wake))
+        (void)!read(wake->fd, &count, sizeof count);
+}
+
+/* Returns OPOOL__PRESSURE or 0, for whatever reason. */
+static unsigned poll_sources(struct opool__sleeper *sleeper, uint64_t deadline, bool heed)
+{
+    struct pollfd fds[] = {{.fd = sleeper->wake.fd, .events = POLLIN},
+                           {.fd = heed ? sleeper->psi.fd : -1, .events = POLLPRI},
+                           {.fd = heed ? sleeper->events_file.fd : -1, .events = POLLPRI}};
+    int n = poll(fds, sizeof fds / sizeof *fds, poll_timeout(deadline));
+    if (n < 0 || fds[0].revents & POLLNVAL)
+        close_sources(sleeper); /* more descriptors than the process may have now, or somebody closed ours */
+    if (n <= 0)
         return 0;
-    unsigned why = was_woken(sleeper) ? OPOOL__WOKEN : 0;
+    if (fds[0].revents)
+        drain_wake(&sleeper->wake);
     bool stalled = is_stalled(sleeper, fds[1].revents), events = has_events(sleeper, fds[2].revents);
-    return why | (stalled || events ? OPOOL__PRESSURE : 0);
+    return stalled || events ? OPOOL__PRESSURE : 0;
+}
+
+static bool has_sources(const struct opool__sleeper *sleeper)
+{
+    return sleeper->psi.fd >= 0 || sleeper->events_file.fd >= 0;
+}
+
+static unsigned sleep_once(struct opool__sleeper *sleeper, uint64_t deadline)
+{
+    uint64_t now = opool__os.now(), quiet_until = sleeper->last_pressure + PRESSURE_PAUSE;
+    bool quiet = sleeper->last_pressure && now < quiet_until;
+    uint64_t until = quiet && (!deadline || quiet_until < deadline) ? quiet_until : deadline;
+    if (has_sources(sleeper))
+        return poll_sources(sleeper, until, !quiet);
+    opool__os.wait(&sleeper->shared_woken, 0, deadline);
+    return 0;
 }
 
 unsigned opool__sleeper_sleep(struct opool__sleeper *sleeper, uint64_t deadline)
 {
-    int saved = errno;
+    struct caller caller = enter();
     unsigned why = 0;
-    while (!why) {
-        uint64_t now = opool__os.now(), quiet_until = sleeper->last_pressure + PRESSURE_PAUSE;
-        bool quiet = sleeper->last_pressure && now < quiet_until;
-        uint64_t until = quiet && (!deadline || quiet_until < deadline) ? quiet_until : deadline;
-        why = poll_once(sleeper, until, !quiet);
-        if (deadline && opool__os.now() >= deadline)
+    for (;;) {
+        why |= was_woken(sleeper) ? OPOOL__WOKEN : 0;
+        if (why || (deadline && opool__os.now() >= deadline))
             break;
+        why = sleep_once(sleeper, deadline);
     }
     if (why & OPOOL__PRESSURE)
         sleeper->last_pressure = opool__os.now();
-    errno = saved;
+    leave(caller);
     return why;
+}
+
+void opool__sleeper_doze(struct opool__sleeper *sleeper)
+{
+    struct caller caller = enter();
+    while (!was_woken(sleeper))
+        opool__os.wait(&sleeper->shared_woken, 0, 0);
+    leave(caller);
 }
 
 bool opool__sleeper_under_pressure(struct opool__sleeper *sleeper)
 {
-    int saved = errno;
+    struct caller caller = enter();
     uint64_t current, high;
-    bool near_high = read_number(sleeper->current_fd, &current) && read_number(sleeper->high_fd, &high) &&
-                     current >= high - high / 10;
+    bool near_high =
+        read_number(&sleeper->current, &current) && read_number(&sleeper->high, &high) && current >= high - high / 10;
     bool more = counted_more(sleeper);
-    errno = saved;
+    leave(caller);
     return near_high || more;
 }

@@ -341,7 +341,8 @@ static bool waits(void)
    what it has just put: the waiter's call is only beginning.) */
 static void put_when_waiting_and_get(void)
 {
-    while (opool__load_relaxed(&pool.depot.store.shared_tight) != OPOOL__TIGHT && opool__load_relaxed(&shared_step) == 0)
+    while (opool__load_relaxed(&pool.depot.store.shared_tight) != OPOOL__TIGHT &&
+           opool__load_relaxed(&shared_step) == 0)
         explorer_yield();
     put(0);
     int mine = get(0);

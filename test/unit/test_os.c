@@ -539,7 +539,7 @@ static void fell_tree(void)
 
 START_TEST(sleep_ends_at_its_deadline)
 {
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    opool__sleeper_open(&sleeper, false);
     uint64_t until = opool__os.now() + 30 * MS;
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, until), 0);
     ck_assert_uint_ge(opool__os.now(), until);
@@ -559,7 +559,7 @@ static void *wake_later(void *unused)
 
 START_TEST(wakes_end_a_sleep_once)
 {
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
+    opool__sleeper_open(&sleeper, false);
     pthread_t thread = unit_thread(wake_later, NULL);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
     unit_join(thread);
@@ -568,29 +568,136 @@ START_TEST(wakes_end_a_sleep_once)
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + MS), 0);
     opool__sleeper_close(&sleeper);
-    opool__sleeper_wake(&sleeper); /* late: goes nowhere else */
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
-    opool__sleeper_forget(&sleeper);
+    opool__sleeper_rouse(&sleeper); /* late */
+    opool__sleeper_open(&sleeper, false);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + MS), 0);
+    opool__sleeper_close(&sleeper);
 }
 END_TEST
 
-START_TEST(no_descriptors_no_sleeper)
+static void *rouse_later(void *unused)
 {
-    struct rlimit none = {0, 0}, before;
-    getrlimit(RLIMIT_NOFILE, &before);
-    none.rlim_max = before.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &none);
-    int r = opool__sleeper_open(&sleeper, true);
-    setrlimit(RLIMIT_NOFILE, &before);
-    ck_assert_int_eq(r, -EMFILE);
+    unit_nap(20);
+    opool__sleeper_rouse(&sleeper);
+    return unused;
+}
+
+static void limit_descriptors(rlim_t most)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = most;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Sleeping needs none. */
+START_TEST(no_descriptors_no_sources)
+{
+    limit_descriptors(0);
+    opool__sleeper_open(&sleeper, true);
+    limit_descriptors(64);
+    ck_assert_uint_eq(sleeper.sources, 0);
+    uint64_t until = opool__os.now() + 5 * MS;
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, until), 0);
+    ck_assert_uint_ge(opool__os.now(), until);
     opool__sleeper_close(&sleeper);
+}
+END_TEST
+
+static uint64_t processor_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000 * MS + (uint64_t)used.tv_nsec;
+}
+
+/* What a program may do to descriptors that it does not know. */
+static void lower_the_limit(void)
+{
+    limit_descriptors(0);
+}
+
+static void close_all(void)
+{
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+}
+
+/* Every number is a pipe of the program's now. */
+static int taken[2];
+
+static void close_all_and_take_their_numbers(void)
+{
+    close_all();
+    ck_assert_int_eq(pipe(taken), 0);
+    while (dup(taken[1]) >= 0)
+        continue;
+}
+
+static void (*const harms[])(void) = {lower_the_limit, close_all, close_all_and_take_their_numbers};
+
+/* It sleeps on as if there were no sources, and touches nothing that is not its own. */
+START_TEST(descriptors_may_be_taken_away)
+{
+    plant_tree();
+    tree_file("own", "0::/\n");
+    tree_file("memory.current", "1\n");
+    tree_file("memory.high", "1000\n");
+    tree_file("memory.events", "high 0\n");
+    tree_file("psi", "");
+    limit_descriptors(64);
+    opool__sleeper_open(&sleeper, true);
+    ck_assert_uint_eq(sleeper.sources, OPOOL__SOURCE_CGROUP | OPOOL__SOURCE_PSI);
+    harms[_i]();
+    uint64_t used = processor_ns(), until = opool__os.now() + 200 * MS;
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, until), 0);
+    ck_assert_uint_ge(opool__os.now(), until);
+    ck_assert_uint_lt(processor_ns() - used, 100 * MS);
+    ck_assert(!opool__sleeper_under_pressure(&sleeper));
+    opool__sleeper_wake(&sleeper);
+    ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
+    opool__sleeper_close(&sleeper);
+    char byte;
+    if (taken[1]) {
+        ck_assert_int_eq(fcntl(taken[0], F_SETFL, O_NONBLOCK), 0);
+        ck_assert_int_eq(read(taken[0], &byte, 1), -1); /* nobody wrote */
+        for (int fd = taken[0]; fd < 64; fd++)
+            ck_assert_int_ge(fcntl(fd, F_GETFD), 0); /* nobody closed */
+    }
+    limit_descriptors(64);
+}
+END_TEST
+
+static void *wake_and_survive(void *said)
+{
+    pthread_cancel(pthread_self());
+    opool__sleeper_open(&sleeper, true);
+    opool__sleeper_wake(&sleeper);
+    (void)opool__sleeper_sleep(&sleeper, 0);
+    (void)opool__sleeper_under_pressure(&sleeper);
+    opool__sleeper_rouse(&sleeper);
+    opool__sleeper_doze(&sleeper);
+    opool__sleeper_close(&sleeper);
+    *(bool *)said = true;
+    pthread_testcancel();
+    return NULL;
+}
+
+START_TEST(no_call_is_a_cancellation_point)
+{
+    bool said = false;
+    void *result;
+    pthread_t thread = unit_thread(wake_and_survive, &said);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert(said);
+    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
 }
 END_TEST
 
 START_TEST(without_sources_there_are_none)
 {
     plant_tree();
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     ck_assert_uint_eq(sleeper.sources, 0);
     ck_assert(!opool__sleeper_under_pressure(&sleeper));
     fell_tree();
@@ -605,10 +712,10 @@ START_TEST(a_group_near_its_limit_is_under_pressure)
     tree_file("memory.high", "1000\n");
     tree_file("memory.events", "low 0\nhigh 5\nmax 0\noom 0\noom_kill 0\n");
     tree_file("psi", "some avg10=0.00\n");
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     ck_assert_uint_eq(sleeper.sources, OPOOL__SOURCE_CGROUP | OPOOL__SOURCE_PSI);
     ck_assert(!opool__sleeper_under_pressure(&sleeper));
-    ck_assert_int_eq(pwrite(sleeper.current_fd, "", 0, 0), -1); /* read only */
+    ck_assert_int_eq(pwrite(sleeper.current.fd, "", 0, 0), -1); /* read only */
     int fd = open(opool__pressure_paths.psi, O_RDONLY);
     char trigger[64] = "";
     ck_assert_int_gt(read(fd, trigger, sizeof trigger - 1), 0);
@@ -641,7 +748,7 @@ START_TEST(what_files_say_is_not_trusted)
     tree_file("memory.current", figures[_i].current);
     tree_file("memory.high", figures[_i].high);
     tree_file("memory.events", figures[_i].events);
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     ck_assert_int_eq(opool__sleeper_under_pressure(&sleeper), figures[_i].pressure);
     fell_tree();
 }
@@ -652,7 +759,7 @@ START_TEST(events_that_count_up_are_pressure_once)
     plant_tree();
     tree_file("own", "0::/\n");
     tree_file("memory.events", "low 9\nhigh 5\nmax 1\n");
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     int fd = open(tree, O_RDONLY | O_DIRECTORY), events = openat(fd, "memory.events", O_WRONLY);
     ck_assert(!opool__sleeper_under_pressure(&sleeper));
     ck_assert_int_eq(pwrite(events, "low 9\nhigh 6\nmax 1\n", 19, 0), 19);
@@ -672,7 +779,7 @@ START_TEST(a_group_that_is_none)
     plant_tree();
     tree_file("own", no_groups[_i]);
     tree_file("memory.events", "high 0\n");
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     ck_assert_uint_eq(sleeper.sources, 0);
     fell_tree();
 }
@@ -689,7 +796,7 @@ START_TEST(a_group_with_a_path_too_long)
         text[length - 1] = '\n';
         text[length] = '\0';
         tree_file("own", text);
-        ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+        opool__sleeper_open(&sleeper, true);
         ck_assert_uint_eq(sleeper.sources, 0);
         opool__sleeper_close(&sleeper);
         text[length - 1] = 'x';
@@ -714,12 +821,19 @@ static void connect_pair(int ends[2])
     close(listener);
 }
 
+static void adopt(struct opool__file *file, int fd)
+{
+    struct stat status;
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    *file = (struct opool__file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+}
+
 START_TEST(a_trigger_ends_a_sleep_at_most_each_10_ms)
 {
     int ends[2];
     connect_pair(ends);
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
-    sleeper.psi_fd = ends[1];
+    opool__sleeper_open(&sleeper, false);
+    adopt(&sleeper.psi, ends[1]);
     ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__PRESSURE);
     uint64_t first = opool__os.now();
@@ -732,22 +846,40 @@ START_TEST(a_trigger_ends_a_sleep_at_most_each_10_ms)
 }
 END_TEST
 
+/* Nothing is idle then, so memory pressure is no reason. */
+START_TEST(a_doze_heeds_no_pressure)
+{
+    int ends[2];
+    connect_pair(ends);
+    opool__sleeper_open(&sleeper, false);
+    adopt(&sleeper.psi, ends[1]);
+    ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
+    uint64_t start = opool__os.now();
+    pthread_t thread = unit_thread(rouse_later, NULL);
+    opool__sleeper_doze(&sleeper);
+    ck_assert_uint_ge(opool__os.now() - start, 15 * MS);
+    unit_join(thread);
+    opool__sleeper_close(&sleeper);
+    close(ends[0]);
+}
+END_TEST
+
 START_TEST(a_source_that_fails_is_dropped)
 {
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, false), 0);
-    sleeper.psi_fd = ends[1]; /* nobody reads: POLLERR */
+    opool__sleeper_open(&sleeper, false);
+    adopt(&sleeper.psi, ends[1]); /* nobody reads: POLLERR */
     close(ends[0]);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + 5 * MS), 0);
-    ck_assert_int_eq(sleeper.psi_fd, -1);
+    ck_assert_int_eq(sleeper.psi.fd, -1);
     opool__sleeper_close(&sleeper);
 }
 END_TEST
 
 START_TEST(the_real_sources_do_no_harm)
 {
-    ck_assert_int_eq(opool__sleeper_open(&sleeper, true), 0);
+    opool__sleeper_open(&sleeper, true);
     printf("sources of pressure here:%s%s\n", sleeper.sources & OPOOL__SOURCE_PSI ? " psi" : "",
            sleeper.sources & OPOOL__SOURCE_CGROUP ? " cgroup" : "");
     unsigned why = opool__sleeper_sleep(&sleeper, opool__os.now() + 20 * MS);
@@ -835,7 +967,10 @@ static void add_sleeper(Suite *suite)
     TCase *tests = unit_case(suite, "sleeper");
     tcase_add_test(tests, sleep_ends_at_its_deadline);
     tcase_add_test(tests, wakes_end_a_sleep_once);
-    tcase_add_test(tests, no_descriptors_no_sleeper);
+    tcase_add_test(tests, no_descriptors_no_sources);
+    tcase_add_loop_test(tests, descriptors_may_be_taken_away, 0, sizeof harms / sizeof *harms);
+    tcase_add_test(tests, no_call_is_a_cancellation_point);
+    tcase_add_test(tests, a_doze_heeds_no_pressure);
     tcase_add_test(tests, without_sources_there_are_none);
     tcase_add_test(tests, a_group_near_its_limit_is_under_pressure);
     tcase_add_loop_test(tests, what_files_say_is_not_trusted, 0, (int)(sizeof figures / sizeof *figures));
