@@ -97,6 +97,7 @@ static uint64_t tear_down_all_doomed(uint64_t most)
     uint64_t done = 0;
     for (struct opool *pool = NULL; (pool = opool__registry_walk(pool)) != NULL;) {
         done += tear_down_doomed(pool, most - done);
+        opool__slab_trim_pages(&pool->slab, false, most < UINT32_MAX ? (uint32_t)most : UINT32_MAX);
         opool__watch_look(pool);
     }
     opool__settle_all();
@@ -187,6 +188,7 @@ static size_t release_idle(struct opool *pool)
     for (void *object; (object = opool__depot_condemn(&pool->depot)) != NULL;)
         opool__tear_down_idle(pool, object);
     opool__slab_trim(&pool->slab);
+    opool__slab_trim_pages(&pool->slab, true, UINT32_MAX);
     return (size_t)(opool__slab_given_back(&pool->slab) - before);
 }
 

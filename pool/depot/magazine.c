@@ -54,8 +54,10 @@ void opool__magazine_trim(void)
         opool__lock_take(&lock);
         bool trim = made[i];
         opool__lock_drop(&lock);
-        if (trim)
-            opool__slab_trim(&slabs[i]);
+        if (!trim)
+            continue;
+        opool__slab_trim(&slabs[i]);
+        opool__slab_trim_pages(&slabs[i], false, UINT32_MAX);
     }
 }
 

@@ -27,7 +27,7 @@ struct opool__magazine {
 struct opool__magazine *opool__magazine_make(uint32_t capacity);
 void opool__magazine_free(struct opool__magazine *magazine);
 
-/* Give the memory of empty slabs of magazines back: for ticks. */
+/* Give the memory of free magazines back, by pages: for ticks. */
 void opool__magazine_trim(void);
 
 /* What one costs, in bytes. */

@@ -16,11 +16,14 @@ enum opool__slot_state {
     OPOOL__SLOT_IDLE   /* holds an object that is in the depot */
 };
 
-/* used + |free list| + (slots - fresh) == slots of the layout. */
+/* used + |free list| + (slots - fresh) == slots of the layout; zeros of those in the free list are in state ZERO. */
 struct opool__record {
     uint32_t used;  /* slots that hold an object, or are about to */
     uint32_t fresh; /* slots from here on were never used since the slab's memory was last given back */
-    uint32_t free;  /* free list of the slots before `fresh`, by link; index in the slab, OPOOL__SLOT_NONE ends */
+    uint32_t zeros;
+    uint32_t taken_in; /* the epoch of the last take */
+    uint32_t given;    /* 1: some slot was given since its pages were looked at */
+    uint32_t free;     /* free list of the slots before `fresh`, by link; index in the slab, OPOOL__SLOT_NONE ends */
     uint32_t next, previous; /* in the list of its bucket, by slab number */
     uint32_t bucket;
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/state.h"
@@ -175,11 +176,6 @@ static int commit_slab(struct opool__slab *slab, struct opool__extent *extent, u
 
 /* ---- records, by pages ---- */
 
-static bool is_cold(const struct opool__extent *extent, uint32_t local)
-{
-    return extent->cold[local / 64] >> local % 64 & 1;
-}
-
 /* Does the page hold (a part of) the record of a slab in use, other than `but`? */
 static bool page_in_use(const struct opool__slab *slab, const struct opool__extent *extent, size_t page_at,
                         uint32_t but)
@@ -187,7 +183,7 @@ static bool page_in_use(const struct opool__slab *slab, const struct opool__exte
     size_t first = page_at / slab->layout.record_bytes;
     size_t last = (page_at + opool__os.page_size() - 1) / slab->layout.record_bytes;
     for (size_t local = first; local <= last && local < extent->shared_opened; local++)
-        if (local != but && !is_cold(extent, (uint32_t)local))
+        if (local != but && !opool__slab_is_cold(extent, (uint32_t)local))
             return true;
     return false;
 }
@@ -295,37 +291,41 @@ static uint32_t pick_slab(struct opool__slab *slab, bool *listed)
     return slab->colds ? warm_lowest(slab) : open_slab(slab);
 }
 
-static uint32_t pop_slot(struct opool__slab *slab, struct opool__record *record)
+/* Returns the slot's index; it is zero unless *dirty. */
+static uint32_t pop_slot(struct opool__slab *slab, uint32_t number, bool *dirty)
 {
+    struct opool__record *record = opool__slab_record(slab, number);
     uint32_t within = record->free;
-    if (within != OPOOL__SLOT_NONE) {
-        record->free = opool__record_links(record)[within];
-    } else {
+    bool fresh = within == OPOOL__SLOT_NONE;
+    if (fresh)
         within = record->fresh++;
-        slab->slots++;
-    }
+    else
+        record->free = opool__record_links(record)[within];
+    uint32_t index = (number << slab->layout.shift) + within;
+    uint8_t *state = opool__slab_shared_state(slab, index);
+    bool zero = opool__load_relaxed(state) == OPOOL__SLOT_ZERO;
+    record->zeros -= zero && !fresh;
+    slab->slots += zero || fresh;
     record->used++;
     slab->used++;
-    return within;
+    record->taken_in = (uint32_t)opool__epoch_now();
+    opool__store_relaxed(state, (uint8_t)OPOOL__SLOT_OUT);
+    *dirty = !zero;
+    return index;
 }
 
 void *opool__slab_take(struct opool__slab *slab)
 {
+    bool listed, dirty;
     opool__lock_take(&slab->lock);
-    bool listed;
     uint32_t number = pick_slab(slab, &listed);
     if (number == OPOOL__SLAB_NONE) {
         opool__lock_drop(&slab->lock);
         return NULL;
     }
-    uint32_t within = pop_slot(slab, opool__slab_record(slab, number));
+    uint32_t index = pop_slot(slab, number, &dirty);
     relink_slab(slab, number, listed);
-    uint32_t index = (number << slab->layout.shift) + within;
     opool__lock_drop(&slab->lock);
-
-    uint8_t *state = opool__slab_shared_state(slab, index);
-    bool dirty = opool__load_relaxed(state) == OPOOL__SLOT_DIRTY;
-    opool__store_relaxed(state, (uint8_t)OPOOL__SLOT_OUT);
     void *slot = opool__slab_slot(slab, index);
     if (dirty) {
         opool__reused(slot, slab->layout.size);
@@ -343,8 +343,8 @@ static void purge_slab(struct opool__slab *slab, uint32_t number)
     bool gone = opool__os.purge(memory, slab->layout.slab_bytes) == 0;
     opool__lock_take(&slab->lock);
     if (gone) {
-        slab->slots -= record->fresh;
-        slab->given_back += (uint64_t)record->fresh * slab->layout.stride;
+        slab->slots -= record->fresh - record->zeros;
+        slab->given_back += (uint64_t)(record->fresh - record->zeros) * slab->layout.stride;
         cool(slab, number);
     } else {
         link_slab(slab, number, OPOOL__LIST_EMPTY);
@@ -357,12 +357,14 @@ void opool__slab_give(struct opool__slab *slab, void *slot)
     uint32_t index = opool__slab_index(slab, slot), number = index >> slab->layout.shift;
     uint32_t within = opool__slab_within(slab, index);
     struct opool__record *record = opool__slab_record(slab, number);
-    opool__store_relaxed(opool__slab_shared_state(slab, index), (uint8_t)OPOOL__SLOT_DIRTY);
     opool__lock_take(&slab->lock);
+    opool__store_relaxed(opool__slab_shared_state(slab, index), (uint8_t)OPOOL__SLOT_DIRTY);
     bool was_listed = record->used < slab->layout.slots;
     opool__record_links(record)[within] = record->free;
     record->free = within;
     record->used--;
+    record->given = 1;
+    opool__store_relaxed(&slab->shared_given, 1u);
     slab->used--;
     relink_slab(slab, number, was_listed);
     /* One empty slab stays, so that a pool that breathes by a slab does not call the system each time. */

@@ -15,6 +15,8 @@
  *
  * slots == used + free slots: slots that were not used since the system gave their memory do not count, they are only
  * address space. The lists of all buckets hold exactly the slabs in use with room.
+ *
+ * Of a slab that is not empty, ticks give those pages back that hold nothing but free slots (pages.c).
  */
 
 #include <opool/atomic.h>
@@ -50,6 +52,7 @@ struct opool__slab {
     size_t goal_slots;         /* address space to reserve, in slots */
     uintptr_t *shared_bound;   /* receives the number of slots of the first extent that were ever in use; may be NULL */
     /* Figures, under the lock: */
+    uint32_t shared_given;   /* 1: pages.c may find something; looked at without the lock */
     uint64_t slots, used;    /* ever used since their memory was given; with an object */
     uint64_t metadata_bytes; /* pages of records that were touched and not given back */
     uint64_t given_back;     /* bytes of slots, so far */
@@ -79,6 +82,11 @@ void opool__slab_give(struct opool__slab *slab, void *slot);
 
 /* Give the memory of the empty slab that is kept back too. */
 void opool__slab_trim(struct opool__slab *slab);
+
+/* Give those pages back on which all slots are free, of slabs from which nothing was taken since the last tick began.
+   `every`: whatever was taken when. At most `most` slabs; the others next time. A system call for each run of pages,
+   under the lock, which is let go between slabs. */
+void opool__slab_trim_pages(struct opool__slab *slab, bool every, uint32_t most);
 
 /* Bytes of slots that went back to the system so far; bytes of slots and metadata that are here. */
 uint64_t opool__slab_given_back(struct opool__slab *slab);
@@ -118,6 +126,12 @@ static inline const struct opool__extent *opool__slab_extent_at(const struct opo
     while (number - extent->first_slab >= extent->slabs)
         extent++;
     return extent;
+}
+
+/* `local`: of the extent. Under the lock. */
+static inline bool opool__slab_is_cold(const struct opool__extent *extent, uint32_t local)
+{
+    return extent->cold[local / 64] >> local % 64 & 1;
 }
 
 static inline struct opool__record *opool__slab_record(const struct opool__slab *slab, uint32_t number)

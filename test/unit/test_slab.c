@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <sys/mman.h>
+
+#include "epoch/epoch.h"
 #include "fault.h"
 #include "opool/inline.h"
 #include "slab/slab.h"
@@ -160,13 +163,15 @@ struct tally {
 
 static void check_free_list(const struct opool__slab *slab, struct opool__record *record)
 {
-    uint32_t length = 0, slots = slab->layout.slots;
+    uint32_t length = 0, zeros = 0, slots = slab->layout.slots;
     const uint8_t *states = (const uint8_t *)(opool__record_links(record) + slots);
     for (uint32_t at = record->free; at != OPOOL__SLOT_NONE; at = opool__record_links(record)[at]) {
         EXPECT(at < record->fresh);
-        EXPECT(states[at] == OPOOL__SLOT_DIRTY);
+        EXPECT(states[at] == OPOOL__SLOT_DIRTY || (states[at] == OPOOL__SLOT_ZERO && slab->extents[0].map));
+        zeros += states[at] == OPOOL__SLOT_ZERO;
         EXPECT(++length <= slots);
     }
+    EXPECT(zeros == record->zeros);
     EXPECT(record->used + length + (slots - record->fresh) == slots);
 }
 
@@ -220,7 +225,7 @@ static void check_record(const struct opool__slab *slab, uint32_t number, struct
     bool full = record->used == slab->layout.slots;
     check_free_list(slab, record);
     check_states(slab, record);
-    tally->slots += record->fresh;
+    tally->slots += record->fresh - record->zeros;
     tally->used += record->used;
     tally->listed += !full;
     tally->empties += record->used == 0;
@@ -325,6 +330,34 @@ static void end(void)
     opool__slab_fini(&slab);
 }
 
+/* ---- pages of slabs in use ---- */
+
+/* Objects count with so many bytes each. */
+static bool has_object(const unsigned char *page, size_t bytes)
+{
+    for (size_t i = 0; i < live_count; i++)
+        if (live[i] < page + PAGE && page < live[i] + bytes)
+            return true;
+    return false;
+}
+
+/* Directly after trimming: of slabs that hold an object, each page that holds none is the system's. */
+static void check_pages(const struct opool__slab *of)
+{
+    const struct opool__extent *extent = of->extents;
+    for (uint32_t number = 0; number < extent->shared_opened; number++) {
+        const unsigned char *memory = (const unsigned char *)extent->slots + number * of->layout.slab_bytes;
+        unsigned char there;
+        if (is_cold(extent, number) || opool__slab_record(of, number)->used == 0)
+            continue;
+        for (size_t at = 0; at < of->layout.slab_bytes; at += PAGE) {
+            EXPECT(mincore((void *)(uintptr_t)(memory + at), PAGE, &there) == 0);
+            EXPECT((there & 1) || !has_object(memory + at, of->layout.size));
+            EXPECT(!(there & 1) || has_object(memory + at, of->layout.stride));
+        }
+    }
+}
+
 static const struct {
     size_t size, align;
 } shapes[] = {{1, 1},    {3, 1},       {8, 8},    {24, 8},     {64, 64},   {100, 4},    {200, 8},
@@ -349,6 +382,10 @@ START_TEST(random_use_keeps_the_equations)
             EXPECT(take() != NULL);
         else
             give(random_below((uint32_t)live_count));
+        if (i % 700 == 0) {
+            opool__slab_trim_pages(&slab, true, UINT32_MAX);
+            check_pages(&slab);
+        }
         if (i % 128 == 0)
             check_valid(&slab);
         EXPECT(slab.used == live_count);
@@ -632,6 +669,84 @@ START_TEST(refused_trim_keeps_the_slab)
     check_valid(&slab);
     fault_heal();
     take_many(5);
+    end();
+}
+END_TEST
+
+/* One object of a slab stays: its page does, the others go. */
+START_TEST(pages_without_objects_go_back)
+{
+    start(256, 8);
+    size_t slots = slab.layout.slots;
+    take_many(2 * slots);
+    thin_out(0, 1);
+    ck_assert_uint_eq(slab.slots, 2 * slots);
+    opool__slab_trim_pages(&slab, true, UINT32_MAX);
+    check_pages(&slab);
+    check_valid(&slab);
+    ck_assert_uint_eq(slab.slots, slots + PAGE / 256);
+    ck_assert_uint_eq(opool__slab_given_back(&slab), (slots - PAGE / 256) * 256);
+    take_many(slots - 1);
+    ck_assert_uint_eq(slab.slots, 2 * slots);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+START_TEST(pages_are_left_while_slots_are_taken)
+{
+    fault_install();
+    start(256, 8);
+    take_many(slab.layout.slots);
+    thin_out(0, 3);
+    for (int tick = 0; tick < 5; tick++) {
+        take_many(1);
+        give(live_count - 1);
+        (void)opool__epoch_begin();
+        opool__slab_trim_pages(&slab, false, UINT32_MAX);
+    }
+    ck_assert_uint_eq(fault.count[FAULT_PURGE], 0);
+    (void)opool__epoch_begin();
+    opool__slab_trim_pages(&slab, false, UINT32_MAX); /* nothing was taken since the last one */
+    ck_assert_uint_ge(fault.count[FAULT_PURGE], 1);
+    check_pages(&slab);
+    fault_heal();
+    opool__slab_trim_pages(&slab, false, UINT32_MAX);
+    ck_assert_uint_eq(fault.calls, 0);
+    end();
+}
+END_TEST
+
+START_TEST(so_many_slabs_at_once)
+{
+    enum { SLABS = 10, AT_ONCE = 4 };
+    start(256, 8);
+    take_many(SLABS * (size_t)slab.layout.slots);
+    for (uint32_t number = 0; number < SLABS; number++)
+        thin_out(number, 1);
+    for (size_t left = SLABS; left > 0;) {
+        opool__slab_trim_pages(&slab, true, AT_ONCE);
+        left -= left < AT_ONCE ? left : AT_ONCE;
+        ck_assert_uint_eq(slab.slots, left * slab.layout.slots + (SLABS - left) * PAGE / 256);
+        check_valid(&slab);
+    }
+    ck_assert_uint_eq(slab.shared_given, 0);
+    end();
+}
+END_TEST
+
+START_TEST(refused_pages_stay_and_are_zeroed)
+{
+    fault_install();
+    start(256, 8);
+    take_many(slab.layout.slots);
+    thin_out(0, 1);
+    opool__os.purge = purge_half;
+    opool__slab_trim_pages(&slab, true, UINT32_MAX);
+    ck_assert_uint_eq(slab.slots, slab.layout.slots);
+    check_valid(&slab);
+    take_many(slab.layout.slots - 1); /* looks for zeros */
+    fault_heal();
     end();
 }
 END_TEST
@@ -1023,15 +1138,29 @@ static void *use_slab(void *seed)
     return NULL;
 }
 
+static uint32_t stop_trimming;
+
+static void *trim_slab(void *unused)
+{
+    while (!__atomic_load_n(&stop_trimming, __ATOMIC_ACQUIRE)) {
+        (void)opool__epoch_begin();
+        opool__slab_trim_pages(&slab, true, UINT32_MAX);
+    }
+    return unused;
+}
+
 START_TEST(threads_never_share_a_slot)
 {
     static unsigned char seeds[THREADS] = {1, 2, 3, 4};
-    pthread_t threads[THREADS];
     start(200, 8);
+    pthread_t trimmer = unit_thread(trim_slab, NULL);
+    pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         threads[i] = unit_thread(use_slab, &seeds[i]);
     for (int i = 0; i < THREADS; i++)
         unit_join(threads[i]);
+    __atomic_store_n(&stop_trimming, 1u, __ATOMIC_RELEASE);
+    unit_join(trimmer);
     check_valid(&slab);
     end();
 }
@@ -1101,6 +1230,10 @@ static void add_cold(Suite *suite)
     tcase_add_test(tests, trim_gives_the_empty_slab_back);
     tcase_add_test(tests, refused_trim_keeps_the_slab);
     tcase_add_test(tests, trim_leaves_regions_alone);
+    tcase_add_test(tests, pages_without_objects_go_back);
+    tcase_add_test(tests, pages_are_left_while_slots_are_taken);
+    tcase_add_test(tests, so_many_slabs_at_once);
+    tcase_add_test(tests, refused_pages_stay_and_are_zeroed);
 }
 
 static void add_region(Suite *suite)
