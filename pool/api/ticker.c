@@ -133,9 +133,10 @@ static void stop_at_exit(void)
 
 static void say_what_is_missing(void)
 {
-    if (ticker.options.use_pressure && ticker.sleeper.sources == 0 && opool__checks_default() != OPOOL_CHECKS_OFF)
-        opool__say("opool_epoch_start: use_pressure: this system has neither pressure stall information nor a control "
-                   "group with a memory limit: ticks come by the period alone");
+    if (ticker.options.use_pressure && ticker.sleeper.sources == 0)
+        opool__say("opool_epoch_start: use_pressure: no pressure stall information (%s) and no control group with a "
+                   "memory limit: ticks come by the period alone",
+                   strerror(ticker.sleeper.error));
 }
 
 static int start_locked(void)

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -176,10 +175,12 @@ static void open_group(struct opool__sleeper *sleeper, const char *group)
 
 static bool set_trigger(struct opool__sleeper *sleeper, struct opool__file file)
 {
-    if (file.fd >= 0 && write(file.fd, TRIGGER, sizeof TRIGGER) != (ssize_t)sizeof TRIGGER)
+    bool set = file.fd >= 0 && write(file.fd, TRIGGER, sizeof TRIGGER) == (ssize_t)sizeof TRIGGER;
+    if (!set) {
+        sleeper->error = errno; /* of open or write */
         close_file(&file);
-    if (file.fd < 0)
         return false;
+    }
     sleeper->psi = file;
     sleeper->sources |= OPOOL__SOURCE_PSI;
     return true;
@@ -206,16 +207,29 @@ static void close_sources(struct opool__sleeper *sleeper)
     close_file(&sleeper->high);
 }
 
+/* A pipe: unlike an eventfd it can be told from others that are opened under its numbers. */
+static bool open_wake(struct opool__sleeper *sleeper)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        sleeper->error = errno;
+        return false;
+    }
+    sleeper->woken_by = file_of(ends[0]);
+    sleeper->wake = file_of(ends[1]);
+    return true;
+}
+
 void opool__sleeper_open(struct opool__sleeper *sleeper, bool use_pressure)
 {
     struct caller caller = enter();
-    sleeper->psi = sleeper->events_file = sleeper->current = sleeper->high = sleeper->wake = no_file;
+    sleeper->psi = sleeper->events_file = sleeper->current = sleeper->high = no_file;
+    sleeper->wake = sleeper->woken_by = no_file;
     sleeper->sources = 0;
     sleeper->events = sleeper->last_pressure = 0;
+    sleeper->error = 0;
     opool__store_relaxed(&sleeper->shared_woken, 0u);
-    if (use_pressure)
-        sleeper->wake = file_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (sleeper->wake.fd >= 0)
+    if (use_pressure && open_wake(sleeper))
         open_pressure(sleeper);
     sleeper->open = true;
     leave(caller);
@@ -227,6 +241,7 @@ void opool__sleeper_close(struct opool__sleeper *sleeper)
     if (sleeper->open) {
         close_sources(sleeper);
         close_file(&sleeper->wake);
+        close_file(&sleeper->woken_by);
     }
     sleeper->open = false;
     leave(caller);
@@ -245,7 +260,7 @@ void opool__sleeper_wake(struct opool__sleeper *sleeper)
     struct caller caller = enter();
     opool__sleeper_rouse(sleeper);
     if (is_ours(&sleeper->wake))
-        opool__os.event_add(sleeper->wake.fd);
+        (void)!write(sleeper->wake.fd, "", 1); /* full: it is readable anyway */
     leave(caller);
 }
 
@@ -289,26 +304,38 @@ static bool has_events(struct opool__sleeper *sleeper, short revents)
     return revents && counted_more(sleeper);
 }
 
-static void drain_wake(const struct opool__file *wake)
+static void drain_wake(const struct opool__file *woken_by)
 {
-    uint64_t count;
-    if (is_ours(wake))
-        (void)!read(wake->fd, &count, sizeof count);
+    char bytes[16];
+    while (is_ours(woken_by) && read(woken_by->fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes)
+        continue;
+}
+
+static void drop_if_not_ours(struct opool__file *file)
+{
+    if (!is_ours(file))
+        *file = no_file;
 }
 
 /* Returns OPOOL__PRESSURE or 0, for whatever reason. */
 static unsigned poll_sources(struct opool__sleeper *sleeper, uint64_t deadline, bool heed)
 {
-    struct pollfd fds[] = {{.fd = sleeper->wake.fd, .events = POLLIN},
+    drop_if_not_ours(&sleeper->psi);
+    drop_if_not_ours(&sleeper->events_file);
+    if (!is_ours(&sleeper->woken_by)) {
+        close_sources(sleeper); /* without it nobody could end the poll */
+        return 0;
+    }
+    struct pollfd fds[] = {{.fd = sleeper->woken_by.fd, .events = POLLIN},
                            {.fd = heed ? sleeper->psi.fd : -1, .events = POLLPRI},
                            {.fd = heed ? sleeper->events_file.fd : -1, .events = POLLPRI}};
     int n = poll(fds, sizeof fds / sizeof *fds, poll_timeout(deadline));
-    if (n < 0 || fds[0].revents & POLLNVAL)
+    if (n < 0 || fds[0].revents & (POLLNVAL | POLLERR | POLLHUP))
         close_sources(sleeper); /* more descriptors than the process may have now, or somebody closed ours */
     if (n <= 0)
         return 0;
     if (fds[0].revents)
-        drain_wake(&sleeper->wake);
+        drain_wake(&sleeper->woken_by);
     bool stalled = is_stalled(sleeper, fds[1].revents), events = has_events(sleeper, fds[2].revents);
     return stalled || events ? OPOOL__PRESSURE : 0;
 }

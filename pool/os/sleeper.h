@@ -32,10 +32,11 @@ struct opool__file {
 
 struct opool__sleeper {
     bool open;
-    uint32_t shared_woken;   /* 1: the next sleep ends at once */
-    struct opool__file wake; /* an eventfd, where there may be sources */
+    uint32_t shared_woken;             /* 1: the next sleep ends at once */
+    struct opool__file wake, woken_by; /* ends of a pipe, where there may be sources */
     struct opool__file psi, events_file, current, high;
     unsigned sources;
+    int error;              /* why there is no PSI; an errno value */
     uint64_t events;        /* of memory.events, at the last look */
     uint64_t last_pressure; /* os.now; pressure ends no two sleeps within 10 ms */
 };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -623,18 +624,33 @@ static void close_all(void)
         close(fd);
 }
 
-/* Every number is a pipe of the program's now. */
+/* Every number is a pipe of the program's now, or an event that says something is there. */
 static int taken[2];
 
-static void close_all_and_take_their_numbers(void)
+static void take_all_numbers(int like)
 {
-    close_all();
-    ck_assert_int_eq(pipe(taken), 0);
-    while (dup(taken[1]) >= 0)
+    while (dup(like) >= 0)
         continue;
 }
 
-static void (*const harms[])(void) = {lower_the_limit, close_all, close_all_and_take_their_numbers};
+static void close_all_and_open_pipes(void)
+{
+    close_all();
+    ck_assert_int_eq(pipe(taken), 0);
+    take_all_numbers(taken[1]);
+}
+
+static int event = -1;
+
+static void close_all_and_open_events(void)
+{
+    close_all();
+    event = eventfd(7, EFD_NONBLOCK);
+    ck_assert_int_ge(event, 0);
+    take_all_numbers(event);
+}
+
+static void (*const harms[])(void) = {lower_the_limit, close_all, close_all_and_open_pipes, close_all_and_open_events};
 
 /* It sleeps on as if there were no sources, and touches nothing that is not its own. */
 START_TEST(descriptors_may_be_taken_away)
@@ -658,6 +674,11 @@ START_TEST(descriptors_may_be_taken_away)
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__WOKEN);
     opool__sleeper_close(&sleeper);
     char byte;
+    uint64_t count;
+    if (event >= 0) {
+        ck_assert_int_eq(read(event, &count, sizeof count), sizeof count);
+        ck_assert_uint_eq(count, 7);
+    }
     if (taken[1]) {
         ck_assert_int_eq(fcntl(taken[0], F_SETFL, O_NONBLOCK), 0);
         ck_assert_int_eq(read(taken[0], &byte, 1), -1); /* nobody wrote */
@@ -821,19 +842,22 @@ static void connect_pair(int ends[2])
     close(listener);
 }
 
-static void adopt(struct opool__file *file, int fd)
+/* A sleeper with this trigger and no other source. */
+static void open_with_trigger(int fd)
 {
     struct stat status;
+    opool__pressure_paths = (struct opool__pressure_paths){.psi = "/", .own_group = "/", .groups = "/"};
+    opool__sleeper_open(&sleeper, true);
+    ck_assert_uint_eq(sleeper.sources, 0);
     ck_assert_int_eq(fstat(fd, &status), 0);
-    *file = (struct opool__file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+    sleeper.psi = (struct opool__file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
 }
 
 START_TEST(a_trigger_ends_a_sleep_at_most_each_10_ms)
 {
     int ends[2];
     connect_pair(ends);
-    opool__sleeper_open(&sleeper, false);
-    adopt(&sleeper.psi, ends[1]);
+    open_with_trigger(ends[1]);
     ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, 0), OPOOL__PRESSURE);
     uint64_t first = opool__os.now();
@@ -851,8 +875,7 @@ START_TEST(a_doze_heeds_no_pressure)
 {
     int ends[2];
     connect_pair(ends);
-    opool__sleeper_open(&sleeper, false);
-    adopt(&sleeper.psi, ends[1]);
+    open_with_trigger(ends[1]);
     ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
     uint64_t start = opool__os.now();
     pthread_t thread = unit_thread(rouse_later, NULL);
@@ -868,8 +891,7 @@ START_TEST(a_source_that_fails_is_dropped)
 {
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
-    opool__sleeper_open(&sleeper, false);
-    adopt(&sleeper.psi, ends[1]); /* nobody reads: POLLERR */
+    open_with_trigger(ends[1]); /* nobody reads: POLLERR */
     close(ends[0]);
     ck_assert_uint_eq(opool__sleeper_sleep(&sleeper, opool__os.now() + 5 * MS), 0);
     ck_assert_int_eq(sleeper.psi.fd, -1);
