@@ -7,25 +7,29 @@
 
 /* Callbacks that run inside each other, out of line, on this thread. */
 static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
+static __thread unsigned crossings __attribute__((tls_model(OPOOL_TLS_MODEL))); /* those of watches */
 
 bool opool__in_callback(void)
 {
     return callbacks != 0;
 }
 
-void opool__callback_begin(void)
+void opool__crossing_begin(void)
 {
     callbacks++;
+    crossings++;
 }
 
-void opool__callback_end(void)
+void opool__crossing_end(void)
 {
+    crossings--;
     callbacks--;
 }
 
-bool opool__refused_in_callback(const char *call)
+bool opool__refused_in_callback(const char *call, bool crossing_may)
 {
-    if (!opool__in_callback() && !opool__cache_calling())
+    bool inside = crossing_may ? callbacks > crossings : callbacks != 0;
+    if (!inside && !opool__cache_calling())
         return false;
     if (opool__checks_default() != OPOOL_CHECKS_OFF)
         opool__say("%s: refused: called from inside a callback", call);

@@ -41,10 +41,14 @@ static const char *wrong_type(const struct opool_type *type)
     return NULL;
 }
 
-static const char *wrong_options(const struct opool_options *options)
+static const char *wrong_options(const struct opool_options *options, const struct opool_type *type)
 {
+    if (options->footprint_max && !type->footprint)
+        return "footprint_max is for owning types, which have a footprint callback";
     if (options->capacity && options->prefill > options->capacity)
         return "prefill is above the capacity";
+    if (options->prefill >= OPOOL__SLOT_NONE)
+        return "prefill is above 2147483646 objects";
     if (options->capacity && options->keep > options->capacity)
         return "keep is above the capacity";
     if (options->magazine > OPOOL__MAGAZINE_MOST)
@@ -193,7 +197,7 @@ static int create(struct opool **out, const struct opool_type *type, const struc
 {
     const char *wrong = wrong_type(type);
     if (!wrong)
-        wrong = wrong_options(options);
+        wrong = wrong_options(options, type);
     if (wrong)
         return refuse(type, options, wrong);
     int r = opool__process_init();

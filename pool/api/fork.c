@@ -46,8 +46,7 @@ static void reset_pool(struct opool *pool)
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);
     opool__store_relaxed(&pool->shared_pins, 0u);
-    opool__lock_reset(&pool->watches.lock);
-    opool__store_relaxed(&pool->watches.shared_looking, 0u);
+    opool__watch_forked(&pool->watches);
 }
 
 static void prepare(void)

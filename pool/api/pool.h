@@ -119,11 +119,12 @@ bool opool__reset(struct opool *pool, void *object);
 
 /* The calling thread is inside a callback of some pool that was called out of line. */
 bool opool__in_callback(void);
-void opool__callback_begin(void);
-void opool__callback_end(void);
+void opool__crossing_begin(void); /* that of a watch */
+void opool__crossing_end(void);
 
-/* The calling thread is inside a callback of any kind: `call` is refused, with a line unless checks are off. */
-bool opool__refused_in_callback(const char *call);
+/* The calling thread is inside a callback of any kind: `call` is refused, with a line unless checks are off.
+   `crossing_may`: not from that of a watch. */
+bool opool__refused_in_callback(const char *call, bool crossing_may);
 
 /* ---- pin.c ---- */
 
@@ -160,15 +161,21 @@ void opool__check_pool(const struct opool *pool, const char *call, const void *o
 /* What a tick found, for whoever decides when the next one is due. */
 struct opool__tick_report {
     uint64_t epoch;
-    uint64_t idle_bytes; /* of all pools, before it tore down what was due */
-    uint64_t torn_down;  /* objects, by this tick */
-    uint64_t built;      /* objects of all pools that are, so far */
-    uint64_t left_idle;  /* objects beyond `keep`, afterwards */
-    uint64_t heads;      /* caches in use */
+    uint64_t idle_bytes;      /* of all pools, beyond `keep`, before it tore down what was due */
+    uint64_t torn_down;       /* objects, by this tick */
+    uint64_t torn_down_bytes; /* of these */
+    uint64_t built_bytes;     /* of objects of all pools that are, so far */
+    uint64_t left_idle;       /* objects beyond `keep`, afterwards */
+    uint64_t heads;           /* caches in use */
+    bool untrimmed;           /* memory of free slots was left for a later tick */
 };
 
 /* One tick. Not from inside a callback. */
 struct opool__tick_report opool__tick(void);
+
+/* Bytes of idle objects of all pools beyond `keep`, as far as that can be said without a look at threads' caches: these
+   count with what the last tick found in them. */
+uint64_t opool__idle_bytes(void);
 
 /* Is there anything that a later tick could tear down? Looks under the locks, see epoch/epoch.h. */
 bool opool__anything_idle(void);

@@ -64,10 +64,10 @@ static void age_depots(struct opool__tick_report *report)
             opool__depot_age(&pool->depot, tick);
             opool__reclaim_loosen_at_tick(&pool->cache, report->epoch);
         }
-        uint64_t idle = spare_kept(pool, tick);
-        report->idle_bytes += idle * pool->type.size;
-        report->left_idle += idle > pool->keep ? idle - pool->keep : 0;
-        report->built += opool__load_relaxed(&pool->shared_built);
+        uint64_t idle = spare_kept(pool, tick), beyond = idle > pool->keep ? idle - pool->keep : 0;
+        report->idle_bytes += beyond * pool->type.size;
+        report->left_idle += beyond;
+        report->built_bytes += opool__load_relaxed(&pool->shared_built) * pool->type.size;
     }
 }
 
@@ -83,6 +83,11 @@ static struct opool__tick_report begin_epoch_locked(void)
 
 /* ---- outside all locks ---- */
 
+struct torn_down {
+    uint64_t objects, bytes;
+    bool untrimmed; /* memory of free slots was left for a later tick */
+};
+
 /* At most `most` objects; returns how many. */
 static uint64_t tear_down_doomed(struct opool *pool, uint64_t most)
 {
@@ -92,12 +97,16 @@ static uint64_t tear_down_doomed(struct opool *pool, uint64_t most)
     return done;
 }
 
-static uint64_t tear_down_all_doomed(uint64_t most)
+/* At most `most` objects, and slabs to trim. */
+static struct torn_down tear_down_all_doomed(uint64_t most)
 {
-    uint64_t done = 0;
+    struct torn_down done = {0, 0, false};
     for (struct opool *pool = NULL; (pool = opool__registry_walk(pool)) != NULL;) {
-        done += tear_down_doomed(pool, most - done);
-        opool__slab_trim_pages(&pool->slab, false, most < UINT32_MAX ? (uint32_t)most : UINT32_MAX);
+        uint64_t objects = tear_down_doomed(pool, most - done.objects);
+        done.objects += objects;
+        done.bytes += objects * pool->type.size;
+        opool__slab_trim(&pool->slab, false, most < UINT32_MAX ? (uint32_t)most : UINT32_MAX);
+        done.untrimmed = opool__load_relaxed(&pool->slab.shared_given) || done.untrimmed;
         opool__watch_look(pool);
     }
     opool__settle_all();
@@ -109,15 +118,18 @@ struct opool__tick_report opool__tick(void)
     opool__reclaim_begin();
     struct opool__tick_report report = begin_epoch_locked();
     opool__reclaim_end();
-    opool__magazine_trim();
-    report.torn_down = tear_down_all_doomed(UINT64_MAX);
+    opool__magazine_trim(false);
+    struct torn_down done = tear_down_all_doomed(UINT64_MAX);
+    report.torn_down = done.objects;
+    report.torn_down_bytes = done.bytes;
+    report.untrimmed = done.untrimmed;
     report.left_idle -= report.torn_down < report.left_idle ? report.torn_down : report.left_idle;
     return report;
 }
 
 uint64_t opool_epoch_advance(void)
 {
-    return opool__refused_in_callback("opool_epoch_advance") ? opool__epoch_now() : opool__tick().epoch;
+    return opool__refused_in_callback("opool_epoch_advance", true) ? opool__epoch_now() : opool__tick().epoch;
 }
 
 uint64_t opool_epoch_now(void)
@@ -131,7 +143,7 @@ static void tick_if_due(uint64_t period_ns)
 {
     if (opool__load_relaxed(&shared_unfinished) && !opool__in_callback()) {
         opool__store_relaxed(&shared_unfinished, 0u); /* before: a tick meanwhile says it again */
-        if (tear_down_all_doomed(SLOW_PATH_MOST) == SLOW_PATH_MOST)
+        if (tear_down_all_doomed(SLOW_PATH_MOST).objects == SLOW_PATH_MOST)
             opool__store_relaxed(&shared_unfinished, 1u);
     }
     uint64_t last = opool__load_relaxed(&shared_last_tick);
@@ -171,6 +183,20 @@ void opool__look_around(struct opool *pool)
     errno = error;
 }
 
+uint64_t opool__idle_bytes(void)
+{
+    uint64_t bytes = 0;
+    opool__reclaim_begin();
+    uint32_t tick = (uint32_t)opool__epoch_now();
+    for (struct opool *pool = NULL; (pool = opool__registry_walk(pool)) != NULL;) {
+        uint64_t idle = opool__depot_idle(&pool->depot).all + opool__cache_idle_at(&pool->cache, tick);
+        bytes += (idle > pool->keep ? idle - pool->keep : 0) * pool->type.size;
+    }
+    opool__reclaim_end();
+    opool__settle_all();
+    return bytes;
+}
+
 bool opool__anything_idle(void)
 {
     bool idle = opool__cache_any_in_use();
@@ -187,14 +213,13 @@ static size_t release_idle(struct opool *pool)
     uint64_t before = opool__slab_given_back(&pool->slab);
     for (void *object; (object = opool__depot_condemn(&pool->depot)) != NULL;)
         opool__tear_down_idle(pool, object);
-    opool__slab_trim(&pool->slab);
-    opool__slab_trim_pages(&pool->slab, true, UINT32_MAX);
+    opool__slab_trim(&pool->slab, true, UINT32_MAX);
     return (size_t)(opool__slab_given_back(&pool->slab) - before);
 }
 
 size_t opool_release(void)
 {
-    if (opool__refused_in_callback("opool_release"))
+    if (opool__refused_in_callback("opool_release", true))
         return 0;
     opool__reclaim_begin();
     opool__reclaim_all();
@@ -204,7 +229,7 @@ size_t opool_release(void)
         bytes += release_idle(pool);
         opool__watch_look(pool);
     }
-    opool__magazine_trim();
+    opool__magazine_trim(true);
     opool__settle_all();
     return bytes;
 }

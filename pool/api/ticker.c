@@ -21,6 +21,9 @@
 
 enum { DEFAULT_MS = 1000 };
 
+/* So often it looks whether a limit was passed since the last tick. */
+#define LOOK_NS UINT64_C(100000000)
+
 enum phase { NONE, RUNNING, STOPPING };
 
 static struct {
@@ -41,7 +44,7 @@ static void rouse(void)
 /* True: nothing is idle, and whoever puts something wakes the thread from now on. */
 static bool doze(const struct opool__tick_report *report)
 {
-    if (report->left_idle || report->heads)
+    if (report->left_idle || report->heads || report->untrimmed)
         return false;
     opool__epoch_doze(rouse);
     if (!opool__anything_idle())
@@ -50,21 +53,50 @@ static bool doze(const struct opool__tick_report *report)
     return false;
 }
 
-/* What was built since the last tick, of what that tick tore down. */
+/* What was built since the last tick, of what that tick tore down: bytes. */
 struct history {
     uint64_t built, torn_down;
 };
 
-static uint64_t delay_after(struct opool__pace *pace, struct history *history, const struct opool__tick_report *report,
-                            bool pressure)
+static void note(struct opool__pace *pace, struct history *history, const struct opool__tick_report *report,
+                 bool pressure)
 {
     struct opool__pace_tick tick = {.torn_down = history->torn_down,
-                                    .rebuilt = report->built - history->built,
+                                    .rebuilt = report->built_bytes - history->built,
+                                    .found = report->torn_down_bytes,
                                     .idle_bytes = report->idle_bytes,
                                     .soft_limit = ticker.options.soft_limit_bytes,
                                     .pressure = pressure};
-    *history = (struct history){.built = report->built, .torn_down = report->torn_down};
-    return opool__pace_next(pace, &tick);
+    *history = (struct history){.built = report->built_bytes, .torn_down = report->torn_down_bytes};
+    (void)opool__pace_next(pace, &tick);
+}
+
+/* Until a tick is due, or something asks for it. Looks at limits on the way, while that is of use. */
+static unsigned sleep_until(uint64_t due, const struct opool__pace *pace)
+{
+    uint64_t limit = ticker.options.soft_limit_bytes;
+    bool looks = opool__pace_heeds_limits(pace) && (limit || ticker.sleeper.sources & OPOOL__SOURCE_CGROUP);
+    for (;;) {
+        uint64_t look = opool__os.now() + LOOK_NS;
+        unsigned why = opool__sleeper_sleep(&ticker.sleeper, looks && look < due ? look : due);
+        if (why || opool__os.now() >= due)
+            return why;
+        if (opool__sleeper_under_pressure(&ticker.sleeper))
+            return OPOOL__PRESSURE;
+        if (limit && opool__idle_bytes() > limit)
+            return 0;
+    }
+}
+
+/* Nothing is idle: until something is, and that a whole epoch begins then. */
+static void sleep_idle(struct opool__pace *pace, struct history *history)
+{
+    uint64_t start = opool__os.now();
+    opool__sleeper_doze(&ticker.sleeper);
+    uint64_t slept = opool__os.now() - start;
+    if (slept >= pace->last)
+        history->torn_down = 0; /* what is built now was not built again at once */
+    opool__pace_rest(pace, slept);
 }
 
 static bool stopped(void)
@@ -76,20 +108,16 @@ static void *run(void *unused)
 {
     struct opool__pace pace;
     struct history history = {0, 0};
-    uint64_t delay = (uint64_t)ticker.options.period_ms * 1000000u;
-    opool__pace_start(&pace, delay);
-    bool dozes = false;
+    opool__pace_start(&pace, (uint64_t)ticker.options.period_ms * 1000000u);
     while (!stopped()) {
-        if (dozes)
-            opool__sleeper_doze(&ticker.sleeper);
-        unsigned why = dozes ? OPOOL__WOKEN : opool__sleeper_sleep(&ticker.sleeper, opool__os.now() + delay);
-        dozes = false;
-        if (why & OPOOL__WOKEN) /* to stop, or from a doze: a whole epoch begins */
+        unsigned why = sleep_until(opool__os.now() + pace.last, &pace);
+        if (why & OPOOL__WOKEN) /* to stop, or late from a doze */
             continue;
         struct opool__tick_report report = opool__tick();
         bool pressure = (why & OPOOL__PRESSURE) || opool__sleeper_under_pressure(&ticker.sleeper);
-        delay = delay_after(&pace, &history, &report, pressure);
-        dozes = doze(&report);
+        note(&pace, &history, &report, pressure);
+        if (doze(&report))
+            sleep_idle(&pace, &history);
     }
     return unused;
 }
@@ -118,7 +146,7 @@ static void stop(void)
 
 void opool_epoch_stop(void)
 {
-    if (!opool__refused_in_callback("opool_epoch_stop"))
+    if (!opool__refused_in_callback("opool_epoch_stop", false))
         stop();
 }
 

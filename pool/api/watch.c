@@ -46,9 +46,9 @@ static void tell(struct opool *pool, const struct opool__watched *told, uint64_t
         opool__os.event_add(watch->event_fd);
     if (!watch->crossed)
         return;
-    opool__callback_begin();
+    opool__crossing_begin();
     watch->crossed(pool, watch->figure, told->above, value, watch->arg);
-    opool__callback_end();
+    opool__crossing_end();
 }
 
 void opool__watch_look(struct opool *pool)
@@ -71,10 +71,29 @@ void opool__watch_look(struct opool *pool)
     opool__store_release(&watches->shared_looking, 0u);
 }
 
-static bool is_wrong(const struct opool_watch *watch)
+static int judge(const struct opool_watch *watch)
 {
-    return (unsigned)watch->figure >= OPOOL__WATCH_FIGURES || (watch->high && watch->low >= watch->high) ||
-           watch->event_fd < 0;
+    if ((unsigned)watch->figure >= OPOOL__WATCH_FIGURES || watch->event_fd < 0)
+        return -EINVAL;
+    if (watch->high == 0)
+        return 0;
+    if (watch->low >= watch->high || (!watch->crossed && !watch->event_fd))
+        return -EINVAL;
+    return watch->event_fd ? opool__os.event_check(watch->event_fd) : 0;
+}
+
+void opool__watch_forked(struct opool__watches *watches)
+{
+    opool__lock_reset(&watches->lock);
+    opool__store_relaxed(&watches->shared_looking, 0u);
+    for (unsigned figure = 0; figure < OPOOL__WATCH_FIGURES; figure++) {
+        struct opool__watched *watched = &watches->figures[figure];
+        watched->watch.event_fd = 0;
+        if (watched->watch.high == 0 || watched->watch.crossed)
+            continue;
+        *watched = (struct opool__watched){.above = false};
+        opool__store_relaxed(&watches->shared_count, opool__load_relaxed(&watches->shared_count) - 1);
+    }
 }
 
 static void set_watch(struct opool__watches *watches, const struct opool_watch *watch)
@@ -94,7 +113,10 @@ int opool__watch(struct opool *pool, const struct opool_watch *watch, size_t wat
     if (!pool || !watch)
         return -EINVAL;
     memcpy(&own, watch, watch_size < sizeof own ? watch_size : sizeof own);
-    if (is_wrong(&own) || !opool__pin(pool))
+    int r = judge(&own);
+    if (r != 0)
+        return r;
+    if (!opool__pin(pool))
         return -EINVAL;
     set_watch(&pool->watches, &own);
     opool__watch_look(pool); /* it may be above already */

@@ -18,4 +18,7 @@ struct opool__watches {
     } figures[OPOOL__WATCH_FIGURES];
 };
 
+/* In the child of a fork: nobody is looking, and eventfds are its parent's. */
+void opool__watch_forked(struct opool__watches *watches);
+
 #endif

@@ -48,16 +48,14 @@ void opool__magazine_free(struct opool__magazine *magazine)
     opool__slab_give(&slabs[class_of(magazine->capacity)], magazine);
 }
 
-void opool__magazine_trim(void)
+void opool__magazine_trim(bool every)
 {
     for (int i = 0; i < CLASSES; i++) {
         opool__lock_take(&lock);
         bool trim = made[i];
         opool__lock_drop(&lock);
-        if (!trim)
-            continue;
-        opool__slab_trim(&slabs[i]);
-        opool__slab_trim_pages(&slabs[i], false, UINT32_MAX);
+        if (trim)
+            opool__slab_trim(&slabs[i], every, UINT32_MAX);
     }
 }
 

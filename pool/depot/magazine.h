@@ -5,6 +5,7 @@
 /* A fixed array of object pointers, the unit that thread caches and depots exchange. No policy. Magazine memory is
    type-stable: a freed magazine may become another one, never anything else. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +28,8 @@ struct opool__magazine {
 struct opool__magazine *opool__magazine_make(uint32_t capacity);
 void opool__magazine_free(struct opool__magazine *magazine);
 
-/* Give the memory of free magazines back, by pages: for ticks. */
-void opool__magazine_trim(void);
+/* Give the memory of free magazines back, by pages; `every` as in opool__slab_trim. */
+void opool__magazine_trim(bool every);
 
 /* What one costs, in bytes. */
 size_t opool__magazine_bytes(uint32_t capacity);

@@ -2,13 +2,17 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -109,12 +113,22 @@ _Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread fits a word");
 
 static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *name)
 {
+    const struct sched_param usual = {.sched_priority = 0};
+    pthread_attr_t attributes;
     sigset_t all, before;
     pthread_t made;
+    int r = pthread_attr_init(&attributes);
+    if (r != 0)
+        return -r;
+    /* Else a thread that works for a realtime one would be one. */
+    (void)pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
+    (void)pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
+    (void)pthread_attr_setschedparam(&attributes, &usual);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited, so that no signal comes before it is blocked */
-    int r = pthread_create(&made, NULL, run, NULL);
+    r = pthread_create(&made, &attributes, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attributes);
     if (r == 0) {
         (void)pthread_setname_np(made, name);
         *thread = (uintptr_t)made;
@@ -139,6 +153,24 @@ static bool os_is_thread(uintptr_t thread)
 static int os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
     return -pthread_atfork(prepare, parent, child);
+}
+
+static int os_event_check(int fd)
+{
+    static const char eventfd[] = "anon_inode:[eventfd]";
+    int saved = errno, flags = fcntl(fd, F_GETFL), r = 0;
+    char path[64], what[sizeof eventfd];
+    struct stat status;
+    if (flags < 0)
+        r = -EBADF;
+    else if (!(flags & O_NONBLOCK) || fstat(fd, &status) != 0 || (status.st_mode & S_IFMT) != 0)
+        r = -EINVAL; /* eventfds have no file type */
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t length = r == 0 ? readlink(path, what, sizeof what) : -1;
+    if (length > 0 && (length != (ssize_t)sizeof eventfd - 1 || memcmp(what, eventfd, sizeof eventfd - 1) != 0))
+        r = -EINVAL;
+    errno = saved;
+    return r;
 }
 
 static void os_event_add(int fd)
@@ -190,6 +222,7 @@ struct opool__os opool__os = {
     .thread_end_init = os_thread_end_init,
     .at_thread_end = os_at_thread_end,
     .at_fork = os_at_fork,
+    .event_check = os_event_check,
     .event_add = os_event_add,
     .thread_start = os_thread_start,
     .thread_join = os_thread_join,

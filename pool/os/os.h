@@ -41,9 +41,11 @@ struct opool__os {
     /* Have it called with `value` when the calling thread ends. */
     int (*at_thread_end)(void *value);
     int (*at_fork)(void (*prepare)(void), void (*parent)(void), void (*child)(void));
-    /* Add 1 to an eventfd. */
+    /* Is it a nonblocking eventfd? Else -EBADF (not open) or -EINVAL. */
+    int (*event_check)(int fd);
+    /* Add 1 to one. */
     void (*event_add)(int fd);
-    /* A thread with all signals blocked; its name has at most 15 characters. */
+    /* A thread with all signals blocked and the usual scheduling; its name has at most 15 characters. */
     int (*thread_start)(uintptr_t *thread, void *(*run)(void *), const char *name);
     void (*thread_join)(uintptr_t thread);
     bool (*is_thread)(uintptr_t thread); /* the calling one */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "slab/slab.h"
@@ -95,11 +94,6 @@ static bool is_worth_a_look(const struct opool__slab *slab, uint32_t number)
     return !opool__slab_is_cold(extent, number - extent->first_slab) && record->given && record->used != 0;
 }
 
-static bool was_taken_from(const struct opool__record *record)
-{
-    return (uint32_t)opool__epoch_now() - record->taken_in < 2;
-}
-
 static void let_others_in(struct opool__slab *slab)
 {
     opool__lock_drop(&slab->lock);
@@ -117,7 +111,7 @@ static bool trim_slabs(struct opool__slab *slab, bool every, uint32_t most)
         if (!is_worth_a_look(slab, number))
             continue;
         struct opool__record *record = opool__slab_record(slab, number);
-        if (done == most || (!every && was_taken_from(record))) {
+        if (done == most || (!every && opool__slab_was_taken_from(record))) {
             left = true;
             continue;
         }
@@ -129,13 +123,15 @@ static bool trim_slabs(struct opool__slab *slab, bool every, uint32_t most)
     return left;
 }
 
-void opool__slab_trim_pages(struct opool__slab *slab, bool every, uint32_t most)
+void opool__slab_trim(struct opool__slab *slab, bool every, uint32_t most)
 {
     if (!opool__load_relaxed(&slab->shared_given) || !slab->extents[0].map)
         return;
+    opool__store_relaxed(&slab->shared_given, 0u); /* before: what is given from here on is seen, or says it again */
+    bool left = opool__slab_trim_empty(slab, every);
     opool__lock_take(&slab->lock);
-    opool__store_relaxed(&slab->shared_given, 0u);
-    if (trim_slabs(slab, every, most))
-        opool__store_relaxed(&slab->shared_given, 1u);
+    left = trim_slabs(slab, every, most) || left;
     opool__lock_drop(&slab->lock);
+    if (left)
+        opool__store_relaxed(&slab->shared_given, 1u);
 }

@@ -376,16 +376,18 @@ void opool__slab_give(struct opool__slab *slab, void *slot)
         purge_slab(slab, number);
 }
 
-void opool__slab_trim(struct opool__slab *slab)
+bool opool__slab_trim_empty(struct opool__slab *slab, bool every)
 {
     opool__lock_take(&slab->lock);
     uint32_t number = slab->lists[OPOOL__LIST_EMPTY];
-    bool purge = number != OPOOL__SLAB_NONE && slab->extents[0].map;
+    bool there = number != OPOOL__SLAB_NONE && slab->extents[0].map;
+    bool purge = there && (every || !opool__slab_was_taken_from(opool__slab_record(slab, number)));
     if (purge)
         unlink_slab(slab, number);
     opool__lock_drop(&slab->lock);
     if (purge)
         purge_slab(slab, number);
+    return there && !purge;
 }
 
 uint64_t opool__slab_given_back(struct opool__slab *slab)
@@ -419,7 +421,7 @@ static void start(struct opool__slab *slab, struct opool__layout layout, size_t 
 int opool__slab_init(struct opool__slab *slab, size_t size, size_t align, size_t slots, uintptr_t *bound)
 {
     start(slab, opool__layout_choose(size, align, opool__os.page_size()), slots, bound);
-    if (slots > OPOOL__SLOT_NONE || slots > SIZE_MAX / 2 / slab->layout.stride)
+    if (slots >= OPOOL__SLOT_NONE || slots > SIZE_MAX / 2 / slab->layout.stride)
         return -EINVAL;
     return add_extent(slab);
 }

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "epoch/epoch.h"
 #include "slab/layout.h"
 #include "slab/record.h"
 
@@ -80,13 +81,13 @@ void *opool__slab_take(struct opool__slab *slab);
 /* Take back a slot in state OUT. Needs no memory. */
 void opool__slab_give(struct opool__slab *slab, void *slot);
 
-/* Give the memory of the empty slab that is kept back too. */
-void opool__slab_trim(struct opool__slab *slab);
+/* For ticks: give back what holds nothing but free slots: pages, and the empty slab that is kept; where nothing was taken
+   since the last tick began, or (`every`) in all slabs. At most `most` slabs; the others next time. A system call for each
+   run of pages, under the lock, which is let go between slabs. */
+void opool__slab_trim(struct opool__slab *slab, bool every, uint32_t most);
 
-/* Give those pages back on which all slots are free, of slabs from which nothing was taken since the last tick began.
-   `every`: whatever was taken when. At most `most` slabs; the others next time. A system call for each run of pages,
-   under the lock, which is let go between slabs. */
-void opool__slab_trim_pages(struct opool__slab *slab, bool every, uint32_t most);
+/* The empty slab alone. Returns whether it is there and stays. */
+bool opool__slab_trim_empty(struct opool__slab *slab, bool every);
 
 /* Bytes of slots that went back to the system so far; bytes of slots and metadata that are here. */
 uint64_t opool__slab_given_back(struct opool__slab *slab);
@@ -126,6 +127,12 @@ static inline const struct opool__extent *opool__slab_extent_at(const struct opo
     while (number - extent->first_slab >= extent->slabs)
         extent++;
     return extent;
+}
+
+/* Since the last tick began. Under the lock. */
+static inline bool opool__slab_was_taken_from(const struct opool__record *record)
+{
+    return (uint32_t)opool__epoch_now() - record->taken_in < 2;
 }
 
 /* `local`: of the extent. Under the lock. */

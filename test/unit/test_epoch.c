@@ -69,9 +69,9 @@ END_TEST
 #define LEAST OPOOL__PACE_LEAST_NS
 
 static const struct opool__pace_tick quiet = {.idle_bytes = 100};
-static const struct opool__pace_tick pressed = {.pressure = true};
-static const struct opool__pace_tick over = {.idle_bytes = 101, .soft_limit = 100};
-static const struct opool__pace_tick churning = {.torn_down = 1000, .rebuilt = 900};
+static const struct opool__pace_tick pressed = {.found = 1, .pressure = true};
+static const struct opool__pace_tick over = {.found = 1, .idle_bytes = 101, .soft_limit = 100};
+static const struct opool__pace_tick churning = {.torn_down = 100000, .rebuilt = 90000};
 
 START_TEST(a_steady_pace_is_the_period)
 {
@@ -117,6 +117,7 @@ START_TEST(limits_win_over_back_off)
     struct opool__pace pace;
     struct opool__pace_tick both = churning;
     both.pressure = true;
+    both.found = 1;
     opool__pace_start(&pace, PERIOD);
     for (int i = 0; i < 100; i++)
         ck_assert_uint_eq(opool__pace_next(&pace, &both), LEAST);
@@ -134,6 +135,64 @@ START_TEST(back_off_has_an_end)
 }
 END_TEST
 
+START_TEST(epochs_have_an_end_in_minutes)
+{
+    static const uint64_t periods[] = {30 * PERIOD, 1800 * PERIOD};
+    struct opool__pace pace;
+    opool__pace_start(&pace, periods[_i]);
+    for (int i = 0; i < 100; i++)
+        (void)opool__pace_next(&pace, &churning);
+    ck_assert_uint_eq(pace.last, _i == 0 ? OPOOL__PACE_MOST_NS : periods[1]);
+}
+END_TEST
+
+/* A small pool that comes and goes does not keep what a large one left. */
+START_TEST(small_churn_changes_nothing)
+{
+    struct opool__pace pace;
+    struct opool__pace_tick beside_much = churning, little = {.torn_down = 1000, .rebuilt = 1000};
+    beside_much.idle_bytes = 60000000;
+    opool__pace_start(&pace, PERIOD);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_uint_eq(opool__pace_next(&pace, &beside_much), PERIOD);
+        ck_assert_uint_eq(opool__pace_next(&pace, &little), PERIOD);
+    }
+}
+END_TEST
+
+/* Idle beyond the limit, but all of it used in each epoch: no tick helps. */
+START_TEST(limits_that_do_not_help_are_not_heeded)
+{
+    struct opool__pace pace;
+    struct opool__pace_tick vain = over;
+    vain.found = 0;
+    opool__pace_start(&pace, PERIOD);
+    for (int i = 1; i < OPOOL__PACE_VAIN; i++)
+        ck_assert_uint_lt(opool__pace_next(&pace, &vain), PERIOD);
+    for (int i = 0; i < 10; i++)
+        (void)opool__pace_next(&pace, &vain);
+    ck_assert(!opool__pace_heeds_limits(&pace));
+    ck_assert_uint_eq(pace.last, PERIOD);
+    ck_assert_uint_eq(opool__pace_next(&pace, &over), PERIOD / 2); /* it found something */
+    ck_assert(opool__pace_heeds_limits(&pace));
+}
+END_TEST
+
+START_TEST(silence_brings_the_period_back)
+{
+    struct opool__pace pace;
+    opool__pace_start(&pace, PERIOD);
+    for (int i = 0; i <= 1000; i++)
+        (void)opool__pace_next(&pace, i % 10 ? &quiet : &churning);
+    ck_assert_uint_gt(pace.last, PERIOD);
+    opool__pace_rest(&pace, PERIOD / 2); /* too short to say anything */
+    ck_assert_uint_gt(pace.last, PERIOD);
+    opool__pace_rest(&pace, 100000 * PERIOD);
+    ck_assert_uint_eq(pace.last, PERIOD);
+    ck_assert_uint_eq(pace.hold, OPOOL__PACE_HOLD_LEAST);
+}
+END_TEST
+
 START_TEST(the_period_comes_back_when_the_load_is_gone)
 {
     struct opool__pace pace;
@@ -147,10 +206,10 @@ START_TEST(the_period_comes_back_when_the_load_is_gone)
 END_TEST
 
 /*
- * A load under the real rule: BURST objects are used at once, every `interval`; the third tick after their last use
+ * A load under the real rule: BURST bytes are used at once, every `interval`; the third tick after their last use
  * tears them down. Time in thousandths of a period.
  */
-enum { BURST = 1000, MILLI = 1000 };
+enum { BURST = 100000, MILLI = 1000 };
 
 struct load {
     struct opool__pace pace;
@@ -249,6 +308,10 @@ int main(void)
     tcase_add_test(tests, over_the_limit_epochs_halve_to_the_least);
     tcase_add_test(tests, limits_win_over_back_off);
     tcase_add_test(tests, back_off_has_an_end);
+    tcase_add_loop_test(tests, epochs_have_an_end_in_minutes, 0, 2);
+    tcase_add_test(tests, small_churn_changes_nothing);
+    tcase_add_test(tests, limits_that_do_not_help_are_not_heeded);
+    tcase_add_test(tests, silence_brings_the_period_back);
     tcase_add_test(tests, the_period_comes_back_when_the_load_is_gone);
     tcase_add_test(tests, no_oscillation_stays);
     tcase_add_test(tests, a_load_that_changes_settles_again);

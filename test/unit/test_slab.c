@@ -383,7 +383,7 @@ START_TEST(random_use_keeps_the_equations)
         else
             give(random_below((uint32_t)live_count));
         if (i % 700 == 0) {
-            opool__slab_trim_pages(&slab, true, UINT32_MAX);
+            opool__slab_trim(&slab, true, UINT32_MAX);
             check_pages(&slab);
         }
         if (i % 128 == 0)
@@ -628,24 +628,24 @@ START_TEST(trim_gives_the_empty_slab_back)
     fault_install();
     start(1000, 8);
     size_t slots = slab.layout.slots;
-    opool__slab_trim(&slab); /* nothing there */
+    (void)opool__slab_trim_empty(&slab, true); /* nothing there */
     take_many(slots + 3);
-    opool__slab_trim(&slab); /* nothing empty */
+    (void)opool__slab_trim_empty(&slab, true); /* nothing empty */
     fault_heal();
     thin_out(1, 0); /* three of its slots were used */
     ck_assert_uint_eq(fault.count[FAULT_PURGE], 0);
     uint64_t resident = opool__slab_resident(&slab), metadata = slab.metadata_bytes;
-    opool__slab_trim(&slab);
+    (void)opool__slab_trim_empty(&slab, true);
     ck_assert_uint_ge(fault.count[FAULT_PURGE], 1);
     ck_assert_uint_eq(opool__slab_given_back(&slab), 3 * slab.layout.stride);
     ck_assert_uint_eq(resident - opool__slab_resident(&slab), 3 * slab.layout.stride + metadata - slab.metadata_bytes);
     ck_assert_uint_eq(slab.empties, 0);
     check_valid(&slab);
     fault_heal();
-    opool__slab_trim(&slab);
+    (void)opool__slab_trim_empty(&slab, true);
     ck_assert_uint_eq(fault.calls, 0);
     thin_out(0, 0);
-    opool__slab_trim(&slab); /* the last one, too */
+    (void)opool__slab_trim_empty(&slab, true); /* the last one, too */
     ck_assert_uint_eq(slab.slots, 0);
     ck_assert_uint_eq(opool__slab_resident(&slab), 0);
     check_valid(&slab);
@@ -662,7 +662,7 @@ START_TEST(refused_trim_keeps_the_slab)
     take_many(5);
     give_all();
     fault_all(fault_kind(FAULT_PURGE));
-    opool__slab_trim(&slab);
+    (void)opool__slab_trim_empty(&slab, true);
     ck_assert_uint_eq(fault.refused, 1);
     ck_assert_uint_eq(opool__slab_given_back(&slab), 0);
     ck_assert_uint_eq(slab.empties, 1);
@@ -681,7 +681,7 @@ START_TEST(pages_without_objects_go_back)
     take_many(2 * slots);
     thin_out(0, 1);
     ck_assert_uint_eq(slab.slots, 2 * slots);
-    opool__slab_trim_pages(&slab, true, UINT32_MAX);
+    opool__slab_trim(&slab, true, UINT32_MAX);
     check_pages(&slab);
     check_valid(&slab);
     ck_assert_uint_eq(slab.slots, slots + PAGE / 256);
@@ -703,15 +703,15 @@ START_TEST(pages_are_left_while_slots_are_taken)
         take_many(1);
         give(live_count - 1);
         (void)opool__epoch_begin();
-        opool__slab_trim_pages(&slab, false, UINT32_MAX);
+        opool__slab_trim(&slab, false, UINT32_MAX);
     }
     ck_assert_uint_eq(fault.count[FAULT_PURGE], 0);
     (void)opool__epoch_begin();
-    opool__slab_trim_pages(&slab, false, UINT32_MAX); /* nothing was taken since the last one */
+    opool__slab_trim(&slab, false, UINT32_MAX); /* nothing was taken since the last one */
     ck_assert_uint_ge(fault.count[FAULT_PURGE], 1);
     check_pages(&slab);
     fault_heal();
-    opool__slab_trim_pages(&slab, false, UINT32_MAX);
+    opool__slab_trim(&slab, false, UINT32_MAX);
     ck_assert_uint_eq(fault.calls, 0);
     end();
 }
@@ -725,7 +725,7 @@ START_TEST(so_many_slabs_at_once)
     for (uint32_t number = 0; number < SLABS; number++)
         thin_out(number, 1);
     for (size_t left = SLABS; left > 0;) {
-        opool__slab_trim_pages(&slab, true, AT_ONCE);
+        opool__slab_trim(&slab, true, AT_ONCE);
         left -= left < AT_ONCE ? left : AT_ONCE;
         ck_assert_uint_eq(slab.slots, left * slab.layout.slots + (SLABS - left) * PAGE / 256);
         check_valid(&slab);
@@ -742,7 +742,7 @@ START_TEST(refused_pages_stay_and_are_zeroed)
     take_many(slab.layout.slots);
     thin_out(0, 1);
     opool__os.purge = purge_half;
-    opool__slab_trim_pages(&slab, true, UINT32_MAX);
+    opool__slab_trim(&slab, true, UINT32_MAX);
     ck_assert_uint_eq(slab.slots, slab.layout.slots);
     check_valid(&slab);
     take_many(slab.layout.slots - 1); /* looks for zeros */
@@ -759,7 +759,7 @@ START_TEST(trim_leaves_regions_alone)
     void *slot = opool__slab_take(&slab);
     opool__slab_give(&slab, slot);
     fault_heal();
-    opool__slab_trim(&slab);
+    (void)opool__slab_trim_empty(&slab, true);
     ck_assert_uint_eq(fault.calls, 0);
     ck_assert_ptr_eq(opool__slab_take(&slab), slot);
     ck_assert_uint_eq(opool__slab_given_back(&slab), 0);
@@ -1144,7 +1144,7 @@ static void *trim_slab(void *unused)
 {
     while (!__atomic_load_n(&stop_trimming, __ATOMIC_ACQUIRE)) {
         (void)opool__epoch_begin();
-        opool__slab_trim_pages(&slab, true, UINT32_MAX);
+        opool__slab_trim(&slab, true, UINT32_MAX);
     }
     return unused;
 }
