@@ -16,10 +16,12 @@
  * No allocation anywhere: another thread may have held malloc's locks.
  */
 
+/* Those too that another thread was about to destroy: in the child they stay as they are, but the caches of their
+   numbers are taken over like all others. */
 static void each_pool(void (*act)(struct opool *))
 {
     /* The registry lock is held, or nobody else is left. */
-    for (struct opool *pool = NULL; (pool = opool__registry_next_locked(pool)) != NULL;)
+    for (struct opool *pool = NULL; (pool = opool__registry_next_of_all(pool)) != NULL;)
         act(pool);
 }
 
@@ -51,6 +53,7 @@ static void reset_pool(struct opool *pool)
 
 static void prepare(void)
 {
+    opool__ticker_lock();
     opool__lock_take(&opool__reclaim_lock);
     opool__registry_lock_handles();
     opool__lock_take(&opool__threads_lock);
@@ -65,6 +68,25 @@ static void parent(void)
     opool__lock_drop(&opool__threads_lock);
     opool__registry_unlock_handles();
     opool__lock_drop(&opool__reclaim_lock);
+    opool__ticker_unlock();
+}
+
+/*
+ * A thread that is no more may have had a slot or an object in its hands and not counted it yet: these are out, as what
+ * threads had in their hands is. What is not in the depot came out of it into a cache, or by a get without one, and
+ * went back likewise:
+ *
+ *     used - idle in the depot == to caches - from caches + gets without a cache - puts without one
+ *
+ * The forking thread itself, inside a callback, will count what it is about: then nothing is corrected.
+ */
+static void correct_counts(struct opool *pool)
+{
+    struct opool__flows flows = opool__depot_flows(&pool->depot);
+    uint64_t outside = pool->slab.used - opool__depot_idle(&pool->depot).all;
+    uint64_t puts = opool__load_relaxed(&pool->shared_puts);
+    opool__store_relaxed(&pool->shared_gets, outside + flows.from_caches - flows.to_caches + puts);
+    opool__store_relaxed(&pool->shared_built, opool__load_relaxed(&pool->shared_torn_down) + pool->slab.used);
 }
 
 static void child(void)
@@ -75,6 +97,8 @@ static void child(void)
     opool__registry_reset_locks();
     opool__lock_reset(&opool__reclaim_lock);
     opool__cache_adopt();
+    if (!opool__in_callback())
+        each_pool(correct_counts);
     opool__ticker_forget();
 }
 

@@ -46,6 +46,9 @@ struct opool {
     uint32_t shared_pins;  /* threads that need the pool to stay; down only under the registry lock */
     uint32_t index;        /* in the table of handles */
 
+    uint64_t shared_torn_by_tick; /* objects, since the last tick began */
+    uint64_t built_at_tick;       /* shared_built then; under the reclaim lock */
+
     /* Figures of slow paths; relaxed. Gets and puts that went through a head are counted by cache and depot. */
     uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts,
         shared_live_peak, shared_capacity_fails, shared_memory_fails, shared_init_fails;
@@ -88,7 +91,9 @@ void opool__registry_retire(struct opool *pool);
 
 /* The next pool after `previous` in state OPEN or CLOSING; NULL: none. */
 struct opool *opool__registry_next(const struct opool *previous);
-struct opool *opool__registry_next_locked(const struct opool *previous);
+
+/* The same for fork: state ENDING too, under the registry lock or its like. */
+struct opool *opool__registry_next_of_all(const struct opool *previous);
 
 /* Guards states, pins, and the set of handles. */
 extern uint32_t opool__registry_lock;
@@ -164,7 +169,7 @@ struct opool__tick_report {
     uint64_t idle_bytes;      /* of all pools, beyond `keep`, before it tore down what was due */
     uint64_t torn_down;       /* objects, by this tick */
     uint64_t torn_down_bytes; /* of these */
-    uint64_t built_bytes;     /* of objects of all pools that are, so far */
+    uint64_t rebuilt_bytes;   /* of what the tick before tore down, built again since */
     uint64_t left_idle;       /* objects beyond `keep`, afterwards */
     uint64_t heads;           /* caches in use */
     bool untrimmed;           /* memory of free slots was left for a later tick */
@@ -186,7 +191,9 @@ void opool__look_around(struct opool *pool);
 
 /* ---- ticker.c: the background thread ---- */
 
-/* In the child of a fork: it has no such thread. */
+/* For fork: nobody starts or stops it meanwhile; in the child there is none. */
+void opool__ticker_lock(void);
+void opool__ticker_unlock(void);
 void opool__ticker_forget(void);
 
 /* ---- watch.c ---- */

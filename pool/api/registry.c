@@ -52,27 +52,32 @@ void opool__registry_retire(struct opool *pool)
     opool__lock_drop(&opool__registry_lock);
 }
 
-static struct opool *live_from_locked(uint32_t index)
+static struct opool *next_from_locked(const struct opool *previous, uint32_t last_state)
 {
     uint32_t end = handles_made ? opool__slab_end(&handles) : 0;
-    for (; index < end; index++) {
+    for (uint32_t index = previous ? previous->index + 1 : 0; index < end; index++) {
         struct opool *pool = opool__slab_slot(&handles, index);
         uint32_t state = opool__load_relaxed(&pool->shared_state);
-        if (state == OPOOL__OPEN || state == OPOOL__CLOSING)
+        if (state >= OPOOL__OPEN && state <= last_state)
             return pool;
     }
     return NULL;
 }
 
-struct opool *opool__registry_next_locked(const struct opool *previous)
+static struct opool *next_locked(const struct opool *previous)
 {
-    return live_from_locked(previous ? previous->index + 1 : 0);
+    return next_from_locked(previous, OPOOL__CLOSING);
+}
+
+struct opool *opool__registry_next_of_all(const struct opool *previous)
+{
+    return next_from_locked(previous, OPOOL__ENDING);
 }
 
 struct opool *opool__registry_next(const struct opool *previous)
 {
     opool__lock_take(&opool__registry_lock);
-    struct opool *pool = opool__registry_next_locked(previous);
+    struct opool *pool = next_locked(previous);
     opool__lock_drop(&opool__registry_lock);
     return pool;
 }
@@ -80,7 +85,7 @@ struct opool *opool__registry_next(const struct opool *previous)
 struct opool *opool__registry_walk(struct opool *previous)
 {
     opool__lock_take(&opool__registry_lock);
-    struct opool *pool = opool__registry_next_locked(previous);
+    struct opool *pool = next_locked(previous);
     if (pool)
         opool__add_relaxed(&pool->shared_pins, 1u);
     bool ending =

@@ -56,6 +56,16 @@ static uint64_t spare_kept(struct opool *pool, uint32_t tick)
     return idle;
 }
 
+/* Objects that the last tick tore down, and that were built again since. */
+static uint64_t rebuilt(struct opool *pool)
+{
+    uint64_t built = opool__load_relaxed(&pool->shared_built);
+    uint64_t torn_down = opool__load_relaxed(&pool->shared_torn_by_tick), since = built - pool->built_at_tick;
+    pool->built_at_tick = built;
+    opool__store_relaxed(&pool->shared_torn_by_tick, (uint64_t)0);
+    return since < torn_down ? since : torn_down;
+}
+
 static void age_depots(struct opool__tick_report *report)
 {
     uint32_t tick = (uint32_t)report->epoch;
@@ -67,7 +77,7 @@ static void age_depots(struct opool__tick_report *report)
         uint64_t idle = spare_kept(pool, tick), beyond = idle > pool->keep ? idle - pool->keep : 0;
         report->idle_bytes += beyond * pool->type.size;
         report->left_idle += beyond;
-        report->built_bytes += opool__load_relaxed(&pool->shared_built) * pool->type.size;
+        report->rebuilt_bytes += rebuilt(pool) * pool->type.size;
     }
 }
 
@@ -94,6 +104,8 @@ static uint64_t tear_down_doomed(struct opool *pool, uint64_t most)
     uint64_t done = 0;
     for (void *object; done < most && (object = opool__bounded_pop_doomed(&pool->depot.store)) != NULL; done++)
         opool__tear_down_idle(pool, object);
+    if (done)
+        opool__add_relaxed(&pool->shared_torn_by_tick, done);
     return done;
 }
 
@@ -139,15 +151,24 @@ uint64_t opool_epoch_now(void)
 
 /* ---- in slow paths ---- */
 
+static bool may_tick(void)
+{
+    return !opool__in_callback() && !opool__cache_calling();
+}
+
+static void go_on_tearing_down(void)
+{
+    opool__store_relaxed(&shared_unfinished, 0u); /* before: a tick meanwhile says it again */
+    if (tear_down_all_doomed(SLOW_PATH_MOST).objects == SLOW_PATH_MOST)
+        opool__store_relaxed(&shared_unfinished, 1u);
+}
+
 static void tick_if_due(uint64_t period_ns)
 {
-    if (opool__load_relaxed(&shared_unfinished) && !opool__in_callback()) {
-        opool__store_relaxed(&shared_unfinished, 0u); /* before: a tick meanwhile says it again */
-        if (tear_down_all_doomed(SLOW_PATH_MOST).objects == SLOW_PATH_MOST)
-            opool__store_relaxed(&shared_unfinished, 1u);
-    }
+    if (opool__load_relaxed(&shared_unfinished) && may_tick())
+        go_on_tearing_down();
     uint64_t last = opool__load_relaxed(&shared_last_tick);
-    if (opool__os.now() - last < period_ns || opool__in_callback() || !opool__reclaim_try_begin())
+    if (opool__os.now() - last < period_ns || !may_tick() || !opool__reclaim_try_begin())
         return;
     bool due = opool__load_relaxed(&shared_last_tick) == last;
     if (due)

@@ -53,21 +53,15 @@ static bool doze(const struct opool__tick_report *report)
     return false;
 }
 
-/* What was built since the last tick, of what that tick tore down: bytes. */
-struct history {
-    uint64_t built, torn_down;
-};
-
-static void note(struct opool__pace *pace, struct history *history, const struct opool__tick_report *report,
-                 bool pressure)
+/* `torn_down`: bytes, by the tick before; 0 when a doze lies between: what is built then is not built again at once. */
+static void note(struct opool__pace *pace, uint64_t torn_down, const struct opool__tick_report *report, bool pressure)
 {
-    struct opool__pace_tick tick = {.torn_down = history->torn_down,
-                                    .rebuilt = report->built_bytes - history->built,
-                                    .found = report->torn_down_bytes,
-                                    .idle_bytes = report->idle_bytes,
-                                    .soft_limit = ticker.options.soft_limit_bytes,
-                                    .pressure = pressure};
-    *history = (struct history){.built = report->built_bytes, .torn_down = report->torn_down_bytes};
+    const struct opool__pace_tick tick = {.torn_down = torn_down,
+                                          .rebuilt = report->rebuilt_bytes,
+                                          .found = report->torn_down_bytes,
+                                          .idle_bytes = report->idle_bytes,
+                                          .soft_limit = ticker.options.soft_limit_bytes,
+                                          .pressure = pressure};
     (void)opool__pace_next(pace, &tick);
 }
 
@@ -88,15 +82,15 @@ static unsigned sleep_until(uint64_t due, const struct opool__pace *pace)
     }
 }
 
-/* Nothing is idle: until something is, and that a whole epoch begins then. */
-static void sleep_idle(struct opool__pace *pace, struct history *history)
+/* Nothing is idle: until something is; a whole epoch begins then. Returns whether it took longer than an epoch. */
+static bool sleep_idle(struct opool__pace *pace)
 {
     uint64_t start = opool__os.now();
     opool__sleeper_doze(&ticker.sleeper);
     uint64_t slept = opool__os.now() - start;
-    if (slept >= pace->last)
-        history->torn_down = 0; /* what is built now was not built again at once */
+    bool is_long = slept >= pace->last;
     opool__pace_rest(pace, slept);
+    return is_long;
 }
 
 static bool stopped(void)
@@ -107,19 +101,25 @@ static bool stopped(void)
 static void *run(void *unused)
 {
     struct opool__pace pace;
-    struct history history = {0, 0};
+    uint64_t torn_down = 0;
     opool__pace_start(&pace, (uint64_t)ticker.options.period_ms * 1000000u);
     while (!stopped()) {
         unsigned why = sleep_until(opool__os.now() + pace.last, &pace);
-        if (why & OPOOL__WOKEN) /* to stop, or late from a doze */
+        if (why == OPOOL__WOKEN) /* to stop, or late from a doze */
             continue;
         struct opool__tick_report report = opool__tick();
         bool pressure = (why & OPOOL__PRESSURE) || opool__sleeper_under_pressure(&ticker.sleeper);
-        note(&pace, &history, &report, pressure);
-        if (doze(&report))
-            sleep_idle(&pace, &history);
+        note(&pace, torn_down, &report, pressure);
+        bool rested = doze(&report) && sleep_idle(&pace);
+        torn_down = rested ? 0 : report.torn_down_bytes;
     }
     return unused;
+}
+
+static void await_stop(void)
+{
+    while (opool__load_acquire(&ticker.shared_phase) == STOPPING)
+        opool__os.wait(&ticker.shared_phase, STOPPING, 0);
 }
 
 static void stop(void)
@@ -140,8 +140,7 @@ static void stop(void)
         opool__lock_drop(&ticker.lock);
         opool__os.wake(&ticker.shared_phase, INT32_MAX);
     }
-    while (opool__load_acquire(&ticker.shared_phase) == STOPPING)
-        opool__os.wait(&ticker.shared_phase, STOPPING, 0);
+    await_stop();
 }
 
 void opool_epoch_stop(void)
@@ -153,7 +152,7 @@ void opool_epoch_stop(void)
 /* Callbacks use what the program's own exit handlers and destructors are about to end. */
 static void stop_at_exit(void)
 {
-    if (opool__load_acquire(&ticker.shared_phase) == RUNNING && !opool__os.is_thread(ticker.thread))
+    if (opool__load_acquire(&ticker.shared_phase) != NONE && !opool__os.is_thread(ticker.thread))
         stop();
 }
 
@@ -167,22 +166,23 @@ static void say_what_is_missing(void)
                    strerror(ticker.sleeper.error));
 }
 
-static int start_locked(void)
+/* -EBUSY: somebody began to stop it. */
+static int start_locked(const struct opool_epoch_options *options)
 {
-    if (opool__load_relaxed(&ticker.shared_phase) != NONE)
-        return -EALREADY;
-    int r = opool__process_init();
-    if (r != 0)
-        return r;
+    uint32_t phase = opool__load_relaxed(&ticker.shared_phase);
+    if (phase != NONE)
+        return phase == STOPPING ? -EBUSY : -EALREADY;
+    ticker.options = *options;
     opool__sleeper_open(&ticker.sleeper, ticker.options.use_pressure);
     opool__store_relaxed(&ticker.shared_stop, 0u);
-    r = opool__os.thread_start(&ticker.thread, run, "opool-epoch");
+    int r = opool__os.thread_start(&ticker.thread, run, "opool-epoch");
     if (r != 0) {
         opool__sleeper_close(&ticker.sleeper);
         return r;
     }
     opool__store_release(&ticker.shared_phase, (uint32_t)RUNNING);
     ticker.at_exit = ticker.at_exit || atexit(stop_at_exit) == 0;
+    say_what_is_missing();
     return 0;
 }
 
@@ -193,14 +193,15 @@ int opool__epoch_start(const struct opool_epoch_options *options, size_t options
         memcpy(&own, options, options_size < sizeof own ? options_size : sizeof own);
     if (own.period_ms == 0)
         own.period_ms = DEFAULT_MS;
-    opool__lock_take(&ticker.lock);
-    bool free = opool__load_relaxed(&ticker.shared_phase) == NONE;
-    if (free)
-        ticker.options = own;
-    int r = start_locked();
-    if (r == 0)
-        say_what_is_missing();
-    opool__lock_drop(&ticker.lock);
+    int r = opool__process_init(); /* before the lock: it registers fork handlers, which take it */
+    if (r != 0)
+        return r;
+    do {
+        await_stop();
+        opool__lock_take(&ticker.lock);
+        r = start_locked(&own);
+        opool__lock_drop(&ticker.lock);
+    } while (r == -EBUSY);
     return r;
 }
 
@@ -209,6 +210,16 @@ int opool__epoch_start(const struct opool_epoch_options *options, size_t options
 int opool_epoch_start(const struct opool_epoch_options *options)
 {
     return opool__epoch_start(options, sizeof *options);
+}
+
+void opool__ticker_lock(void)
+{
+    opool__lock_take(&ticker.lock);
+}
+
+void opool__ticker_unlock(void)
+{
+    opool__lock_drop(&ticker.lock);
 }
 
 void opool__ticker_forget(void)

@@ -6,6 +6,8 @@
 #include "os/lock.h"
 #include "os/os.h"
 
+enum { LOOK_AGAIN_NS = 1000000 };
+
 /* Watermarks: what the figures are now, which marks were crossed, and telling it outside the lock. */
 
 static uint64_t figure_now(struct opool *pool, enum opool_watch_figure figure)
@@ -51,24 +53,60 @@ static void tell(struct opool *pool, const struct opool__watched *told, uint64_t
     opool__crossing_end();
 }
 
-void opool__watch_look(struct opool *pool)
+static void look(struct opool *pool)
 {
-    struct opool__watches *watches = &pool->watches;
-    uint32_t looking = 0;
-    if (opool__load_relaxed(&watches->shared_count) == 0)
-        return;
-    /* Its callback comes here too when it uses the pool; and who comes second sees no more than the first. */
-    if (!opool__cas_acquire(&watches->shared_looking, &looking, 1u))
-        return;
-    int error = errno;
     for (unsigned figure = 0; figure < OPOOL__WATCH_FIGURES; figure++) {
         struct opool__watched told;
         uint64_t value;
         if (crossed(pool, (enum opool_watch_figure)figure, &told, &value))
             tell(pool, &told, value);
     }
+}
+
+/* False: somebody does, and looks again when he is done. */
+static bool begin_looking(struct opool__watches *watches)
+{
+    for (;;) {
+        uint32_t nobody = OPOOL__NOBODY_LOOKS, somebody = OPOOL__LOOKS;
+        if (opool__cas_acquire(&watches->shared_looking, &nobody, (uint32_t)OPOOL__LOOKS))
+            return true;
+        if (nobody == OPOOL__LOOKS_AGAIN ||
+            opool__cas_acquire(&watches->shared_looking, &somebody, (uint32_t)OPOOL__LOOKS_AGAIN))
+            return false;
+    }
+}
+
+/* False: look again. */
+static bool end_looking(struct opool__watches *watches)
+{
+    if (opool__exchange_release(&watches->shared_looking, (uint32_t)OPOOL__NOBODY_LOOKS) == OPOOL__LOOKS_AGAIN)
+        return false;
+    opool__add_relaxed(&watches->shared_looks, 1u);
+    return true;
+}
+
+void opool__watch_look(struct opool *pool)
+{
+    struct opool__watches *watches = &pool->watches;
+    if (opool__load_relaxed(&watches->shared_count) == 0)
+        return;
+    int error = errno;
+    /* A callback comes here too when it uses the pool. */
+    while (begin_looking(watches)) {
+        look(pool);
+        if (end_looking(watches))
+            break;
+    }
     errno = error;
-    opool__store_release(&watches->shared_looking, 0u);
+}
+
+/* Until whoever looked with what was set before is done. */
+static void await_look(struct opool__watches *watches)
+{
+    uint32_t looks = opool__load_relaxed(&watches->shared_looks);
+    while (opool__load_acquire(&watches->shared_looking) != OPOOL__NOBODY_LOOKS &&
+           opool__load_relaxed(&watches->shared_looks) == looks)
+        opool__os.wait(&watches->shared_looks, looks, opool__os.now() + LOOK_AGAIN_NS); /* nobody wakes */
 }
 
 static int judge(const struct opool_watch *watch)
@@ -85,7 +123,7 @@ static int judge(const struct opool_watch *watch)
 void opool__watch_forked(struct opool__watches *watches)
 {
     opool__lock_reset(&watches->lock);
-    opool__store_relaxed(&watches->shared_looking, 0u);
+    opool__store_relaxed(&watches->shared_looking, (uint32_t)OPOOL__NOBODY_LOOKS);
     for (unsigned figure = 0; figure < OPOOL__WATCH_FIGURES; figure++) {
         struct opool__watched *watched = &watches->figures[figure];
         watched->watch.event_fd = 0;
@@ -119,6 +157,8 @@ int opool__watch(struct opool *pool, const struct opool_watch *watch, size_t wat
     if (!opool__pin(pool))
         return -EINVAL;
     set_watch(&pool->watches, &own);
+    if (!opool__in_callback())
+        await_look(&pool->watches);
     opool__watch_look(pool); /* it may be above already */
     opool__unpin(pool);
     return 0;

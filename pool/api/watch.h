@@ -8,10 +8,14 @@
 
 enum { OPOOL__WATCH_FIGURES = OPOOL_WATCH_RESIDENT_BYTES + 1 };
 
+/* AGAIN: somebody came meanwhile, who may have seen more. */
+enum opool__looking { OPOOL__NOBODY_LOOKS, OPOOL__LOOKS, OPOOL__LOOKS_AGAIN };
+
 struct opool__watches {
     uint32_t lock;
     uint32_t shared_count;   /* figures that are watched; mostly 0, and then nobody looks further */
-    uint32_t shared_looking; /* 1 while somebody compares and tells: one at a time */
+    uint32_t shared_looking; /* enum opool__looking: one compares and tells at a time */
+    uint32_t shared_looks;   /* how often somebody was done with it */
     struct opool__watched {
         struct opool_watch watch; /* high 0: none */
         bool above;               /* high was told, low was not since */

@@ -585,7 +585,9 @@ bool opool__cache_calling(void)
 {
     const struct opool__thread *thread = opool__thread_known();
     for (uint32_t number = 1; thread && number < OPOOL__HEADS; number++)
-        if (thread->touched[number / 64] >> number % 64 & 1 && opool__load_relaxed(&thread->heads[number].calling))
+        if (thread->touched[number / 64] == 0)
+            number |= 63;
+        else if (thread->touched[number / 64] >> number % 64 & 1 && opool__load_relaxed(&thread->heads[number].calling))
             return true;
     return false;
 }

@@ -164,16 +164,6 @@ static void tick_head(struct tick *tick, struct opool__thread *thread, uint32_t 
     }
 }
 
-static void unlist(struct opool__thread *thread)
-{
-    struct opool__thread **link = &opool__threads_listed;
-    while (*link != thread)
-        link = &(*link)->next_listed;
-    *link = thread->next_listed;
-    thread->listed = false;
-}
-
-/* Heads that are still in use. */
 static uint64_t count_heads(const struct opool__thread *thread)
 {
     uint64_t heads = 0;
@@ -182,21 +172,32 @@ static uint64_t count_heads(const struct opool__thread *thread)
     return heads;
 }
 
+/* Threads without a head in use leave the list. Returns the heads of the others. */
+static uint64_t unlist_unused(void)
+{
+    uint64_t left = 0;
+    for (struct opool__thread **link = &opool__threads_listed, *thread; (thread = *link) != NULL;) {
+        uint64_t heads = count_heads(thread);
+        left += heads;
+        if (heads) {
+            link = &thread->next_listed;
+            continue;
+        }
+        *link = thread->next_listed;
+        thread->listed = false;
+    }
+    return left;
+}
+
 uint64_t opool__reclaim_tick(uint32_t number)
 {
     struct tick tick = {.number = number};
-    uint64_t left = 0;
     opool__lock_take(&opool__threads_lock);
     /* The lock may be dropped on the way: records stay in the list, new ones come in front. */
-    for (struct opool__thread *thread = opool__threads_listed, *next; thread; thread = next) {
+    for (struct opool__thread *thread = opool__threads_listed; thread; thread = thread->next_listed)
         for (uint32_t head = 0; (head = opool__thread_next_used(thread, head)) != 0;)
             tick_head(&tick, thread, head);
-        next = thread->next_listed;
-        uint64_t heads = count_heads(thread);
-        if (heads == 0)
-            unlist(thread);
-        left += heads;
-    }
+    uint64_t left = unlist_unused();
     opool__lock_drop(&opool__threads_lock);
     if (tick.armed)
         (void)opool__barrier();

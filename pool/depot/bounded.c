@@ -277,17 +277,63 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
     opool__epoch_stir();
 }
 
+/* Below all recent ones. */
+static void push_below(struct opool__bounded *store, void *object)
+{
+    struct opool__chain *recent = &store->ages[OPOOL__RECENT];
+    uint32_t index = opool__slab_index(store->slab, object);
+    if (store->low++ == 0)
+        store->above_low = recent->bottom;
+    *link_of(store, index) = OPOOL__SLOT_NONE;
+    if (recent->count++ == 0)
+        recent->top = index;
+    else
+        *link_of(store, recent->bottom) = index;
+    recent->bottom = index;
+    count_idle(store, 1, 0);
+    set_state(store, index, OPOOL__SLOT_IDLE);
+}
+
+static void serve_waiters(struct opool__bounded *store)
+{
+    while (store->oldest && opool__load_relaxed(&store->shared_idle))
+        serve(store, OPOOL__BOUNDED_OBJECT, pop(store));
+}
+
 static void add_locked(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         push(store, age, opool__read_plain(&objects[i]));
-    while (store->oldest && opool__load_relaxed(&store->shared_idle))
-        serve(store, OPOOL__BOUNDED_OBJECT, pop(store));
+    serve_waiters(store);
 }
 
 void opool__bounded_add(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
 {
     opool__lock_take(&store->lock);
+    add_locked(store, age, objects, n);
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_add_unused(struct opool__bounded *store, void *const *objects, uint32_t n)
+{
+    opool__lock_take(&store->lock);
+    for (uint32_t i = n; i-- > 0;)
+        push_below(store, opool__read_plain(&objects[i]));
+    serve_waiters(store);
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_expect(struct opool__bounded *store, uint64_t n)
+{
+    opool__lock_take(&store->lock);
+    store->on_the_way += n;
+    opool__lock_drop(&store->lock);
+}
+
+void opool__bounded_add_expected(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
+{
+    opool__lock_take(&store->lock);
+    store->on_the_way -= n;
     add_locked(store, age, objects, n);
     opool__lock_drop(&store->lock);
 }

@@ -69,6 +69,7 @@ struct opool__bounded {
     uint32_t shared_tight; /* enum opool__tight; LOOSE is written under the lock, the others by the reclaimer */
     struct opool__waiter *oldest, **newest_link;
     bool closed;
+    uint64_t on_the_way;                      /* idle, from a shard to here */
     uint64_t refills, to_caches, from_caches; /* for statistics: times, objects */
 };
 
@@ -106,7 +107,14 @@ void opool__bounded_give(struct opool__bounded *store, void *object);
 /* Idle objects (state IDLE), oldest first: to waiters, or to the list of their age. */
 void opool__bounded_add(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
 
-/* The same for objects that come from a thread's cache: counted. */
+/* The same for those that the last tick saw, and that were not used since: as if they had been here then. */
+void opool__bounded_add_unused(struct opool__bounded *store, void *const *objects, uint32_t n);
+
+/* So many idle objects left a shard, under whose lock this is, and will be added; and such objects. */
+void opool__bounded_expect(struct opool__bounded *store, uint64_t n);
+void opool__bounded_add_expected(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
+
+/* As opool__bounded_add for objects that come from a thread's cache: counted. */
 void opool__bounded_add_from_cache(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n);
 
 /* A permit that was not used, or an object that was torn down by who had it. */

@@ -219,14 +219,19 @@ void *opool__depot_condemn(struct opool__depot *depot)
 
 /* ---- ages ---- */
 
+/* Of what was unused since the tick `seen`. Ticks may miss a magazine that moves between cache and shard under them;
+   then it is seen one tick later, and what is in it that much older. */
+static enum opool__age age_at(uint32_t seen, uint32_t tick)
+{
+    return tick - seen >= 2 ? OPOOL__DOOMED : OPOOL__VICTIM;
+}
+
 void opool__depot_retire(struct opool__depot *depot, void *const *objects, uint32_t n, uint32_t seen, uint32_t tick,
                          bool from_cache)
 {
     if (n == 0)
         return;
-    /* Ticks may miss a magazine that moves between cache and shard under them; then it is seen one tick later, and
-       what is in it that much older. */
-    enum opool__age age = tick - seen >= 2 ? OPOOL__DOOMED : OPOOL__VICTIM;
+    enum opool__age age = age_at(seen, tick);
     if (from_cache) {
         mark_idle(depot, objects, n);
         opool__bounded_add_from_cache(&depot->store, age, objects, n);
@@ -270,6 +275,7 @@ static struct opool__magazine *age_shard_locked(struct opool__depot *depot, stru
         *link = magazine->next;
         opool__store_relaxed(&shard->shared_filled, opool__load_relaxed(&shard->shared_filled) - 1);
         shard->objects -= magazine->count;
+        opool__bounded_expect(&depot->store, magazine->count);
         magazine->next = leaving;
         leaving = magazine;
     }
@@ -293,7 +299,8 @@ static void retire_all(struct opool__depot *depot, struct opool__magazine *leavi
 {
     for (struct opool__magazine *next; leaving; leaving = next) {
         next = leaving->next;
-        opool__depot_retire(depot, leaving->slots, leaving->count, leaving->seen, tick, false);
+        if (leaving->count)
+            opool__bounded_add_expected(&depot->store, age_at(leaving->seen, tick), leaving->slots, leaving->count);
         free_magazine(depot, leaving);
     }
 }
@@ -316,10 +323,15 @@ void opool__depot_age(struct opool__depot *depot, uint32_t tick)
         age_shard(depot, &depot->shards[i], tick);
 }
 
+/* Between ticks: what the last one saw here is not a victim before the next one, who finds it unused. What a tick
+   missed may be a victim at once. */
 static void drain_magazine(struct opool__depot *depot, struct opool__magazine *magazine)
 {
     uint32_t n = unused(magazine);
-    opool__bounded_add(&depot->store, OPOOL__VICTIM, magazine->slots, n);
+    if (magazine->seen == (uint32_t)opool__epoch_now())
+        opool__bounded_add_unused(&depot->store, magazine->slots, n);
+    else
+        opool__bounded_add(&depot->store, OPOOL__VICTIM, magazine->slots, n);
     opool__bounded_add(&depot->store, OPOOL__RECENT, magazine->slots + n, magazine->count - n);
 }
 
@@ -342,16 +354,15 @@ void opool__depot_drain(struct opool__depot *depot)
 
 struct opool__depot_idle opool__depot_idle(struct opool__depot *depot)
 {
-    struct opool__bounded *store = &depot->store;
-    opool__lock_take(&store->lock);
-    struct opool__depot_idle idle = {.all = opool__load_relaxed(&store->shared_idle),
-                                     .victims = store->ages[OPOOL__VICTIM].count + store->ages[OPOOL__DOOMED].count};
-    opool__lock_drop(&store->lock);
-    for (uint32_t i = 0; i <= depot->shard_mask; i++) {
-        opool__lock_take(&depot->shards[i].lock);
+    const struct opool__bounded *store = &depot->store;
+    /* All at once: a tick moves them by thousands, and watermarks believe what is said here. */
+    opool__depot_lock_all(depot);
+    struct opool__depot_idle idle = {.all = opool__load_relaxed(&store->shared_idle) + store->on_the_way,
+                                     .victims = store->ages[OPOOL__VICTIM].count + store->ages[OPOOL__DOOMED].count +
+                                                store->on_the_way};
+    for (uint32_t i = 0; i <= depot->shard_mask; i++)
         idle.all += depot->shards[i].objects;
-        opool__lock_drop(&depot->shards[i].lock);
-    }
+    opool__depot_unlock_all(depot);
     return idle;
 }
 

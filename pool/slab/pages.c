@@ -4,12 +4,12 @@
 #include "slab/slab.h"
 
 /*
- * One object that stays holds its slab, but only the pages that it stands on need to. A slab's other pages go back one
- * tick after the tear-down of what stood there at the latest: not while somebody takes slots of that slab, who would have
- * to get them again. Under the slab's lock nobody takes or gives a slot, so free slots stay free.
+ * One object that stays holds its slab, but only the pages that it stands on need to. A slab's other pages go back by
+ * the tick that tears down what stood there, but not while somebody takes slots of that slab, who would have to get
+ * them again. Under the slab's lock nobody takes or gives a slot, so free slots stay free.
  *
- * A slot all of whose pages went is ZERO again and counts no more; one of which a part went is still DIRTY, and is zeroed
- * when it is taken.
+ * A slot all of whose pages went is ZERO again and counts no more; one of which a part went is still DIRTY, and is
+ * zeroed when it is taken.
  */
 
 /* Records to look at without letting others in: no more than a few microseconds. */

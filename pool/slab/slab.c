@@ -199,8 +199,10 @@ static void use_record(struct opool__slab *slab, const struct opool__extent *ext
             continue;
         if (use)
             slab->metadata_bytes += page;
-        else if (opool__os.purge(extent->records + at, page) == 0)
+        else {
+            (void)opool__os.purge(extent->records + at, page); /* refused: it is used again as it is */
             slab->metadata_bytes -= page;
+        }
     }
 }
 

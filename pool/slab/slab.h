@@ -81,9 +81,9 @@ void *opool__slab_take(struct opool__slab *slab);
 /* Take back a slot in state OUT. Needs no memory. */
 void opool__slab_give(struct opool__slab *slab, void *slot);
 
-/* For ticks: give back what holds nothing but free slots: pages, and the empty slab that is kept; where nothing was taken
-   since the last tick began, or (`every`) in all slabs. At most `most` slabs; the others next time. A system call for each
-   run of pages, under the lock, which is let go between slabs. */
+/* For ticks: give back what holds nothing but free slots: pages, and the empty slab that is kept; where nothing was
+   taken since the last tick began, or (`every`) in all slabs. At most `most` slabs; the others next time. A system call
+   for each run of pages, under the lock, which is let go between slabs. */
 void opool__slab_trim(struct opool__slab *slab, bool every, uint32_t most);
 
 /* The empty slab alone. Returns whether it is there and stays. */

@@ -129,6 +129,13 @@ static void tick_thrice(void)
     tick();
 }
 
+static void tick_get_tick(void)
+{
+    tick();
+    (void)get(0);
+    tick();
+}
+
 static void loosen(void)
 {
     harness_later(2000);
@@ -389,6 +396,7 @@ static const struct explorer_test tests[] = {
     PAIR("a waiter while the mode is left", start_two_held, put_both, wait_put, account),
     PAIR("no barrier: a waiter, and a put", start_refused, put_the_first, wait_put, account),
     PAIR("ticks in the tight mode", start_tight, use_both, tick_thrice, account_all),
+    PAIR("puts against a tick, a get at the capacity, a tick", start_two_held, put_both, tick_get_tick, account),
     PAIR("ticks and a waiter", start_held, put_the_first, wait_put, account_all),
     PAIR("a get beside a tick's tear-down", start_doomed, tear_down, get_beside_others, account),
     PAIR("a get beside release", start_cached_one_timeless, release, get_beside_others, account),
