@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <pthread.h>
 
 #include "api/pool.h"
 #include "os/lock.h"
@@ -9,21 +10,36 @@
 static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
 static __thread unsigned crossings __attribute__((tls_model(OPOOL_TLS_MODEL))); /* those of watches */
 
+/* A thread that is cancelled inside a callback would leave its pool pinned: it is cancelled afterwards. */
+static int begin_callback(void)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    callbacks++;
+    return state;
+}
+
+static void end_callback(int state)
+{
+    callbacks--;
+    pthread_setcancelstate(state, NULL);
+}
+
 bool opool__in_callback(void)
 {
     return callbacks != 0;
 }
 
-void opool__crossing_begin(void)
+int opool__crossing_begin(void)
 {
-    callbacks++;
     crossings++;
+    return begin_callback();
 }
 
-void opool__crossing_end(void)
+void opool__crossing_end(int state)
 {
+    end_callback(state);
     crossings--;
-    callbacks--;
 }
 
 bool opool__refused_in_callback(const char *call, bool crossing_may)
@@ -40,9 +56,8 @@ static int call_init(struct opool *pool, void *object)
 {
     if (!pool->type.init)
         return 0;
-    callbacks++;
-    int r = pool->type.init(object, pool->arg);
-    callbacks--;
+    int state = begin_callback(), r = pool->type.init(object, pool->arg);
+    end_callback(state);
     return r < 0 ? -r : r;
 }
 
@@ -50,9 +65,9 @@ static void call_fini(struct opool *pool, void *object)
 {
     if (!pool->type.fini)
         return;
-    callbacks++;
+    int state = begin_callback();
     pool->type.fini(object, pool->arg);
-    callbacks--;
+    end_callback(state);
 }
 
 struct opool_footprint opool__footprint(struct opool *pool, const void *object)

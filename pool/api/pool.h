@@ -124,8 +124,8 @@ bool opool__reset(struct opool *pool, void *object);
 
 /* The calling thread is inside a callback of some pool that was called out of line. */
 bool opool__in_callback(void);
-void opool__crossing_begin(void); /* that of a watch */
-void opool__crossing_end(void);
+int opool__crossing_begin(void); /* that of a watch; the result is for its end */
+void opool__crossing_end(int state);
 
 /* The calling thread is inside a callback of any kind: `call` is refused, with a line unless checks are off.
    `crossing_may`: not from that of a watch. */

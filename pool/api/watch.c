@@ -48,9 +48,9 @@ static void tell(struct opool *pool, const struct opool__watched *told, uint64_t
         opool__os.event_add(watch->event_fd);
     if (!watch->crossed)
         return;
-    opool__crossing_begin();
+    int state = opool__crossing_begin();
     watch->crossed(pool, watch->figure, told->above, value, watch->arg);
-    opool__crossing_end();
+    opool__crossing_end(state);
 }
 
 static void look(struct opool *pool)

@@ -48,7 +48,8 @@ opool__create_here(struct opool **out, const struct opool_type *type, const stru
 /**
  * Tear down all idle objects (fini) and give the memory back; *pool becomes NULL. pool or *pool NULL: nothing happens.
  *
- * No other thread may be inside a call on the pool, nor call it afterwards (opool_close is for that). With objects out,
+ * Waits for the callbacks of a tick in flight: hold no lock that fini takes. No other thread may be inside a call on the
+ * pool, nor call it afterwards (opool_close is for that). With objects out,
  * a line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside
  * a callback destroy is refused: a line says so and nothing changes. A pool that was closed frees itself: nothing
  * happens.
@@ -70,12 +71,15 @@ OPOOL_API void opool_close(struct opool **pool);
  *         ENOMEM no memory; EAGAIN all objects of a pool with a capacity are out; ESHUTDOWN the pool is closed; EINVAL
  *         pool is NULL; or what init returned
  *
- * Blocks: never on another thread's put; for memory from the system, and for init, when it builds.
+ * Blocks: never on another thread's put; for memory from the system, and for init, when it builds. In a pool at its
+ * capacity up to 10 ms for what is neither out nor idle: objects that a tick tears down just now, or that a thread hides
+ * that was stopped in the middle of an operation; EAGAIN then, though not all are out.
  */
 OPOOL_API void *opool_get(struct opool *pool);
 
 /**
- * As opool_get; at capacity it waits for a put, first come first served, and no later get overtakes it.
+ * As opool_get; at capacity it waits for a put, first come first served, and no later get overtakes it. A signal does
+ * not end the wait, nor does cancellation (it is no cancellation point): opool_close does.
  *
  * @param timeout_ms  milliseconds; -1: no limit; 0, and what else is negative (a deadline that is over): does not wait
  * @return as opool_get, with ETIMEDOUT instead of EAGAIN
