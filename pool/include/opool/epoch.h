@@ -14,7 +14,7 @@
  * 2. No tick tears down an object that was used since the previous tick began.
  *
  * Nothing ticks unless asked: call opool_epoch_advance from a loop or timer of your own, or opool_epoch_start once, or
- * give pools options.epoch_ms. pool/EPOCHS.md says how to choose the period.
+ * give pools options.epoch_ms. EPOCHS.md, installed beside the README, says how to choose the period.
  *
  * Thread safety: any call from any thread at any time; none is async-signal-safe.
  */
@@ -60,8 +60,8 @@ struct opool_epoch_options {
  * holds up to six descriptors, else none; a program that closes them goes on by the period alone.
  *
  * @param options  read by this call only; NULL: all defaults
- * @return 0; -EALREADY: it runs, with the options of its start (stop it first); or what the system says when it gives no
- *         thread (-EAGAIN, -ENOMEM). Waits for a stop that another thread is about.
+ * @return 0; -EALREADY: it runs, with the options of its start (stop it first); or what the system says when it gives
+ *         no thread (-EAGAIN, -ENOMEM). Waits for a stop that another thread is about.
  */
 OPOOL_API int opool_epoch_start(const struct opool_epoch_options *options);
 OPOOL_API int opool__epoch_start(const struct opool_epoch_options *options, size_t options_size);

@@ -48,8 +48,8 @@ opool__create_here(struct opool **out, const struct opool_type *type, const stru
 /**
  * Tear down all idle objects (fini) and give the memory back; *pool becomes NULL. pool or *pool NULL: nothing happens.
  *
- * Waits for the callbacks of a tick in flight: hold no lock that fini takes. No other thread may be inside a call on the
- * pool, nor call it afterwards (opool_close is for that). With objects out,
+ * Waits for the callbacks of a tick in flight: hold no lock that fini takes. No other thread may be inside a call on
+ * the pool, nor call it afterwards (opool_close is for that). With objects out,
  * a line on standard error says how many; their slots stay mapped, and a later put of one is a named error. From inside
  * a callback destroy is refused: a line says so and nothing changes. A pool that was closed frees itself: nothing
  * happens.
@@ -72,8 +72,8 @@ OPOOL_API void opool_close(struct opool **pool);
  *         pool is NULL; or what init returned
  *
  * Blocks: never on another thread's put; for memory from the system, and for init, when it builds. In a pool at its
- * capacity up to 10 ms for what is neither out nor idle: objects that a tick tears down just now, or that a thread hides
- * that was stopped in the middle of an operation; EAGAIN then, though not all are out.
+ * capacity up to 10 ms for what is neither out nor idle: objects that a tick tears down just now, or that are hidden by
+ * a thread that was stopped in the middle of an operation; EAGAIN then, though not all are out.
  */
 OPOOL_API void *opool_get(struct opool *pool);
 

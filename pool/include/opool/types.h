@@ -39,11 +39,11 @@ struct opool_footprint {
  * fills it by hand, with .shape = OPOOL_SHAPE_TRUSTED("why"). Read by create only, which copies it; the strings must
  * outlive the pool.
  *
- * All callbacks may be NULL. They run outside all locks of the library, may use other pools, and must not longjmp, throw
- * or end their thread; init and fini are not cancelled. init runs on the thread that gets, reset and footprint on the one
- * that puts; fini on whichever thread tears down: one that puts or discards, ticks (that of opool_epoch_start, too),
- * releases, or destroys. So fini must be safe on any thread, and what `arg` points to must outlive the pool. `arg` is
- * opool_options.arg.
+ * All callbacks may be NULL. They run outside all locks of the library, may use other pools, and must not longjmp,
+ * throw or end their thread; init and fini are not cancelled. init runs on the thread that gets, reset and footprint on
+ * the one that puts; fini on whichever thread tears down: one that puts or discards, ticks (that of opool_epoch_start,
+ * too), releases, or destroys. So fini must be safe on any thread, and what `arg` points to must outlive the pool.
+ * `arg` is opool_options.arg.
  */
 struct opool_type {
     const char *name;  /**< the definition's name */
