@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiters and the tight mode of pool/cache/reclaim.c: one object, an owner that puts it into its cache by the fast path
- * or, when armed, into the store; two threads that wait for it; somebody who leaves the tight mode. Total store order.
- * No end state may have a waiter that sleeps (spin finds it as an invalid end state), none may overtake.
+ * or, when armed, into the store; two threads that wait for it, the second perhaps for a limited time; somebody who
+ * leaves the tight mode. Total store order. No end state may have a waiter that sleeps (spin: an invalid end state).
  *
  *     -DNO_BARRIER   the waiter does not drain the owner's store buffer
  *     -DNO_SCAN      it sleeps without looking at the heads
@@ -20,7 +20,7 @@ bool tight = false;
 bool head_lock = false;
 byte queue[2];   /* numbers of those who wait, oldest first; 0: none */
 bool served[3];
-byte got = 0;
+byte gone = 0; /* threads that had it, or left without */
 chan so = [3] of { byte, byte };
 
 active proctype flusher()
@@ -37,13 +37,20 @@ inline drain_owner()
     d_step { do :: nempty(so) -> so?fa,fb; mem[fa] = fb :: empty(so) -> break od }
 }
 
+inline serve()
+{
+    served[queue[0]] = true;
+    queue[0] = queue[1];
+    queue[1] = 0
+}
+
 /* Under the store's lock: one atomic step. */
 inline give()
 {
     atomic {
         if
 #ifndef BARGE
-        :: queue[0] != 0 -> served[queue[0]] = true; queue[0] = queue[1]; queue[1] = 0
+        :: queue[0] != 0 -> serve()
 #endif
         :: else -> store++
         fi
@@ -82,13 +89,34 @@ inline scan()
     if
     :: mem[BUSY] == 0 && mem[ARMED] == 1 ->
        seen = true;
-       if :: cached == 1 -> cached = 0; give() :: else -> skip fi
+       if
+       :: cached == 1 ->
+          cached = 0;
+#ifdef SCAN_FIRST
+          give()
+#else
+          atomic { assert(queue[0] != 0); serve() } /* who scans waits */
+#endif
+       :: else
+       fi
     :: else -> seen = false
     fi;
     head_lock = false
 }
 
-proctype waiter(byte me)
+/* When its time is over: out of the queue, or served at the last moment. */
+inline leave_queue()
+{
+    atomic {
+        if
+        :: served[me] -> skip
+        :: !served[me] && queue[0] == me -> queue[0] = queue[1]; queue[1] = 0
+        :: !served[me] && queue[1] == me -> queue[1] = 0
+        fi
+    }
+}
+
+proctype waiter(byte me; bool limited)
 {
     byte fa, fb;
     bool seen = false;
@@ -114,9 +142,15 @@ proctype waiter(byte me)
 #endif
     od;
 #endif
-    served[me]; /* sleeps */
-    give();
-    got++
+    if
+    :: served[me] /* sleeps */
+    :: limited -> leave_queue()
+    fi;
+    if
+    :: served[me] -> give()
+    :: else
+    fi;
+    gone++
 }
 
 /* Now and then, in slow paths and ticks. */
@@ -136,7 +170,13 @@ active proctype loosener()
 
 init
 {
-    atomic { run waiter(1); run waiter(2) };
-    (got == 2); /* both had it */
+    atomic {
+        run waiter(1, false);
+        if
+        :: run waiter(2, false)
+        :: run waiter(2, true)
+        fi
+    };
+    (gone == 2);
     assert(queue[0] == 0 && store + cached == 1)
 }
