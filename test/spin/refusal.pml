@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a get that does not wait is refused by the capacity: take() of pool/api/get.c, opool__bounded_take and _loosen,
- * and the tight mode of pool/cache/reclaim.c (steps 13 to 15). Threads get, put and discard objects of one pool for
- * ever: two with a head each, and one without, whose refusals are looked at; other getters that tighten are steps of
- * `others`. So are ticks, which take from heads, and leave the tight mode two ticks after it began, when a quarter is
- * free. All see stores at once: what a head hides in a store buffer is in waiters.pml and reclaim.pml.
+ * When a get that does not wait is refused by the capacity: taking from a full store (pool/depot/bounded.c) and the
+ * tight mode of pool/cache/reclaim.c. Threads get, put and discard objects of one pool for ever: two with a head each,
+ * and one without, whose refusals are looked at; other getters that tighten are steps of `others`. So are ticks, which
+ * take from heads, tear down, and leave the tight mode two ticks after it began, when a quarter is free. All see stores
+ * at once: what a head hides in a store buffer is in waiters.pml and reclaim.pml.
  *
  * Asserted:
  *   - a get is refused only if at some moment of the call all objects were out (from the step that took one, or the
- *     permit to build one, to the step that stored it); or if its own tighten timed out, as an owner hid some
+ *     permit to build one, to the step that stored it); or if its own tighten timed out, as an owner hid some; or if it
+ *     has waited for the fini of one that a tick tears down
  *   - it looks again only if the mode was left since its tighten returned, and after a timeout once more. So it ends,
  *     unless each time the mode is left between its tighten and its look, for which each time two ticks must pass
- *   - objects idle and out are together those held
+ *   - objects idle, dying and out are together those held
  *
  * Mutants that refuse too much:
  *     -DLOOK_ONCE     after the tighten it looks once and believes that, whatever became of the mode: as first written
@@ -19,13 +20,13 @@
  *     -DREAD_BEFORE   before it takes it
  *     -DHALF_TIGHT    it believes what it sees while the mode is but beginning
  *     -DNO_LEFT       tighten says that all were seen although an owner hides some
+ *     -DNO_FINI       it does not wait for a fini
  *     -DOWN_HEAD      owners use their heads in the tight mode
  * that look too often:
  *     -DAGAIN         what is full in the tight mode is looked at again
  *     -DPATIENT       after a timeout it tightens again
  *
- * Not modelled: getters that wait (waiters.pml), shards, builds that fail, and objects that a tick tears down: these
- * exist until their fini is over, and count for the capacity; a get may be refused meanwhile.
+ * Not modelled: getters that wait as long as they like (waiters.pml), shards, builds that fail.
  */
 #define OWNERS 2
 #ifndef CAPACITY
@@ -39,6 +40,7 @@ byte ticks; /* since the mode began; 2: or more */
 bool reclaim_lock;
 
 byte stored, held;
+byte dying; /* being torn down by a tick; held until their fini is over */
 byte out;
 
 typedef head_t {
@@ -51,6 +53,7 @@ head_t head[OWNERS];
 bool all_out;   /* at some moment of it */
 bool left;      /* the mode was, since its tighten returned */
 bool timed_out; /* its tighten */
+bool waited;    /* for a fini, as long as it may */
 
 inline took()
 {
@@ -149,12 +152,12 @@ inline look()
 {
 #if defined(READ_BEFORE)
     tight = IS_TIGHT;
-    d_step { take() }
+    d_step { take(); dies = dying > 0 }
 #elif defined(READ_AFTER)
-    d_step { take() };
+    d_step { take(); dies = dying > 0 };
     tight = IS_TIGHT
 #else
-    d_step { take(); tight = IS_TIGHT }
+    d_step { take(); tight = IS_TIGHT; dies = dying > 0 }
 #endif
 }
 
@@ -168,6 +171,21 @@ inline look()
 #define BELIEVES (tight || timed_out)
 #endif
 
+#ifdef NO_FINI
+#define WAITS_FOR_FINI false
+#else
+#define WAITS_FOR_FINI dies
+#endif
+
+/* Among those that wait, but for a short time. */
+inline wait_for_fini()
+{
+    if
+    :: d_step { stored > 0 || held < CAPACITY -> take() }
+    :: waited = true
+    fi
+}
+
 inline get()
 {
     do
@@ -175,7 +193,11 @@ inline get()
        if
        :: done -> break
        :: !done && (BELIEVES) ->
-          assert(all_out || timed_out);
+          if
+          :: WAITS_FOR_FINI -> wait_for_fini()
+          :: else
+          fi;
+          assert(done || all_out || timed_out || waited);
           break
        :: else ->
           atomic { assert(!again || left); again = true };
@@ -187,12 +209,15 @@ inline get()
 active proctype getter()
 {
     byte have, i, n;
-    bool done, again, tight;
+    bool done, again, tight, dies;
 end:
     do
     :: d_step { have == 0 -> all_out = (out == CAPACITY) };
        get();
-       atomic { all_out = false; left = false; timed_out = false; done = false; again = false; tight = false }
+       atomic {
+           all_out = false; left = false; timed_out = false; waited = false;
+           done = false; again = false; tight = false; dies = false
+       }
     :: d_step { have > 0 -> put_down(); stored++ }
     :: d_step { have > 0 -> put_down(); held-- } /* discards it */
     od
@@ -329,7 +354,9 @@ end:
        }
     :: d_step { !reclaim_lock && mode != TIGHT && IS_QUIET(0) && IS_QUIET(1) -> another_round(); mode = TIGHT }
     :: d_step { !reclaim_lock && mode == LOOSE -> another_round() }
-    :: assert(stored + out + head[0].cached + head[1].cached == held && held <= CAPACITY)
+    :: d_step { stored > 0 && dying == 0 -> stored--; dying = 1 } /* one at a time */
+    :: d_step { dying > 0 -> dying = 0; held-- }
+    :: assert(stored + dying + out + head[0].cached + head[1].cached == held && held <= CAPACITY)
     od
 }
 
