@@ -316,7 +316,7 @@ bool opool__reclaim_close(struct opool__cache *cache, bool quiet)
  *     waits, but to owners that 14 looks for.
  * 16. Who does not wait is refused only by a look that found nothing and TIGHT under that same lock. [to tighten, and
  *     then to look, is not enough: between the two the mode can be left, and others cache what is idle; found by a
- *     Spin model, test/spin/waiters.pml]
+ *     Spin model, test/spin/refusal.pml]
  */
 
 bool opool__reclaim_tighten(struct opool__cache *cache)
