@@ -505,7 +505,7 @@ void opool__cache_leave(struct opool__thread *thread)
     opool__lock_take(&opool__threads_lock);
     give_up_all(thread);
     forget_calls(thread);
-    thread->in_use = false;
+    opool__thread_free(thread);
     opool__lock_drop(&opool__threads_lock);
 }
 
@@ -542,7 +542,7 @@ void opool__cache_adopt(void)
         for (uint32_t number = 0; (number = opool__thread_next_used(thread, number)) != 0;)
             adopt_head(thread, number);
         forget_calls(thread);
-        thread->in_use = false;
+        opool__thread_free(thread);
     }
 }
 

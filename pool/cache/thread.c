@@ -33,6 +33,7 @@ static __thread struct self self;
 
 OPOOL__STATE uint32_t opool__threads_lock;
 OPOOL__STATE struct opool__thread *opool__threads, *opool__threads_listed;
+static OPOOL__STATE struct opool__thread *free_records;
 
 static size_t round_up(size_t n, size_t multiple)
 {
@@ -55,19 +56,28 @@ static struct opool__thread *make_record(void)
     return record;
 }
 
-static struct opool__thread *find_free_locked(void)
+static struct opool__thread *pop_free_locked(void)
 {
-    struct opool__thread *record = opool__threads;
-    while (record && record->in_use)
-        record = record->next;
+    struct opool__thread *record = free_records;
+    if (record)
+        free_records = record->next_free;
     return record;
+}
+
+void opool__thread_free(struct opool__thread *thread)
+{
+    if (!thread->in_use)
+        return;
+    thread->in_use = false;
+    thread->next_free = free_records;
+    free_records = thread;
 }
 
 static struct opool__thread *acquire_record(void)
 {
     static OPOOL__STATE uint32_t threads_so_far;
     opool__lock_take(&opool__threads_lock);
-    struct opool__thread *record = find_free_locked();
+    struct opool__thread *record = pop_free_locked();
     if (!record && (record = make_record()) != NULL) {
         record->shard = threads_so_far++;
         record->next = opool__threads;
@@ -82,7 +92,7 @@ static struct opool__thread *acquire_record(void)
 static void free_record(struct opool__thread *record)
 {
     opool__lock_take(&opool__threads_lock);
-    record->in_use = false;
+    opool__thread_free(record);
     opool__lock_drop(&opool__threads_lock);
 }
 

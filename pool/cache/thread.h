@@ -23,6 +23,7 @@ struct opool__thread {
     struct opool_head *heads;
     struct opool__thread *next;        /* of all records, used or not */
     struct opool__thread *next_listed; /* of those that had heads in use at the last tick, or since */
+    struct opool__thread *next_free;   /* of those that serve no thread */
     uint32_t shard;                    /* of depots: spreads threads over them */
     bool in_use, listed;               /* under opool__threads_lock */
     /* Heads in use, a bit each. Written under opool__threads_lock, set by the owner only; the owner reads its own
@@ -42,6 +43,9 @@ struct opool__thread *opool__thread_self(void);
 
 /* The same without making one. */
 struct opool__thread *opool__thread_known(void);
+
+/* The record serves no thread any more; its heads were given up. Under opool__threads_lock. */
+void opool__thread_free(struct opool__thread *thread);
 
 /* The calling thread has no record from now on, for ever: it ends. Its heads must be given up before its record is
    freed. */
