@@ -7,7 +7,7 @@
 /* gcc: pool a_pool: the object type struct a holds a pointer.*OPOOL_DEFINE_MEMBERS.*OPOOL_DEFINE_OWNING
    clang: invalid type 'char \*' is a member of 'struct a'
    clang++: invalid type 'char \*' is a member of 'a'
-   g++: n/a sees no pointers inside T
+   g++: pool a_pool: the object type struct a holds a pointer.*OPOOL_DEFINE_MEMBERS.*OPOOL_DEFINE_OWNING
    system: too */
 struct a { int n; char *out; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -15,21 +15,21 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_advice)
 /* clang: or_use_OPOOL_DEFINE_MEMBERS_or_OPOOL_DEFINE_OWNING
    gcc: names the member
-   g++: n/a sees no pointers inside T */
+   g++: names the member */
 struct a { const char *name; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_array)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*\[4\]' is a member of|invalid type 'char \*' is
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct a { int n; char *v[4]; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_at_depth)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*' is a member of
-   g++: n/a sees no pointers inside T */
+   g++: member<a, 2>.*member<headers, 2>.*this member is a pointer.*pool a_pool: .*holds a pointer */
 struct headers { int n; struct { char *key; int len; } e[32]; };
 struct a { int fd; struct { struct headers headers; char body[100]; } req; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -37,28 +37,28 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_pointer_in_union)
 /* gcc: pool a_pool: .*holds a pointer
    clang: bit_cast (to|from) a union type
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: the object type struct a holds what g\+\+ can not look into.*OPOOL_OPAQUE */
 struct a { int kind; union { int i; char *p; } u[2]; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_in_anonymous_struct)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'void \*'
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct a { int n; __extension__ struct { int x; void *p; }; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_function_pointer)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'void \(\*\)\(int\)' is a member
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct a { int n; void (*done)(int); };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_typedef_pointer)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'handle'
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 typedef struct thing *handle;
 struct a { int n; handle h; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -66,7 +66,7 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_packed_pointer)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*'
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct __attribute__((packed)) a { char c; char *p; };
 OPOOL_DEFINE(a_pool, struct a);
 
@@ -74,7 +74,7 @@ OPOOL_DEFINE(a_pool, struct a);
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'struct a \*'
    clang++: invalid type 'struct a \*'
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct a { struct a *next; int n; };
 OPOOL_DEFINE(a_pool, struct a);
 
@@ -82,7 +82,7 @@ OPOOL_DEFINE(a_pool, struct a);
 /* gcc: pool a_pool: .*holds a pointer
    clang: bit_cast to a (pointer|volatile).* type is not allowed
    clang++: not an integral constant expression
-   g++: n/a sees no pointers inside T */
+   g++: pool a_pool: .*holds a pointer */
 struct a { char *volatile p; };
 OPOOL_DEFINE(a_pool, struct a);
 
@@ -96,13 +96,13 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_object_is_a_pointer)
 /* gcc: pool a_pool: the object type char \* holds a pointer
    clang: invalid type 'char \*\[0\]' is a member|bit_cast to a pointer type
-   g++: pool a_pool: objects can not be pointers */
+   g++: pool a_pool: the object type (char \*|row) holds a pointer */
 OPOOL_DEFINE(a_pool, char *);
 
 #elif defined(CASE_object_is_a_pointer_array)
 /* gcc: pool a_pool: the object type row holds a pointer
    clang: bit_cast to a pointer type
-   g++: pool a_pool: objects can not be pointers */
+   g++: pool a_pool: the object type (char \*|row) holds a pointer */
 typedef char *row[4];
 OPOOL_DEFINE(a_pool, row);
 
@@ -183,7 +183,7 @@ OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_reference_member)
 /* clang++: reference member
-   g++: n/a sees no pointers inside T
+   g++: can not look into all members of this struct.*pool a_pool: .* holds what g\+\+ can not look into
    c: n/a C++ */
 struct a { int &n; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -192,8 +192,98 @@ OPOOL_DEFINE(a_pool, struct a);
 /* clang: bit_cast to a volatile type is not allowed.*invalid type 'volatile int' is a member of
    clang++: not an integral constant expression
    gcc: n/a looks through volatile
-   g++: n/a looks at no members */
+   g++: n/a looks through volatile */
 struct a { volatile int n; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_union_without_pointer)
+/* clang: union type
+   g++: this member is a union.*pool a_pool: .*OPOOL_OPAQUE\(member\)
+   gcc: n/a looks into unions */
+struct a { int n; union { int i; float f; } u; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_anonymous_union)
+/* clang: union type
+   g++: this member is a union.*pool a_pool: .*holds what
+   gcc: n/a looks into unions */
+struct a { int n; __extension__ union { int i; float f; }; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_zero_length_array_within)
+/* g++: an array of no elements.*pool a_pool: .*holds what
+   gcc: n/a passes; harmless, each slot is sizeof(T)
+   clang: n/a passes; harmless, each slot is sizeof(T) */
+struct in { int n; __extension__ char c[0]; };
+struct a { int n; struct in in; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_pointer_in_a_volatile_struct)
+/* gcc: pool a_pool: .*holds a pointer
+   clang: volatile type
+   clang++: must be trivially copyable
+   g++: member<a, 1>.*member<in, 2>.*this member is a pointer.*pool a_pool: .*holds a pointer */
+struct in { int n; char *p; };
+struct a { volatile struct in v[2]; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_base_class)
+/* c++: invalid type 'char \*' is a member of|pool a_pool: .*holds a pointer
+   c: n/a C++ */
+struct base { char *p; };
+struct a : base { int n; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_member_pointer)
+/* clang++: bit_cast to a member pointer type
+   g++: pool a_pool: .*holds a pointer
+   c: n/a C++ */
+struct b { int n; };
+struct a { int n; void (b::*f)(); };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_private_pointer)
+/* clang++: invalid type 'char \*' is a member of
+   g++: this member is a class that holds a pointer.*pool a_pool: .*holds what
+   c: n/a C++ */
+class in { char *p = nullptr; public: char *get() { return p; } };
+struct a { int n; in x[2]; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_string_view)
+/* clang++: invalid type 'const char \*'
+   g++: this member is a class that holds a pointer.*pool a_pool: .*holds what
+   c: n/a C++ */
+#ifdef __cplusplus
+#include <string_view>
+struct a { int n; std::string_view text; };
+OPOOL_DEFINE(a_pool, struct a);
+#endif
+
+#elif defined(CASE_std_atomic_pointer)
+/* clang++: must be trivially copyable|'char \*'|not an integral constant expression
+   g++: this member is a class that holds a pointer.*pool a_pool: .*holds what
+   c: n/a C++ */
+#ifdef __cplusplus
+#include <atomic>
+struct a { int n; std::atomic<char *> p; };
+OPOOL_DEFINE(a_pool, struct a);
+#endif
+
+#elif defined(CASE_private_pointer_array)
+/* clang++: invalid type 'char \*\[2\]'
+   g++: n/a can not look into arrays of a class with private members
+   c: n/a C++ */
+class in { char *p[2] = {}; public: char *get() { return p[1]; } };
+struct a { int n; in x; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_more_than_128_members)
+/* g++: more than 128 members.*pool a_pool: .*holds what
+   gcc: pool a_pool: .*holds a pointer
+   clang: invalid type 'char \*' */
+#define M(n) int n##1, n##2, n##3, n##4, n##5, n##6, n##7, n##8
+struct a { M(a); M(b); M(c); M(d); M(e); M(f); M(g); M(h); M(i); M(j); M(k); M(l); M(m); M(n); M(o); M(p); char *q; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_no_semicolon)

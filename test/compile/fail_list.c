@@ -98,7 +98,7 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, v));
 #elif defined(CASE_nested_pointer)
 /* gcc: pool a_pool: member in of struct a holds a pointer
    clang: invalid type 'char \*' is a member of '(struct )?in'
-   g++: n/a sees no pointers inside members */
+   g++: pool a_pool: member in of struct a holds a pointer */
 struct in { int n; char *p; };
 struct a { int n; struct in in; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, in));
@@ -106,7 +106,7 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, in));
 #elif defined(CASE_nested_pointer_in_array)
 /* gcc: pool a_pool: member in of struct a holds a pointer
    clang: invalid type 'char \*' is a member of '(struct )?in'
-   g++: n/a sees no pointers inside members */
+   g++: pool a_pool: member in of struct a holds a pointer */
 struct in { int n; char *p; };
 struct a { char *name; struct in in[2][3]; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BORROWED(name), in));
@@ -114,7 +114,7 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BORROWED(name), in));
 #elif defined(CASE_pointer_in_union)
 /* gcc: pool a_pool: member u of struct a holds a pointer
    clang: union type
-   g++: n/a sees no pointers inside members */
+   g++: pool a_pool: member u of struct a holds what g\+\+ can not look into: OPOOL_OPAQUE\(u\) */
 struct a { int n; union { int i; char *p; } u; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, u));
 

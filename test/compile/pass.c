@@ -5,6 +5,10 @@
 #if defined(CASE_no_inline) || defined(CASE_no_inline_owning)
 #define OPOOL_NO_INLINE
 #endif
+#if defined(CASE_members_of_every_kind) && defined(__cplusplus)
+#include <array>
+#include <atomic>
+#endif
 #if defined(CASE_inside_extern_c) && defined(__cplusplus)
 extern "C" {
 #endif
@@ -347,6 +351,26 @@ USE(point_pool, point)
 struct a { const int id; int n; };
 OPOOL_DEFINE(a_pool, a);
 USE(a_pool, a)
+
+#elif defined(CASE_members_of_every_kind)
+/* only: g++ */
+struct base { double x[3]; };
+struct empty {};
+class counter { long n = 0; public: counter() = default; explicit counter(int m) : n(m) {} long get() { return n; } };
+enum class color : unsigned char { red, green };
+struct in : base { const int id = 1; volatile int v; counter c[2]; empty e; color hue : 2; char : 4; bool b : 1; };
+struct a { in one, row[2][3]; volatile base vb; __extension__ struct { int x; __extension__ struct { int y; }; };
+           std::array<in, 4> list; std::atomic<int> hits; char text[1 << 20]; decltype(nullptr) nothing;
+           __extension__ __int128 wide; };
+OPOOL_DEFINE(a_pool, a);
+OPOOL_DEFINE(in_pool, in);
+OPOOL_DEFINE(empty_pool, empty);
+USE(a_pool, a)
+
+#elif defined(CASE_128_members)
+#define M(n) int n##1, n##2, n##3, n##4, n##5, n##6, n##7, n##8
+struct a { M(a); M(b); M(c); M(d); M(e); M(f); M(g); M(h); M(i); M(j); M(k); M(l); M(m); M(n); M(o); M(p); };
+OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_old_overload)
 /* only: c++ */

@@ -87,8 +87,9 @@
  *     OPOOL_DEFINE(N, T, .init = f, .reset = f, .fini = f);
  *
  * Refused: pointers, flexible arrays, incomplete types, and (C) const members; in C++ types with a destructor or
- * virtual functions; by clang also unions and volatile members, which it can not look through: OPOOL_DEFINE_MEMBERS
- * has OPOOL_OPAQUE. A pointer that the object does not own can be kept as a number: OPOOL_REF_TYPE.
+ * virtual functions; by clang and g++ also unions, by clang volatile members, which they can not look through:
+ * OPOOL_DEFINE_MEMBERS has OPOOL_OPAQUE. g++ looks in C++17 and later, at up to 128 members a struct. A pointer that
+ * the object does not own can be kept as a number: OPOOL_REF_TYPE.
  */
 #define OPOOL_DEFINE(N, ...) OPOOL__DEFINE_FIXED(N, __VA_ARGS__, .end_ = 0)
 

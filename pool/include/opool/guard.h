@@ -15,9 +15,11 @@
  *   gcc, C             Alias analysis: a store through T may change a `void *` word if and only if T holds a pointer
  *                      somewhere. If it holds none, the test after the store folds away; if it holds one, a call of a
  *                      function with the attribute `error` stays. Needs code generation (-c), works at every -O level.
- *   g++                Neither is to be had: in C++ a char array may alias everything, and g++'s bit_cast does not look
- *                      into arrays. Only the rules of the list are checked (direct members, coverage, marks), and that
- *                      T needs no destructor.
+ *   g++, C++17         Neither is to be had: in C++ a char array may alias everything, and g++'s bit_cast does not look
+ *                      into arrays. But an initialiser that converts to anything learns the type of each member:
+ *                      guard_cxx.h. Pointers and unions are refused, volatile passes. Needs no code generation.
+ *   g++, C++11, C++14  Only the rules of the list are checked (direct members, coverage, marks), and that T needs no
+ *                      destructor.
  *
  * What no compiler sees is left to `opool shapes` of a later version, which reads debug information: pointers kept as
  * numbers, a listed anonymous union that holds a pointer, a one-element array at the end, _Atomic(T *) in a nested
@@ -28,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guard_cxx.h"
 #include "map.h"
 #include "types.h"
 
@@ -93,43 +96,6 @@
 #define OPOOL__END(e) (e)
 #define OPOOL__TYPEOF(e) decltype(e)
 
-/* Our own traits: <type_traits> can not be included inside extern "C", and costs more than these. */
-extern "C++" {
-namespace opool__guard
-{
-template <class T> struct pointer { enum { is = 0 }; };
-template <class T> struct pointer<T *> { enum { is = 1 }; };
-template <class C, class T> struct pointer<T C::*> { enum { is = 1 }; };
-template <class T> struct pointer<const T> : pointer<T> {};
-template <class T> struct pointer<volatile T> : pointer<T> {};
-template <class T> struct pointer<const volatile T> : pointer<T> {};
-template <class T> struct pointer<T &> { enum { is = 1 }; };
-template <class T> struct pointer<T &&> { enum { is = 1 }; };
-
-template <class T> struct element { typedef T type; };
-template <class T, size_t n> struct element<T[n]> : element<T> {};
-template <class T> struct element<T[]> : element<T> {};
-
-/* Can a pointer be null with all bytes zero? Not a member pointer, nor a reference. */
-template <class T> struct clearable : pointer<T> {};
-template <class C, class T> struct clearable<T C::*> { enum { is = 0 }; };
-template <class T> struct clearable<T &> { enum { is = 0 }; };
-template <class T> struct clearable<T &&> { enum { is = 0 }; };
-template <class T> struct clearable<const T> : clearable<T> {};
-
-template <class T> struct number { enum { is = !__is_class(T) && !__is_union(T) }; };
-template <class T> struct number<T *> { enum { is = 0 }; };
-template <class C, class T> struct number<T C::*> { enum { is = 0 }; };
-template <class T> struct number<T[]> { enum { is = 0 }; };
-template <class T, size_t n> struct number<T[n]> { enum { is = 0 }; };
-template <class T> struct number<T &> { enum { is = 0 }; };
-template <class T> struct number<T &&> { enum { is = 0 }; };
-
-template <class T, class U> struct same { enum { is = 0 }; };
-template <class T> struct same<T, T> { enum { is = 1 }; };
-}
-}
-
 #define OPOOL__IS_POINTER(N, i, e) (opool__guard::pointer<OPOOL__TYPEOF(e)>::is)
 #define OPOOL__HAS_POINTER(N, i, e) (opool__guard::pointer<opool__guard::element<OPOOL__TYPEOF(e)>::type>::is)
 #define OPOOL__CLEARABLE(N, i, e) (opool__guard::clearable<opool__guard::element<OPOOL__TYPEOF(e)>::type>::is)
@@ -190,6 +156,11 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 #define OPOOL__ADVICE \
     "mark pointers that it does not own with OPOOL_DEFINE_MEMBERS and OPOOL_BORROWED(member), keep data in " \
     "arrays of fixed size, or use OPOOL_DEFINE_OWNING; clang -fsyntax-only names the member"
+#define OPOOL__ADVICE_MEMBER(f) \
+    "OPOOL_BORROWED(" #f ") is for pointers that the object does not own, and arrays of them; " OPOOL__ADVICE
+#define OPOOL__ADVICE_OPAQUE \
+    "list its members with OPOOL_DEFINE_MEMBERS, that one as OPOOL_OPAQUE(member), if its size does not vary and it " \
+    "owns nothing"
 
 #if defined(__clang__)
 /* An enumerator and not a static assertion: clang 14 does not fold the cast there. The name ends clang's message. */
@@ -224,6 +195,28 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 #define OPOOL__KEEP_BORROWED(c, i, j, f)
 #define OPOOL__KEEP_OPAQUE(c, i, j, f)
 #define OPOOL__KEEP_BITS(c, i, j, f)
+
+#elif defined(OPOOL__LOOKS_INTO_MEMBERS)
+#define OPOOL__KERNEL_FIXED(N, T) \
+    OPOOL__ASSERT(opool__guard::shape<T>::holds_no_pointer, \
+        "opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) " holds a pointer, so its size is not fixed: " \
+        OPOOL__ADVICE); \
+    OPOOL__ASSERT(opool__guard::shape<T>::is_fixed || !opool__guard::shape<T>::holds_no_pointer, \
+        "opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) " holds what g++ can not look into: " \
+        OPOOL__ADVICE_OPAQUE);
+#define OPOOL__KERNEL_LIST(N, T, ...) OPOOL__MAP(OPOOL__LOOK, (N, T), __VA_ARGS__)
+#define OPOOL__LOOK(c, i, j, x) OPOOL__DO(OPOOL__LOOK_, c, i, j, x)
+#define OPOOL__LOOK_FIXED(c, i, j, f) \
+    OPOOL__ASSERT(opool__guard::listed<OPOOL__TYPEOF(OPOOL__F(c, f))>::holds_no_pointer, \
+        OPOOL__SAYS(c, f, "of " OPOOL__STR(OPOOL__T c) " holds a pointer, so its size is not fixed: " \
+        OPOOL__ADVICE_MEMBER(f))); \
+    OPOOL__ASSERT(opool__guard::listed<OPOOL__TYPEOF(OPOOL__F(c, f))>::is_fixed || \
+                  !opool__guard::listed<OPOOL__TYPEOF(OPOOL__F(c, f))>::holds_no_pointer, \
+        OPOOL__SAYS(c, f, "of " OPOOL__STR(OPOOL__T c) " holds what g++ can not look into: OPOOL_OPAQUE(" #f \
+        ") if its size does not vary and it owns nothing"));
+#define OPOOL__LOOK_BORROWED(c, i, j, f)
+#define OPOOL__LOOK_OPAQUE(c, i, j, f)
+#define OPOOL__LOOK_BITS(c, i, j, f)
 
 #elif defined(__cplusplus)
 #define OPOOL__KERNEL_FIXED(N, T) \
@@ -263,8 +256,7 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
     struct OPOOL__ID(OPOOL__N c, shape, i) { OPOOL__TYPEOF(OPOOL__F(c, f)) t; }; \
     extern void OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f)(void) \
         __attribute__((error("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
-                             " holds a pointer, so its size is not fixed: OPOOL_BORROWED(" #f \
-                             ") is for pointers that the object does not own, and arrays of them; " OPOOL__ADVICE)));
+                             " holds a pointer, so its size is not fixed: " OPOOL__ADVICE_MEMBER(f))));
 #define OPOOL__WRAP_BORROWED(c, i, j, f)
 #define OPOOL__WRAP_OPAQUE(c, i, j, f)
 #define OPOOL__WRAP_BITS(c, i, j, f)
