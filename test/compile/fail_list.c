@@ -178,6 +178,16 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(p)));
 struct a { int n; void *p; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BITS(p)));
 
+#elif defined(CASE_bare_restrict_pointer)
+/* any: pool a_pool: member p is a pointer: write OPOOL_BORROWED\(p\) */
+struct a { int n; char *__restrict p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, p));
+
+#elif defined(CASE_bits_restrict_pointer)
+/* any: pool a_pool: member p is declared OPOOL_BITS but is not a bit-field */
+struct a { int n; char *__restrict p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BITS(p)));
+
 #elif defined(CASE_bits_pointer_array)
 /* any: pool a_pool: member p is declared OPOOL_BITS but is not a bit-field */
 struct a { int n; void *p[2]; };

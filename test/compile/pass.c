@@ -117,11 +117,12 @@ struct a {
     void *volatile hot;
     char (*row)[16];
     struct a *next;
+    char *__restrict only, *volatile __restrict mine[2];
 };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a,
                      (OPOOL_BORROWED(name), OPOOL_BORROWED(names), OPOOL_BORROWED(v), OPOOL_BORROWED(w),
                       OPOOL_BORROWED(done), OPOOL_BORROWED(table), OPOOL_BORROWED(hot), OPOOL_BORROWED(row),
-                      OPOOL_BORROWED(next)));
+                      OPOOL_BORROWED(next), OPOOL_BORROWED(only), OPOOL_BORROWED(mine)));
 USE(a_pool, struct a)
 
 #elif defined(CASE_borrowed_atomic)
@@ -148,6 +149,12 @@ USE(a_pool, struct a)
 struct a { int n; union { int i; float f; } u; volatile int v; union { int i; char *p; } arms[4];
            struct { struct tls *t; } s; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(u), OPOOL_OPAQUE(v), OPOOL_OPAQUE(arms), OPOOL_OPAQUE(s)));
+USE(a_pool, struct a)
+
+#elif defined(CASE_complex)
+/* only: c */
+struct a { float _Complex c; volatile float _Complex v, w[2]; int n; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (c, OPOOL_OPAQUE(v), OPOOL_OPAQUE(w), n));
 USE(a_pool, struct a)
 
 #elif defined(CASE_every_kind_of_member)

@@ -124,12 +124,13 @@
 #define OPOOL__ENUM enum
 #define OPOOL__END(e) (int)(e)
 #define OPOOL__TYPEOF(e) __typeof__(e)
-/* What e is as a value: an array decays, an atomic loses _Atomic. */
+/* What e is as a value: an array decays, an atomic loses _Atomic. In gcc a volatile complex stays volatile, and _Atomic
+   as a qualifier, unlike _Atomic(), may stand beside that. */
 #define OPOOL__VALUE(e) __typeof__(((void)0, (e)))
 #define OPOOL__IS_ARRAY(e) \
     (!__builtin_types_compatible_p(__typeof__(e), OPOOL__VALUE(e)) && \
-     !__builtin_types_compatible_p(__typeof__(e), _Atomic(OPOOL__VALUE(e))))
-#define OPOOL__IS_ATOMIC(e) __builtin_types_compatible_p(__typeof__(e), _Atomic(OPOOL__VALUE(e)))
+     !__builtin_types_compatible_p(__typeof__(e), _Atomic OPOOL__VALUE(e)))
+#define OPOOL__IS_ATOMIC(e) __builtin_types_compatible_p(__typeof__(e), _Atomic OPOOL__VALUE(e))
 #define OPOOL__IS_POINTER_(e) (__builtin_classify_type(e) == 5 && !OPOOL__IS_ARRAY(e))
 #define OPOOL__IS_POINTER(N, i, e) OPOOL__IS_POINTER_(e)
 /* An element of an array, else the thing itself; declared for two dimensions, more are the kernel's business. */

@@ -42,6 +42,7 @@ namespace opool__guard
 {
 template <class T> struct pointer { enum { is = 0 }; };
 template <class T> struct pointer<T *> { enum { is = 1 }; };
+template <class T> struct pointer<T *__restrict> { enum { is = 1 }; };
 template <class C, class T> struct pointer<T C::*> { enum { is = 1 }; };
 template <class T> struct pointer<const T> : pointer<T> {};
 template <class T> struct pointer<volatile T> : pointer<T> {};
@@ -60,13 +61,9 @@ template <class T> struct clearable<T &> { enum { is = 0 }; };
 template <class T> struct clearable<T &&> { enum { is = 0 }; };
 template <class T> struct clearable<const T> : clearable<T> {};
 
-template <class T> struct number { enum { is = !__is_class(T) && !__is_union(T) }; };
-template <class T> struct number<T *> { enum { is = 0 }; };
-template <class C, class T> struct number<T C::*> { enum { is = 0 }; };
+template <class T> struct number { enum { is = !__is_class(T) && !__is_union(T) && !pointer<T>::is }; };
 template <class T> struct number<T[]> { enum { is = 0 }; };
 template <class T, size_t n> struct number<T[n]> { enum { is = 0 }; };
-template <class T> struct number<T &> { enum { is = 0 }; };
-template <class T> struct number<T &&> { enum { is = 0 }; };
 
 template <class T, class U> struct same { enum { is = 0 }; };
 template <class T> struct same<T, T> { enum { is = 1 }; };
