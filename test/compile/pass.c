@@ -134,15 +134,17 @@ USE(a_pool, struct a)
 #elif defined(CASE_bits)
 enum color { RED, GREEN };
 struct a { unsigned f : 3, g : 1; bool b : 1; signed s : 4; char c; unsigned long long l : 40;
-           struct tls *tls; unsigned z : 1; };
+           struct tls *tls; unsigned z : 1; enum color e : 2; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a,
                      (OPOOL_BITS(f), OPOOL_BITS(g), OPOOL_BITS(b), OPOOL_BITS(s), c, OPOOL_BITS(l), OPOOL_BORROWED(tls),
-                      OPOOL_BITS(z)));
+                      OPOOL_BITS(z), OPOOL_BITS(e)));
 USE(a_pool, struct a)
 
 #elif defined(CASE_only_bits)
 struct a { unsigned f : 3; };
+struct b { unsigned f : 3; } __attribute__((aligned(64)));
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BITS(f)));
+OPOOL_DEFINE_MEMBERS(b_pool, struct b, (OPOOL_BITS(f)));
 USE(a_pool, struct a)
 
 #elif defined(CASE_opaque)

@@ -333,14 +333,16 @@
 #define OPOOL__INIT(c, i, j, x) OPOOL__DO(OPOOL__INIT_, c, i, j, x)
 #ifdef __cplusplus
 #define OPOOL__INIT_FIXED(c, i, j, f) {},
+#define OPOOL__INIT_BITS(c, i, j, f) {},
 #elif defined(__clang__)
 #define OPOOL__INIT_FIXED(c, i, j, f) {0},
+#define OPOOL__INIT_BITS(c, i, j, f) 0,
 #else
 #define OPOOL__INIT_FIXED(c, i, j, f) (__typeof__(OPOOL__F(c, f))){0},
+#define OPOOL__INIT_BITS(c, i, j, f) 0,
 #endif
 #define OPOOL__INIT_BORROWED(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 #define OPOOL__INIT_OPAQUE(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
-#define OPOOL__INIT_BITS(c, i, j, f) 0,
 /* C++17 counts better: a structured binding must name them all, a system header does not mute it, and it refuses
    anonymous unions. */
 #if defined(__cpp_structured_bindings)
@@ -368,7 +370,7 @@
 #define OPOOL__SIZE_FIXED(c, i, j, f) + sizeof(OPOOL__F(c, f)) + OPOOL__ALIGNOF(OPOOL__T c) - 1
 #define OPOOL__SIZE_BORROWED(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_OPAQUE(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
-#define OPOOL__SIZE_BITS(c, i, j, f) + sizeof(long long)
+#define OPOOL__SIZE_BITS(c, i, j, f) + sizeof(long long) + OPOOL__ALIGNOF(OPOOL__T c) - 1
 #if defined(__clang__) && !defined(__cplusplus)
 #define OPOOL__IS_COUNTED(N, T, ...) (OPOOL__COUNT(__VA_ARGS__) > 1 && !OPOOL__HAS_ATOMIC(N, T, __VA_ARGS__))
 #define OPOOL__HAS_ATOMIC(N, T, ...) (0 OPOOL__MAP(OPOOL__ATOMIC, (N, T), __VA_ARGS__))
