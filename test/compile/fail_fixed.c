@@ -270,6 +270,32 @@ struct a { int n; std::atomic<char *> p; };
 OPOOL_DEFINE(a_pool, struct a);
 #endif
 
+#elif defined(CASE_pointer_behind_a_constructor)
+/* clang++: not an integral constant expression
+   g++: member<a, 3>.*this member is a pointer
+   c: n/a C++ */
+struct number { int n; number() : n(1) {} };
+struct a { number x[2]; int n; char *p; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_class_that_takes_anything)
+/* clang++: not an integral constant expression
+   g++: takes anything.*pool a_pool: .*holds what
+   c: n/a C++ */
+#ifdef __cplusplus
+struct box { const void *p; box() : p(nullptr) {} template <class T> box(const T &t) noexcept : p(&t) {} };
+struct a { int n; box x; };
+OPOOL_DEFINE(a_pool, struct a);
+#endif
+
+#elif defined(CASE_no_default_constructor)
+/* clang++: not an integral constant expression
+   g++: no default constructor.*pool a_pool: .*holds what
+   c: n/a C++ */
+struct number { int n; number(int m) : n(m) {} };
+struct a { number x; char *p; };
+OPOOL_DEFINE(a_pool, struct a);
+
 #elif defined(CASE_private_pointer_array)
 /* clang++: invalid type 'char \*\[2\]'
    g++: n/a can not look into arrays of a class with private members

@@ -375,6 +375,9 @@ OPOOL_DEFINE(a_pool, a);
 OPOOL_DEFINE(in_pool, in);
 OPOOL_DEFINE(empty_pool, empty);
 USE(a_pool, a)
+struct may_throw { int n; may_throw() : n(1) {} };
+struct b { may_throw x[3]; in y; int z; };
+OPOOL_DEFINE(b_pool, b);
 
 #elif defined(CASE_128_members)
 #define M(n) int n##1, n##2, n##3, n##4, n##5, n##6, n##7, n##8

@@ -19,13 +19,13 @@
  *
  *   refused            pointers, references, pointers to members, at any depth; unions, because only their first arm
  *                      can be asked (OPOOL_OPAQUE is for those, as with clang); aggregates with more than 128 direct
- *                      members; members that nothing converts to: arrays of no elements, classes that convert from
- *                      anything.
+ *                      members; members that can not be asked: arrays of no elements, classes without a default
+ *                      constructor, or with a constructor that takes anything.
  *   classes that are   (constructors, private members) can not be taken apart, but a constant __builtin_bit_cast to
  *   no aggregates      them is refused when they hold a pointer, a union or something volatile: std::string_view,
  *                      std::atomic<T *>.
- *   passes             an array of pointers in such a class; such a class that is not trivially copyable, or larger
- *                      than 4096 bytes.
+ *   passes             an array of pointers in such a class; such a class that is not trivially copyable, has no
+ *                      constexpr constructor, or is larger than 4096 bytes.
  *
  * test/compile/random compares the answers with the truth for random structs.
  */
@@ -77,12 +77,16 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 extern "C++" {
 namespace opool__guard
 {
-/* Converts to all types: is there such a member? */
-struct anything
+/* These convert to all types: is there such a member? */
+struct quiet
 {
     template <class U> operator U() const noexcept;
 };
-/* And says what Test says of the type. */
+struct loud
+{
+    template <class U> operator U() const noexcept(false);
+};
+/* And this says what Test says of the type. */
 template <template <class> class Test> struct probe
 {
     template <class U> operator U() const noexcept(Test<U>::passes);
@@ -90,14 +94,22 @@ template <template <class> class Test> struct probe
 
 template <class X> X make() noexcept;
 
-/* after<i>::exists<T, X>: may T be initialised by i times {} and an X? quiet: is that noexcept? exists<T>: the same of
-   i times {} alone. */
+/* May T be initialised so, and is that noexcept? */
+struct impossible
+{
+    static constexpr bool exists = false, is_quiet = false;
+};
+template <bool is> struct possible
+{
+    static constexpr bool exists = true, is_quiet = is;
+};
+
+/* after<i>::ask<T, X>: asks that of T{{}, ..., X}, with i times {}; ask<T>: without X. */
 template <int i> struct after;
 #define OPOOL__AFTER(i, ...) \
     template <> struct after<i> { \
-        template <class T, class... X> static auto exists(int) -> decltype(T{__VA_ARGS__ make<X>()...}, (char *)0); \
-        template <class T, class... X> static char exists(...); \
-        template <class T, class X> static constexpr bool quiet() { return noexcept(T{__VA_ARGS__ make<X>()}); } \
+        template <class T, class... X> static possible<noexcept(T{__VA_ARGS__ make<X>()...})> ask(int); \
+        template <class T, class... X> static impossible ask(...); \
     };
 #define OPOOL__1 {},
 #define OPOOL__2 {}, {},
@@ -137,9 +149,17 @@ OPOOL__AFTER(128, OPOOL__64 OPOOL__64)
 #undef OPOOL__1
 enum { most_members = 128 };
 
-template <class T, int i, class... X> struct starts
+template <class T, int i, class... X> struct starts : decltype(after<i>::template ask<T, X...>(0)) {};
+
+template <class T> struct tell;
+template <template <class> class Test, class T, int i, bool answers> struct answer
 {
-    static constexpr bool is = sizeof(after<i>::template exists<T, X...>(0)) == sizeof(char *);
+    static constexpr bool passes() { return starts<T, i - 1, probe<Test>>::is_quiet; }
+};
+/* Other members have constructors that may throw, which drowns the answer: trouble is an error right here then. */
+template <template <class> class Test, class T, int i> struct answer<Test, T, i, false>
+{
+    static constexpr bool passes() { return starts<T, i - 1, probe<tell>>::exists; }
 };
 
 /* Member number i of T, counted from 1; in the compiler's notes it tells the path. */
@@ -147,13 +167,23 @@ template <class T, int i> struct member
 {
     template <template <class> class Test> static constexpr bool passes()
     {
-        return after<i - 1>::template quiet<T, probe<Test>>();
+        return answer<Test, T, i, starts<T, i - 1, quiet>::is_quiet>::passes();
     }
 };
 
+/* Does a conversion initialise member i, and nothing else that takes our probe, such as a constructor for any type? */
+template <class T, int i, bool there = starts<T, i>::exists && starts<T, i - 1, quiet>::exists> struct asks
+{
+    static constexpr bool is = false;
+};
+template <class T, int i> struct asks<T, i, true>
+{
+    static constexpr bool is = !starts<T, i - 1, loud>::is_quiet;
+};
+
 /* Members i and following. `seen`: each could be asked. */
-template <template <class> class Test, class T, int i, bool there = starts<T, i>::is,
-          bool asked = there && starts<T, i - 1, anything>::is> struct members
+template <template <class> class Test, class T, int i, bool there = starts<T, i>::exists, bool asked = asks<T, i>::is>
+struct members
 {
     static constexpr bool passes = true, seen = true;
 };
@@ -170,11 +200,15 @@ template <template <class> class Test, class T, int i> struct members<Test, T, i
 template <template <class> class Test, class T> struct members<Test, T, most_members, true, true>
 {
     static constexpr bool passes = member<T, most_members>::template passes<Test>();
-    static constexpr bool seen = !starts<T, most_members, anything>::is;
+    static constexpr bool seen = !starts<T, most_members, quiet>::exists;
+};
+template <template <class> class Test, class T> struct members<Test, T, most_members, true, false>
+{
+    static constexpr bool passes = true, seen = false;
 };
 
-/* A reference among the members forbids {} alone. */
-template <template <class> class Test, class T, bool empty = starts<T, 0>::is> struct aggregate
+/* A reference among the members forbids {} alone, and so does a class without a default constructor. */
+template <template <class> class Test, class T, bool empty = starts<T, 0>::exists> struct aggregate
 {
     static constexpr bool passes = members<Test, T, 1>::passes, seen = members<Test, T, 1>::seen;
 };
@@ -192,7 +226,7 @@ template <class T> constexpr bool cast()
 }
 template <class T, bool = cast<T>()> char *can_cast(int);
 template <class T> char can_cast(...);
-template <class T, bool asked = __is_trivially_copyable(T) && sizeof(T) <= 4096> struct foreign
+template <class T, bool asked = __is_trivially_copyable(T) && __is_literal_type(T) && sizeof(T) <= 4096> struct foreign
 {
     static constexpr bool passes = true;
 };
@@ -242,7 +276,7 @@ template <class T> struct told<T, is_aggregate>
 {
     static constexpr bool passes = aggregate<tell, T>::passes;
     static_assert(aggregate<fixed, T>::seen, "opool: g++ can not look into all members of this struct: a reference, an "
-        "array of no elements, more than 128 members, or a class that converts from anything");
+        "array of no elements, more than 128 members, or a class that has no default constructor or takes anything");
 };
 
 /* The answer for the element type of a pool or of a listed member. */
