@@ -29,7 +29,7 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_pointer_at_depth)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*' is a member of
-   g++: member<a, 2>.*member<headers, 2>.*this member is a pointer.*pool a_pool: .*holds a pointer */
+   g++: told<char\*, opool__guard::member<headers::.*, 1, .*member<headers, 2, .*, 1, .*member<a, 2, .*this member is a pointer.*pool a_pool: .*holds a pointer */
 struct headers { int n; struct { char *key; int len; } e[32]; };
 struct a { int fd; struct { struct headers headers; char body[100]; } req; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -222,7 +222,7 @@ OPOOL_DEFINE(a_pool, struct a);
 /* gcc: pool a_pool: .*holds a pointer
    clang: volatile type
    clang++: must be trivially copyable
-   g++: member<a, 1>.*member<in, 2>.*this member is a pointer.*pool a_pool: .*holds a pointer */
+   g++: told<char\*, opool__guard::member<in, 2, opool__guard::member<a, 1, .*this member is a pointer.*pool a_pool: .*holds a pointer */
 struct in { int n; char *p; };
 struct a { volatile struct in v[2]; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -272,7 +272,7 @@ OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_pointer_behind_a_constructor)
 /* clang++: not an integral constant expression
-   g++: member<a, 3>.*this member is a pointer
+   g++: told<char\*, opool__guard::member<a, 3, .*this member is a pointer
    c: n/a C++ */
 struct number { int n; number() : n(1) {} };
 struct a { number x[2]; int n; char *p; };

@@ -104,8 +104,11 @@ template <bool is> struct possible
     static constexpr bool exists = true, is_quiet = is;
 };
 
-/* after<i>::ask<T, X>: asks that of T{{}, ..., X}, with i times {}; ask<T>: without X. */
-template <int i> struct after;
+/* after<i>::ask<T, X>: asks that of T{{}, ..., X}, with i times {}; ask<T>: without X. Defined for i up to 128. */
+template <int i> struct after
+{
+    template <class T, class... X> static impossible ask(...);
+};
 #define OPOOL__AFTER(i, ...) \
     template <> struct after<i> { \
         template <class T, class... X> static possible<noexcept(T{__VA_ARGS__ make<X>()...})> ask(int); \
@@ -147,28 +150,25 @@ OPOOL__AFTER(128, OPOOL__64 OPOOL__64)
 #undef OPOOL__4
 #undef OPOOL__2
 #undef OPOOL__1
-enum { most_members = 128 };
-
 template <class T, int i, class... X> struct starts : decltype(after<i>::template ask<T, X...>(0)) {};
 
-template <class T> struct tell;
-template <template <class> class Test, class T, int i, bool answers> struct answer
+/* The way to a member, for the compiler's notes: member number i of T, counted from 1, itself in member `Within`. */
+struct the_object;
+template <class T, int i, class Within = the_object> struct member;
+template <class Where> struct tell
 {
-    static constexpr bool passes() { return starts<T, i - 1, probe<Test>>::is_quiet; }
+    template <class T> struct of;
+};
+
+/* What Test says of member i. */
+template <template <class> class Test, class T, int i, bool answers = starts<T, i - 1, quiet>::is_quiet> struct answer
+{
+    static constexpr bool passes = starts<T, i - 1, probe<Test>>::is_quiet;
 };
 /* Other members have constructors that may throw, which drowns the answer: trouble is an error right here then. */
 template <template <class> class Test, class T, int i> struct answer<Test, T, i, false>
 {
-    static constexpr bool passes() { return starts<T, i - 1, probe<tell>>::exists; }
-};
-
-/* Member number i of T, counted from 1; in the compiler's notes it tells the path. */
-template <class T, int i> struct member
-{
-    template <template <class> class Test> static constexpr bool passes()
-    {
-        return answer<Test, T, i, starts<T, i - 1, quiet>::is_quiet>::passes();
-    }
+    static constexpr bool passes = starts<T, i - 1, probe<tell<member<T, i>>::template of>>::exists;
 };
 
 /* Does a conversion initialise member i, and nothing else that takes our probe, such as a constructor for any type? */
@@ -181,11 +181,11 @@ template <class T, int i> struct asks<T, i, true>
     static constexpr bool is = !starts<T, i - 1, loud>::is_quiet;
 };
 
-/* Members i and following. `seen`: each could be asked. */
+/* Members i and following. `seen`: each could be asked, and there are no more. */
 template <template <class> class Test, class T, int i, bool there = starts<T, i>::exists, bool asked = asks<T, i>::is>
 struct members
 {
-    static constexpr bool passes = true, seen = true;
+    static constexpr bool passes = true, seen = !starts<T, i - 1, quiet>::exists;
 };
 template <template <class> class Test, class T, int i> struct members<Test, T, i, true, false>
 {
@@ -195,16 +195,7 @@ template <template <class> class Test, class T, int i> struct members<Test, T, i
 template <template <class> class Test, class T, int i> struct members<Test, T, i, true, true>
 {
     typedef members<Test, T, i + 1> rest;
-    static constexpr bool passes = member<T, i>::template passes<Test>() && rest::passes, seen = rest::seen;
-};
-template <template <class> class Test, class T> struct members<Test, T, most_members, true, true>
-{
-    static constexpr bool passes = member<T, most_members>::template passes<Test>();
-    static constexpr bool seen = !starts<T, most_members, quiet>::exists;
-};
-template <template <class> class Test, class T> struct members<Test, T, most_members, true, false>
-{
-    static constexpr bool passes = true, seen = false;
+    static constexpr bool passes = answer<Test, T, i>::passes && rest::passes, seen = rest::seen;
 };
 
 /* A reference among the members forbids {} alone, and so does a class without a default constructor. */
@@ -258,23 +249,32 @@ template <class T> struct unpointed;
 template <class T> struct unpointed_<T, is_aggregate> : aggregate<unpointed, T> {};
 template <class T> struct unpointed : unpointed_<T> {};
 
-/* An error where the trouble is, with the way to it in the notes: `required from ... member<T, i>`. */
-template <class T, kind k = kind_of<T>()> struct told
+/* An error where the trouble is, with the way to it in the notes: told<what, member<...>>. */
+template <class T, class Where, kind k = kind_of<T>()> struct told
 {
     static constexpr bool passes = true;
     static_assert(k != is_pointer, "opool: this member is a pointer");
     static_assert(k != is_union, "opool: this member is a union: g++ does not look into it");
 };
-template <class T> struct tell : told<T> {};
-template <class T> struct told<T, is_class>
+template <class Where> template <class T> struct tell<Where>::of : told<T, Where> {};
+template <class T, class Where> struct told<T, Where, is_class>
 {
     static constexpr bool passes = true;
     static_assert(foreign<T>::passes, "opool: this member is a class that holds a pointer, a union or something "
         "volatile");
 };
-template <class T> struct told<T, is_aggregate>
+template <class T, class Where, int i, bool there = starts<T, i>::exists> struct told_members
 {
-    static constexpr bool passes = aggregate<tell, T>::passes;
+    static constexpr bool passes = starts<T, i - 1, probe<tell<member<T, i, Where>>::template of>>::exists &&
+        told_members<T, Where, i + 1>::passes;
+};
+template <class T, class Where, int i> struct told_members<T, Where, i, false>
+{
+    static constexpr bool passes = true;
+};
+template <class T, class Where> struct told<T, Where, is_aggregate>
+{
+    static constexpr bool passes = told_members<T, Where, 1>::passes;
     static_assert(aggregate<fixed, T>::seen, "opool: g++ can not look into all members of this struct: a reference, an "
         "array of no elements, more than 128 members, or a class that has no default constructor or takes anything");
 };
@@ -286,7 +286,7 @@ template <class T, bool fixed = fixed<T>::passes> struct shape_
 };
 template <class T> struct shape_<T, false>
 {
-    enum { told = tell<T>::passes };
+    enum { is_told = told<T, the_object>::passes };
     static constexpr bool is_fixed = false, holds_no_pointer = unpointed<T>::passes;
 };
 template <class T> struct shape : shape_<typename element<T>::type> {};
