@@ -29,7 +29,7 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_pointer_at_depth)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*' is a member of
-   g++: told<char\*, opool__guard::member<headers::.*, 1, .*member<headers, 2, .*, 1, .*member<a, 2, .*this member is a pointer.*pool a_pool: .*holds a pointer */
+   g++: told<char\*, .*member<headers::.*, 1, .*member<headers, 2, .*, 1, .*member<a, 2, .*is a pointer.*pool a_pool: .*holds */
 struct headers { int n; struct { char *key; int len; } e[32]; };
 struct a { int fd; struct { struct headers headers; char body[100]; } req; };
 OPOOL_DEFINE(a_pool, struct a);
@@ -222,7 +222,7 @@ OPOOL_DEFINE(a_pool, struct a);
 /* gcc: pool a_pool: .*holds a pointer
    clang: volatile type
    clang++: must be trivially copyable
-   g++: told<char\*, opool__guard::member<in, 2, opool__guard::member<a, 1, .*this member is a pointer.*pool a_pool: .*holds a pointer */
+   g++: told<char\*, .*member<in, 2, .*member<a, 1, .*this member is a pointer.*pool a_pool: .*holds a pointer */
 struct in { int n; char *p; };
 struct a { volatile struct in v[2]; };
 OPOOL_DEFINE(a_pool, struct a);

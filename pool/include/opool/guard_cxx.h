@@ -70,8 +70,8 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 }
 }
 
-/* C++14 and before can not convert to a struct without a name. */
-#if !defined(__clang__) && __cplusplus >= 201703L
+/* C++14 and before can not convert to a struct without a name; front ends that pose as g++ are not g++. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__EDG__) && __cplusplus >= 201703L
 #define OPOOL__LOOKS_INTO_MEMBERS 1
 
 extern "C++" {
@@ -217,7 +217,12 @@ template <class T> constexpr bool cast()
 }
 template <class T, bool = cast<T>()> char *can_cast(int);
 template <class T> char can_cast(...);
-template <class T, bool asked = __is_trivially_copyable(T) && __is_literal_type(T) && sizeof(T) <= 4096> struct foreign
+#if __has_builtin(__is_literal_type)
+template <class T> constexpr bool can_be_cast() { return __is_trivially_copyable(T) && __is_literal_type(T); }
+#else
+template <class T> constexpr bool can_be_cast() { return false; }
+#endif
+template <class T, bool asked = can_be_cast<T>() && sizeof(T) <= 4096> struct foreign
 {
     static constexpr bool passes = true;
 };
