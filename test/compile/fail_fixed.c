@@ -29,7 +29,7 @@ OPOOL_DEFINE(a_pool, struct a);
 #elif defined(CASE_pointer_at_depth)
 /* gcc: pool a_pool: .*holds a pointer
    clang: invalid type 'char \*' is a member of
-   g++: told<char\*, .*member<headers::.*, 1, .*member<headers, 2, .*, 1, .*member<a, 2, .*is a pointer.*pool a_pool: .*holds */
+   g++: told<char\*, .*member<headers, 2, .*member<a, 2, .*is a pointer.*pool a_pool: .*holds a pointer */
 struct headers { int n; struct { char *key; int len; } e[32]; };
 struct a { int fd; struct { struct headers headers; char body[100]; } req; };
 OPOOL_DEFINE(a_pool, struct a);
