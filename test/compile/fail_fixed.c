@@ -296,6 +296,16 @@ struct number { int n; number(int m) : n(m) {} };
 struct a { number x; char *p; };
 OPOOL_DEFINE(a_pool, struct a);
 
+#elif defined(CASE_std_pair)
+/* clang++: must be trivially copyable
+   g++: n/a can not look into classes that are no aggregates and not trivially copyable
+   c: n/a C++ */
+#ifdef __cplusplus
+#include <utility>
+struct a { int n; std::pair<int, char *> p; };
+OPOOL_DEFINE(a_pool, struct a);
+#endif
+
 #elif defined(CASE_private_pointer_array)
 /* clang++: invalid type 'char \*\[2\]'
    g++: n/a can not look into arrays of a class with private members
