@@ -322,6 +322,7 @@ static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *ty
     bare = target;
     if (!skip_names(&bare, &node->to_const))
         return;
+    (void)number(&bare, DW_AT_byte_size, &node->target_size);
     if (dwarf_tag(&bare) == DW_TAG_subroutine_type && node->kind == NODE_POINTER)
         node->kind = NODE_FUNCTION;
     node->to_own_type = is_around(frame, &bare);

@@ -37,6 +37,7 @@ struct node {
     const char *type;             /* as a programmer would write it */
     const char *element;          /* the type without qualifiers and, with an array, of an element */
     const char *target;           /* what a pointer points to: type without qualifiers; NULL: void */
+    uint64_t target_size;         /* 0: unknown */
     const char *file;             /* NULL: unknown */
     int line;
     enum node_kind kind;
