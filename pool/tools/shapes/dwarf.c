@@ -305,16 +305,19 @@ static const char *unqualified_name(struct reader *reader, Dwarf_Die type)
     return opool__shapes_type_name(reader->memory, &type);
 }
 
+static uint64_t address_size(Dwarf_Die *type)
+{
+    Dwarf_Die unit;
+    uint8_t size = 0;
+    return dwarf_diecu(type, &unit, &size, NULL) && size != 0 ? size : 8;
+}
+
 static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *type, const struct frame *frame)
 {
     Dwarf_Die target, bare;
     uint64_t size;
-    Dwarf_Die unit;
-    uint8_t address_size = 8;
     node->kind = dwarf_tag(type) == DW_TAG_pointer_type ? NODE_POINTER : NODE_REFERENCE;
-    if (dwarf_diecu(type, &unit, &address_size, NULL) && address_size == 0)
-        address_size = 8;
-    node->element_size = number(type, DW_AT_byte_size, &size) ? size : address_size;
+    node->element_size = number(type, DW_AT_byte_size, &size) ? size : address_size(type);
     node->align = power_of_two_up_to(node->element_size, 16);
     if (!opool__shapes_type_of(type, &target))
         return;
@@ -388,7 +391,7 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
         node->kind = NODE_MEMBER_POINTER;
         measure_number(reader, node, &type);
         if (node->element_size == 0)
-            node->element_size = node->align = 8;
+            node->element_size = node->align = address_size(&type);
         break;
     case DW_TAG_structure_type:
     case DW_TAG_class_type:
@@ -399,8 +402,10 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
     case DW_TAG_base_type:
     case DW_TAG_enumeration_type:
     case DW_TAG_array_type: /* a vector */
-    case DW_TAG_unspecified_type:
         measure_number(reader, node, &type);
+        break;
+    case DW_TAG_unspecified_type: /* nullptr_t */
+        node->element_size = node->align = address_size(&type);
         break;
     default:
         node->kind = NODE_UNKNOWN;
@@ -506,6 +511,13 @@ static bool is_data(Dwarf_Die *child)
             !opool__shapes_flag(child, DW_AT_declaration));
 }
 
+/* A class that is passed in registers has a trivial one, whoever wrote it. */
+static bool is_passed_by_value(Dwarf_Die *type)
+{
+    uint64_t convention = DW_CC_normal;
+    return number(type, DW_AT_calling_convention, &convention) && convention == DW_CC_pass_by_value;
+}
+
 /* Not one that the compiler made up, nor one that is defaulted where it is declared. */
 static bool is_destructor(Dwarf_Die *child)
 {
@@ -533,6 +545,19 @@ static void raise_align(struct node *parent, const struct node *member)
         parent->align = member->align;
 }
 
+/* gcc writes vectors without their length: they reach to what comes next. */
+static void measure_rest(struct node *parent)
+{
+    if (parent->kind != NODE_STRUCT)
+        return;
+    for (struct node *member = parent->children; member; member = member->next) {
+        uint64_t end = member->next ? member->next->offset : parent->element_size;
+        if (member->kind == NODE_VALUE && member->element_size == 0 && member->array == ARRAY_NONE &&
+            end > member->offset)
+            member->element_size = member->size = end - member->offset;
+    }
+}
+
 static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *type, const struct frame *outer,
                          int depth)
 {
@@ -544,8 +569,9 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
             return refuse(reader, "a struct that contains itself");
     if (!opool__shapes_child(type, &child))
         return true;
+    bool may_destroy = !is_passed_by_value(type);
     do {
-        parent->has_destructor = parent->has_destructor || is_destructor(&child);
+        parent->has_destructor = parent->has_destructor || (may_destroy && is_destructor(&child));
         if (!is_data(&child))
             continue;
         struct node *member = dwarf_tag(&child) == DW_TAG_variant_part
@@ -557,6 +583,7 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
         *last = member;
         last = &member->next;
     } while (opool__shapes_next(&child));
+    measure_rest(parent);
     return true;
 }
 

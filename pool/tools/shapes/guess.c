@@ -5,7 +5,7 @@
 
 #include "guess.h"
 
-/* Does a word of `words` start in `name` where a word of it starts: 'cap', 'buf_size', 'inBuffSize', but not 'fileno'? */
+/* Does one of `words` start in `name` where a word of it starts: 'cap', 'buf_size', 'inBuffSize', but not 'fileno'? */
 static bool has_word(const char *name, const char *const words[])
 {
     for (; *words; words++)

@@ -9,7 +9,7 @@
 #include "memory.h"
 #include "tree.h"
 
-/* What there is to say of a pool, or of a type. Filled by judge.c, pack.c and define.c; written by text.c and json.c. */
+/* What there is to say of a pool, or of a type: judge.c, pack.c and define.c fill it in, text.c and json.c write it. */
 
 /* Of a member; also the order in which the worst decides. */
 enum verdict {

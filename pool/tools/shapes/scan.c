@@ -23,10 +23,17 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* Units spell the way to a header each in its own manner. */
+static bool same_file(const char *a, const char *b)
+{
+    const char *left = a ? strrchr(a, '/') : NULL, *right = b ? strrchr(b, '/') : NULL;
+    return same_text(left ? left : a, right ? right : b);
+}
+
 static bool is_same(const struct report *a, const struct report *b)
 {
     return same_text(a->pool, b->pool) && same_text(a->type, b->type) && same_text(a->kind, b->kind) &&
-           same_text(a->more, b->more) && same_text(a->file, b->file) && a->line == b->line && a->size == b->size &&
+           same_text(a->more, b->more) && same_file(a->file, b->file) && a->line == b->line && a->size == b->size &&
            a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why);
 }
 
@@ -180,13 +187,22 @@ static void scan_pools(struct scanning *scanning)
 
 /* ---- a type ---- */
 
-static bool scan_type(void *arg, Dwarf_Die *type)
+/* As a source would name it: C++ needs no keyword, and the scope. */
+static const char *full_name(struct memory *memory, Dwarf_Die *type, const char *scope)
+{
+    const char *name = dwarf_diename(type);
+    if (scope[0] == '\0' || !name)
+        return opool__shapes_type_name(memory, type);
+    return opool__shapes_format(memory, "%s::%s", scope, name);
+}
+
+static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
 {
     struct scanning *scanning = arg;
     struct memory *memory = scanning->memory;
     const char *why = NULL, *file = opool__shapes_file(type);
     struct report report = {.kind = "", .more = "", .module = scanning->module->name, .copies = 1};
-    report.type = opool__shapes_type_name(memory, type);
+    report.type = full_name(memory, type, scope);
     report.file = file ? opool__shapes_copy(memory, file) : NULL;
     report.line = opool__shapes_line(type);
     report.is_cxx = is_cxx(type);
