@@ -2,11 +2,11 @@
 /*
  * Pools and types for test/shapes/run. A line that starts with ! says what the tool finds, exactly:
  *
- *     ! NAME OUTCOME                  a pool (or `type NAME`, asked for with -t)
- *     !   VERDICT PATH +OFFSET WHY    each of its findings, but for values; WHY is a part of the reason
- *     !   hole PATH +OFFSET SIZE      each of its holes
- *     !   order MEMBERS SIZE          each better order
- *     !   write FORM                  the definition to write: "fixed", "owning" or both, or "none"
+ *     | ! NAME OUTCOME                  a pool (or `type NAME`, asked for with -t)
+ *     | !   VERDICT PATH +OFFSET WHY    each of its findings, but for values; WHY is a part of the reason
+ *     | !   hole PATH +OFFSET SIZE      each of its holes
+ *     | !   order MEMBERS SIZE          each better order
+ *     | !   write FORM                  the definition to write: "fixed", "owning" or both, or "none"
  *
  * RECORD leaves the record of a definition that the compiler would refuse.
  */
@@ -48,7 +48,7 @@ RECORD(conn_pool, struct conn, "fixed", "")
 /*
  * ! conn_pool rejected
  * !   reject req.headers.e[].k +24 growable? (beside 'len')
- * !   reject buf +536 growable? (beside 'used')
+ * !   reject buf +536 growable? (beside 'cap')
  * !   reject next +560 list link to its own type
  * !   reject host +568 to const: borrowed? then say so
  * !   fine done +576 function pointer
@@ -199,7 +199,7 @@ RECORD(flexible_pool, struct flexible, "fixed", "")
  * !   reject data[] +4 flexible array
  * ! type struct flexible rejected
  * !   reject data[] +4 flexible array
- * !   write owning
+ * !   write none
  */
 
 struct zero {

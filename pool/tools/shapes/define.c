@@ -37,6 +37,7 @@ struct define {
     unsigned growing;      /* buffers that would become arrays */
     uint64_t growing_size; /* bytes that they take as pointers */
     bool is_impossible, is_class;
+    bool is_varying; /* in no form: a slot has one size */
     bool is_ownable; /* the shape does not matter then; size and a name do */
 };
 
@@ -187,6 +188,7 @@ static void count_growing(struct define *define, const struct node *parent)
 static void advise_varying(struct define *define, const struct node *direct, const struct node *varying)
 {
     define->is_impossible = true;
+    define->is_varying = true;
     if (direct == varying && varying->array == ARRAY_FLEXIBLE && varying->name[0])
         advise_array(define, &define->to->changes, varying, "the flexible array", varying->element,
                      varying->element_size);
@@ -314,7 +316,7 @@ static void write_forms(struct define *define)
         to->fixed =
             opool__shapes_format(memory, "%sOPOOL_DEFINE_MEMBERS(%s_pool, %s, (%s));", first, base, type, define->list);
     to->owned = define->owned;
-    if (define->owned[0] || define->is_class || (!to->fixed && define->is_ownable))
+    if (!define->is_varying && (define->owned[0] || define->is_class || (!to->fixed && define->is_ownable)))
         to->owning = opool__shapes_format(
             memory, "%sOPOOL_DEFINE_OWNING(%s_pool, %s, %s_footprint, \"%s\", .fini = %s_fini);", first, base, type,
             base,

@@ -43,18 +43,19 @@ static bool number(Dwarf_Die *die, unsigned name, uint64_t *to)
     return true;
 }
 
-/* clang writes DWARF 5 file numbers from 0, which dwarf_decl_file takes for "no file". */
+/* Not dwarf_decl_file: that takes clang's number 0 of DWARF 5 for "no file", and aborts in split units (libdw 0.188). */
 const char *opool__shapes_file(Dwarf_Die *die)
 {
-    const char *file = dwarf_decl_file(die);
     Dwarf_Die unit;
     Dwarf_Files *files;
     size_t count;
     uint64_t index;
-    if (!file && number(die, DW_AT_decl_file, &index) && dwarf_diecu(die, &unit, NULL, NULL) &&
-        dwarf_getsrcfiles(&unit, &files, &count) == 0 && index < count)
-        file = dwarf_filesrc(files, (size_t)index, NULL, NULL);
-    return file;
+    Dwarf_Half version = 0;
+    if (!number(die, DW_AT_decl_file, &index) || !dwarf_diecu(die, &unit, NULL, NULL) ||
+        dwarf_cu_info(unit.cu, &version, NULL, NULL, NULL, NULL, NULL, NULL) != 0 || (index == 0 && version < 5) ||
+        dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count)
+        return NULL;
+    return dwarf_filesrc(files, (size_t)index, NULL, NULL);
 }
 
 int opool__shapes_line(Dwarf_Die *die)
@@ -331,6 +332,16 @@ static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *ty
     node->to_own_type = is_around(frame, &bare);
 }
 
+/* To data: an offset. To a function: its address, and what to add to `this`. */
+static void read_member_pointer(struct node *node, Dwarf_Die *type)
+{
+    Dwarf_Die target;
+    bool to_function = opool__shapes_type_of(type, &target) && dwarf_tag(&target) == DW_TAG_subroutine_type;
+    node->kind = NODE_MEMBER_POINTER;
+    node->align = address_size(type);
+    node->element_size = node->align * (to_function ? 2 : 1);
+}
+
 static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *type, const struct frame *outer,
                          int depth);
 
@@ -388,10 +399,7 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
         read_pointer(reader, node, &type, frame);
         break;
     case DW_TAG_ptr_to_member_type:
-        node->kind = NODE_MEMBER_POINTER;
-        measure_number(reader, node, &type);
-        if (node->element_size == 0)
-            node->element_size = node->align = address_size(&type);
+        read_member_pointer(node, &type);
         break;
     case DW_TAG_structure_type:
     case DW_TAG_class_type:

@@ -10,7 +10,7 @@ static bool has_word(const char *name, const char *const words[])
 {
     for (; *words; words++)
         for (const char *at = name; (at = strcasestr(at, *words)) != NULL; at++)
-            if (at == name || at[-1] == '_' || isupper((unsigned char)*at) || isdigit((unsigned char)at[-1]))
+            if (at == name || !isalpha((unsigned char)at[-1]) || isupper((unsigned char)*at))
                 return true;
     return false;
 }

@@ -107,10 +107,19 @@ static bool object_type(Dwarf_Die *variable, Dwarf_Die *type)
     return dwarf_tag(type) != DW_TAG_const_type || opool__shapes_type_of(type, type);
 }
 
+static const char scattered[] = "an object file with type units (-fdebug-types-section): give the linked program";
+
+static bool is_scattered(const struct module *module)
+{
+    return module->has_type_units && module->is_object;
+}
+
 static const char *why_no_debug(const struct module *module)
 {
     if (!module->dwarf)
         return "no debug information: compile with -g, and keep it or its separate file";
+    if (is_scattered(module))
+        return scattered;
     if (module->lacks_split)
         return "its debug information is in a .dwo file that is not there";
     return "its source has no debug information: compile all of it with -g";
@@ -125,12 +134,15 @@ static void check_record(struct scanning *scanning, struct report *report, struc
         return;
     }
     if (!object_type(&record->variable, &type)) {
-        unchecked(report, malformed(scanning, "the record has another type"));
+        unchecked(report,
+                  is_scattered(scanning->module) ? scattered : malformed(scanning, "the record has another type"));
         return;
     }
     report->is_cxx = is_cxx(&type);
     struct node *tree = opool__shapes_read(scanning->module, scanning->memory, &type, &why);
-    if (!tree)
+    if (is_scattered(scanning->module) && (!tree || tree->kind == NODE_UNKNOWN))
+        unchecked(report, scattered);
+    else if (!tree)
         unchecked(report, malformed(scanning, why));
     else if (tree->kind != NODE_UNKNOWN && tree->size != record->size)
         unchecked(report,
@@ -251,6 +263,8 @@ static void scan_modules(struct scanning *scanning, struct file *file)
         else if (!scan_types(scanning))
             break;
     }
+    if (file->has_bitcode && !scanning->reports.note)
+        scanning->reports.note = "UNCHECKED: LLVM bitcode in it (-flto); give the linked program";
     if (scanning->reports.count > 0 || scanning->reports.note || file->error)
         return;
     if (!scanning->scan->type)
