@@ -43,7 +43,8 @@ static bool number(Dwarf_Die *die, unsigned name, uint64_t *to)
     return true;
 }
 
-/* Not dwarf_decl_file: that takes clang's number 0 of DWARF 5 for "no file", and aborts in split units (libdw 0.188). */
+/* Not dwarf_decl_file: that takes clang's number 0 of DWARF 5 for "no file", and aborts in split units (elfutils
+   0.188). */
 const char *opool__shapes_file(Dwarf_Die *die)
 {
     Dwarf_Die unit;
