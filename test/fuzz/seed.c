@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small, and a bit of everything that the reader looks at: compiled in several ways, this is what fuzzing starts from. */
+/* Small, and a bit of everything that the reader looks at: compiled in several ways, this is where fuzzing starts. */
 #include <stddef.h>
 #include <stdint.h>
 

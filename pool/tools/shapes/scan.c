@@ -2,6 +2,7 @@
 #include <dwarf.h>
 #include <string.h>
 
+#include "entry.h"
 #include "file.h"
 #include "read.h"
 #include "scan.h"
