@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "api/pool.h"
-#include "os/lock.h"
 #include "os/report.h"
 
 /* Callbacks that run inside each other, out of line, on this thread. */
@@ -10,7 +9,7 @@ static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
 
 bool opool__in_callback(void)
 {
-    return callbacks != 0;
+    return callbacks != 0 || opool__logging();
 }
 
 void opool__callback_begin(void)
@@ -49,14 +48,6 @@ static void call_fini(struct opool *pool, void *object)
     callbacks++;
     pool->type.fini(object, pool->arg);
     callbacks--;
-}
-
-struct opool_footprint opool__footprint(struct opool *pool, const void *object)
-{
-    callbacks++;
-    struct opool_footprint footprint = pool->type.footprint(object, pool->arg);
-    callbacks--;
-    return footprint;
 }
 
 bool opool__reset(struct opool *pool, void *object)
@@ -107,11 +98,6 @@ void *opool__build(struct opool *pool)
         return refuse(&pool->shared_init_fails, r);
     }
     opool__count(&pool->shared_built);
-    if (pool->type.footprint) {
-        opool__lock_take(&pool->fit_lock);
-        opool__fit_built(&pool->fit);
-        opool__lock_drop(&pool->fit_lock);
-    }
     note_peak(pool);
     return slot;
 }

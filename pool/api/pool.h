@@ -14,9 +14,9 @@
 
 #include <opool/inline.h>
 
+#include "api/footprint.h"
 #include "api/watch.h"
 #include "cache/cache.h"
-#include "shape/fit.h"
 
 /* ENDING: inside destroy. */
 enum opool__state { OPOOL__NONE, OPOOL__OPEN, OPOOL__CLOSING, OPOOL__ENDING, OPOOL__DESTROYED };
@@ -38,8 +38,7 @@ struct opool {
     struct opool__slab slab;
     struct opool__depot depot;
     struct opool__cache cache;
-    uint32_t fit_lock;
-    struct opool__fit fit; /* owning types */
+    struct opool__guard guard; /* owning types */
     struct opool__watches watches;
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */
@@ -108,13 +107,10 @@ void *opool__build(struct opool *pool);
 /* fini and give the slot up, and the permit with it. The object is out, and not in any cache. */
 void opool__tear_down(struct opool *pool, void *object);
 
-/* What the callback of an owning type says. */
-struct opool_footprint opool__footprint(struct opool *pool, const void *object);
-
 /* Reset and clear. False: refused. */
 bool opool__reset(struct opool *pool, void *object);
 
-/* The calling thread is inside a callback of some pool that was called out of line. */
+/* The calling thread is inside a callback of some pool that was called out of line, or that of the log. */
 bool opool__in_callback(void);
 void opool__callback_begin(void);
 void opool__callback_end(void);

@@ -133,7 +133,7 @@ static void stop_at_exit(void)
 
 static void say_what_is_missing(void)
 {
-    if (ticker.options.use_pressure && ticker.sleeper.sources == 0 && opool__checks_default() != OPOOL_CHECKS_OFF)
+    if (opool__checks_default() != OPOOL_CHECKS_OFF)
         opool__say("opool_epoch_start: use_pressure: this system has neither pressure stall information nor a control "
                    "group with a memory limit: ticks come by the period alone");
 }
@@ -170,9 +170,10 @@ int opool__epoch_start(const struct opool_epoch_options *options, size_t options
     if (free)
         ticker.options = own;
     int r = start_locked();
-    if (r == 0)
-        say_what_is_missing();
+    bool missing = r == 0 && own.use_pressure && ticker.sleeper.sources == 0;
     opool__lock_drop(&ticker.lock);
+    if (missing)
+        say_what_is_missing();
     return r;
 }
 
