@@ -97,6 +97,7 @@ void *opool__build(struct opool *pool)
         opool__slab_give(&pool->slab, slot);
         return refuse(&pool->shared_init_fails, r);
     }
+    opool__fresh_learn(pool, slot);
     opool__count(&pool->shared_built);
     note_peak(pool);
     return slot;

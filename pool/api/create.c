@@ -142,6 +142,9 @@ static int make(struct opool *pool, const struct opool_options *options)
     opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool, options->magazine),
                       pool->capacity);
     opool__footprint_start(&pool->guard, options->footprint_max);
+    r = opool__fresh_start(pool);
+    if (r != 0)
+        return r;
     if (!options->region && pool->label.checks != OPOOL_CHECKS_FULL)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;

@@ -29,12 +29,14 @@ static void lock_pool(struct opool *pool)
     opool__depot_lock_all(&pool->depot);
     opool__lock_take(&pool->slab.lock);
     opool__footprint_lock(pool);
+    opool__lock_take(&pool->fresh.lock);
     opool__lock_take(&pool->watches.lock);
 }
 
 static void unlock_pool(struct opool *pool)
 {
     opool__lock_drop(&pool->watches.lock);
+    opool__lock_drop(&pool->fresh.lock);
     opool__footprint_unlock(pool);
     opool__lock_drop(&pool->slab.lock);
     opool__depot_unlock_all(&pool->depot);
@@ -43,6 +45,7 @@ static void unlock_pool(struct opool *pool)
 static void reset_pool(struct opool *pool)
 {
     opool__footprint_reset_locks(pool);
+    opool__lock_reset(&pool->fresh.lock);
     opool__lock_reset(&pool->slab.lock);
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);

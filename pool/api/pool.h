@@ -15,6 +15,7 @@
 #include <opool/inline.h>
 
 #include "api/footprint.h"
+#include "api/fresh.h"
 #include "api/watch.h"
 #include "cache/cache.h"
 
@@ -39,6 +40,7 @@ struct opool {
     struct opool__depot depot;
     struct opool__cache cache;
     struct opool__guard guard; /* owning types */
+    struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */

@@ -29,6 +29,7 @@ static bool prepare(struct opool *pool, void *object)
         drop(pool, object, &pool->shared_discarded);
         return false;
     }
+    opool__fresh_verify(pool, object);
     return true;
 }
 

@@ -34,10 +34,26 @@ struct opool_footprint {
     size_t held; /**< bytes that the object would keep if it were pooled now; held >= used as a rule */
 };
 
+/** What opool_member.kind says. */
+enum opool_member_kind {
+    OPOOL_MEMBER_FIXED,    /**< reset gives it the value that init gave it, as full checks verify */
+    OPOOL_MEMBER_KEPT,     /**< its value may stay for the next user */
+    OPOOL_MEMBER_BORROWED, /**< zeroed at put */
+    OPOOL_MEMBER_OPAQUE,   /**< not looked into */
+    OPOOL_MEMBER_BITS      /**< a bit-field, behind the member before it: offset and size are not known */
+};
+
+/** A member of a pool's objects: for messages, and for what full checks verify. */
+struct opool_member {
+    const char *name; /**< NULL ends a table */
+    uint32_t offset, size;
+    enum opool_member_kind kind;
+};
+
 /**
  * What a pool's objects are: shape and callbacks. The OPOOL_DEFINE macros fill it; a run-time type or another language
- * fills it by hand, with .shape = OPOOL_SHAPE_TRUSTED("why"). Read by create only, which copies it; the strings must
- * outlive the pool.
+ * fills it by hand, with .shape = OPOOL_SHAPE_TRUSTED("why"). Read by create only, which copies it; strings and tables
+ * must outlive the pool.
  *
  * All callbacks may be NULL. They run on the calling thread, outside all locks of the library, may use other pools,
  * and must not longjmp or throw. `arg` is opool_options.arg.
@@ -60,6 +76,13 @@ struct opool_type {
     /** Zeroes the borrowed members: after reset, whatever it returned, and before any fini. */
     void (*clear)(void *object);
     unsigned abi; /**< OPOOL_ABI, or 0: the abi of the opool_create call */
+    /** All members in order of their offsets, ended by a NULL name. NULL: not known; messages give offsets. */
+    const struct opool_member *members;
+    /** Those whose value may stay for the next user, also where `members` says nothing of them; ended by a NULL name.
+        Their kind does not matter. NULL: none. */
+    const struct opool_member *kept;
+    /** Zeroes the padding, wherever it is, and nothing else. NULL: not known. */
+    void (*pad)(void *object);
 };
 
 /** The largest object and the largest alignment, in bytes. */
