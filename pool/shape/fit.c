@@ -22,7 +22,7 @@ static unsigned class_at(const struct opool__fit *fit, unsigned percentile)
     return size_class;
 }
 
-/* ---- the end of a window ---- */
+/* ---- now and then ---- */
 
 /* The cap is twice the class of the 99th percentile of `used`: in [2, 4) times what nearly all uses need. */
 static void calibrate(struct opool__fit *fit)
@@ -30,6 +30,8 @@ static void calibrate(struct opool__fit *fit)
     if (!fit->fixed_cap)
         fit->cap = (size_t)2 << class_at(fit, 99);
 }
+
+/* ---- the end of a window ---- */
 
 static void decay(struct opool__fit *fit)
 {
@@ -54,7 +56,7 @@ static void advise_size(const struct opool__fit *fit, struct opool__fit_advice *
     for (size_t i = 0; i < sizeof percentiles / sizeof *percentiles; i++) {
         advice->percentile = percentiles[i];
         advice->keep = (size_t)1 << class_at(fit, percentiles[i]);
-        if (advice->finding == OPOOL__FIT_CHURN || advice->keep / 8 <= mean)
+        if (advice->keep / 8 <= mean)
             return;
     }
 }
@@ -81,7 +83,6 @@ static void end_window(struct opool__fit *fit)
     fit->bloating = bloats ? fit->bloating + 1 : 0;
     if (!fit->told && (opool__fit_churns(fit) || opool__fit_bloats(fit)))
         advise(fit);
-    calibrate(fit);
     decay(fit);
     fit->puts = fit->refused = 0;
     fit->used = fit->held = fit->refused_bytes = fit->remade_bytes = 0;
@@ -123,6 +124,8 @@ void opool__fit_add(struct opool__fit *fit, const struct opool__fit_note *note)
     account(fit, note);
     if (++fit->puts == OPOOL__FIT_WINDOW)
         end_window(fit);
+    if (fit->puts % OPOOL__FIT_CALIBRATION == 0)
+        calibrate(fit);
 }
 
 bool opool__fit_news(struct opool__fit *fit, struct opool__fit_advice *advice)

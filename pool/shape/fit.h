@@ -11,6 +11,8 @@
  *     each in two windows running, because one may be chance.
  *
  * The callback gives two numbers because one is not enough: once every object has bloated, all footprints look alike.
+ * The cap follows the load faster than that, so that it is not the guard that churns when the load changes.
+ *
  * Bytes are made again when objects grow while refused bytes are owed; a pool that only grows makes nothing again.
  *
  * Not thread-safe: the caller has a lock around it.
@@ -18,7 +20,11 @@
 
 #include <opool/types.h>
 
-enum { OPOOL__FIT_CLASSES = 48, OPOOL__FIT_WINDOW = 8192 };
+enum {
+    OPOOL__FIT_CLASSES = 48,
+    OPOOL__FIT_WINDOW = 8192,
+    OPOOL__FIT_CALIBRATION = 256 /* puts between two looks at what the cap should be: a divisor of the window */
+};
 
 enum opool__fit_finding { OPOOL__FIT_FINE, OPOOL__FIT_CHURN, OPOOL__FIT_BLOAT };
 
