@@ -27,8 +27,9 @@ static unsigned class_at(const struct opool__fit *fit, unsigned percentile)
 /* The cap is twice the class of the 99th percentile of `used`: in [2, 4) times what nearly all uses need. */
 static void calibrate(struct opool__fit *fit)
 {
+    size_t cap = (size_t)2 << class_at(fit, 99), floor = fit->floor ? fit->floor : fit->least_new;
     if (!fit->fixed_cap)
-        fit->cap = (size_t)2 << class_at(fit, 99);
+        fit->cap = cap > floor ? cap : floor;
 }
 
 /* ---- the end of a window ---- */
@@ -84,6 +85,9 @@ static void end_window(struct opool__fit *fit)
     if (!fit->told && (opool__fit_churns(fit) || opool__fit_bloats(fit)))
         advise(fit);
     decay(fit);
+    if (fit->least_new)
+        fit->floor = fit->least_new;
+    fit->least_new = 0;
     fit->puts = fit->refused = 0;
     fit->used = fit->held = fit->refused_bytes = fit->remade_bytes = 0;
 }
@@ -99,6 +103,16 @@ void opool__fit_start(struct opool__fit *fit, size_t footprint_max)
 static uint64_t bounded(uint64_t bytes)
 {
     return bytes < MOST_BYTES ? bytes : MOST_BYTES;
+}
+
+/* The first put of an object that holds more than this use can have made it grow to: it came with that. */
+static void note_new(struct opool__fit *fit, const struct opool__fit_note *note)
+{
+    size_t held = note->footprint.held;
+    if (note->grown != held || held <= (size_t)2 << ceil_log2(note->footprint.used))
+        return;
+    if (!fit->least_new || held < fit->least_new)
+        fit->least_new = held;
 }
 
 /* Growth makes again what is owed, and no more; what is refused by this put is owed from now on. */
@@ -122,6 +136,7 @@ void opool__fit_add(struct opool__fit *fit, const struct opool__fit_note *note)
     fit->used += bounded(note->footprint.used);
     fit->held += bounded(note->footprint.held);
     account(fit, note);
+    note_new(fit, note);
     if (++fit->puts == OPOOL__FIT_WINDOW)
         end_window(fit);
     if (fit->puts % OPOOL__FIT_CALIBRATION == 0)

@@ -11,6 +11,7 @@
  *     each in two windows running, because one may be chance.
  *
  * The callback gives two numbers because one is not enough: once every object has bloated, all footprints look alike.
+ * A calibrated cap is not below what init allocates: to refuse that would only make it again.
  * The cap follows the load faster than that, so that it is not the guard that churns when the load changes.
  *
  * Bytes are made again when objects grow while refused bytes are owed; a pool that only grows makes nothing again.
@@ -45,10 +46,12 @@ struct opool__fit {
     size_t cap;                             /* most bytes an object may hold; 0: not known yet */
     uint32_t used_log2[OPOOL__FIT_CLASSES]; /* puts by ceil(log2(used)), halved each window */
     uint32_t samples;                       /* their sum */
-    uint64_t owed;                          /* refused bytes that were not made again so far */
+    size_t floor;  /* what new objects hold, however little they are used; 0: no more than that */
+    uint64_t owed; /* refused bytes that were not made again so far */
     /* This window: */
     uint32_t puts, refused;
     uint64_t used, held, refused_bytes, remade_bytes;
+    size_t least_new; /* the least that a new object held without need; 0: none did */
     /* Windows in a row that churned or bloated. */
     uint32_t churning, bloating;
     bool told, news;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What the footprint guard does to seven loads: objects own a buffer that grows to the next power of two (a number here,
- * no memory), and real pools keep, refuse and flag them. A benchmark: it prints, and judges nothing.
+ * What the footprint guard does to seven loads: objects own a buffer that grows to the next power of two (a number
+ * here, no memory), and real pools keep, refuse and flag them. A benchmark: it prints, and judges nothing.
  *
  *     footprint [--quick]
  *

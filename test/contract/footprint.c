@@ -17,6 +17,14 @@ static struct opool_footprint buffer_footprint(const struct buffer *buffer, void
     return (struct opool_footprint){buffer->used, buffer->held};
 }
 
+static int allocate(struct buffer *buffer, void *arg)
+{
+    (void)arg;
+    buffer->held = 2048;
+    return 0;
+}
+
+OPOOL_DEFINE_OWNING(allocating_pool, struct buffer, buffer_footprint, "a buffer from the start", .init = allocate);
 OPOOL_DEFINE_OWNING(buffer_pool, struct buffer, buffer_footprint, "a buffer that grows");
 
 static struct {
@@ -152,6 +160,24 @@ START_TEST(steady_loads_are_never_flagged)
         buffer_pool_destroy(&pool);
     }
     ck_assert_uint_eq(lines.count, 0);
+}
+END_TEST
+
+/* An object that comes with a buffer, and hardly uses it, is not torn down for that at each put. */
+START_TEST(what_init_allocates_is_kept)
+{
+    struct allocating_pool *pool;
+    ck_assert_int_eq(allocating_pool_create(&pool, NULL), 0);
+    for (int i = 0; i < 3 * WINDOW; i++) {
+        struct buffer *buffer = allocating_pool_get(pool);
+        buffer->used = 32;
+        allocating_pool_put(pool, buffer);
+    }
+    struct opool_stats s = figures(allocating_pool_base(pool));
+    ck_assert_uint_eq(s.built, 1);
+    ck_assert_uint_eq(s.bloated, 0);
+    ck_assert_uint_eq(s.churn, 0);
+    allocating_pool_destroy(&pool);
 }
 END_TEST
 
@@ -334,6 +360,7 @@ int main(void)
     TCase *quiet = new_case(suite, "quiet"), *flagged = new_case(suite, "flagged"), *kept = new_case(suite, "kept");
     tcase_add_test(quiet, steady_loads_are_never_flagged);
     tcase_add_test(quiet, a_burst_is_forgotten);
+    tcase_add_test(quiet, what_init_allocates_is_kept);
     tcase_add_test(quiet, phases_are_no_churn);
     tcase_add_test(flagged, churn_is_flagged_within_four_windows);
     tcase_add_test(flagged, growing_is_flagged_within_three_windows);

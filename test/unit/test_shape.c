@@ -77,7 +77,7 @@ END_TEST
 START_TEST(huge_uses_end_in_the_last_class)
 {
     for (unsigned i = 0; i < OPOOL__FIT_WINDOW; i++)
-        put(SIZE_MAX, SIZE_MAX, SIZE_MAX);
+        put(SIZE_MAX, SIZE_MAX, 0);
     ck_assert_uint_eq(fit.cap, (size_t)2 << (OPOOL__FIT_CLASSES - 1));
 }
 END_TEST
@@ -101,6 +101,32 @@ START_TEST(cap_follows_the_load)
     ck_assert_uint_eq(window(0, 0, LARGE), OPOOL__FIT_WINDOW);
     for (int i = 0; i < 16; i++) /* halved each window: what was large is forgotten */
         window(0, 0, KB);
+    ck_assert_uint_eq(fit.cap, 2048);
+}
+END_TEST
+
+/* It is what init allocates: a new one would hold as much. */
+START_TEST(what_new_objects_hold_is_kept)
+{
+    put(10, 5000, 5000);
+    put(10, 4000, 4000);
+    put(10, 3000, 1000); /* not new */
+    for (unsigned i = 0; i < 3 * OPOOL__FIT_WINDOW; i++)
+        EXPECT(put(10, 4000, 0));
+    ck_assert_uint_eq(fit.cap, 4000);
+    EXPECT(!put(10, 4001, 0));
+    for (unsigned i = 0; i < OPOOL__FIT_WINDOW; i++) /* they hold less from now on */
+        put(10, 2000, 2000);
+    ck_assert_uint_eq(fit.cap, 2000);
+}
+END_TEST
+
+/* A new object that its first use made grow tells nothing of others. */
+START_TEST(first_uses_that_need_much_are_no_floor)
+{
+    for (unsigned i = 0; i < 8; i++)
+        put(LARGE, 2 * LARGE, 2 * LARGE);
+    window(0, 0, KB);
     ck_assert_uint_eq(fit.cap, 2048);
 }
 END_TEST
@@ -313,6 +339,8 @@ int main(void)
     tcase_add_test(cap, huge_uses_end_in_the_last_class);
     tcase_add_test(cap, one_in_a_hundred_does_not_raise_the_cap);
     tcase_add_test(cap, cap_follows_the_load);
+    tcase_add_test(cap, what_new_objects_hold_is_kept);
+    tcase_add_test(cap, first_uses_that_need_much_are_no_floor);
     tcase_add_checked_fixture(flags, start_calibrated, NULL);
     tcase_add_test(flags, steady_load_is_never_flagged);
     tcase_add_test(flags, half_and_half_is_never_flagged);

@@ -99,7 +99,8 @@ struct opool_options {
     size_t capacity;          /**< most objects at once; 0: no limit */
     size_t prefill;           /**< objects built by create; if one can not be built, create fails */
     size_t keep;              /**< idle objects that no epoch tears down */
-    size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used */
+    size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used, at least
+                                   what new objects hold */
     void *region;             /**< the caller's, for objects and metadata: capacity is what fits, and nothing else
                                    is taken from the system after create. The caller's again after destroy */
     size_t region_size;       /**< bytes */
