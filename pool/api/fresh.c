@@ -7,14 +7,15 @@
 
 #include "api/pool.h"
 #include "os/lock.h"
+#include "os/names.h"
 #include "os/os.h"
 #include "os/report.h"
 
 enum {
     WORD = sizeof(uint64_t),
-    NEAR = 16,        /* differences with fewer equal bytes between them are one, where members are not known */
-    SHOWN = 8,        /* bytes in a line */
-    UNNAMED_MOST = 16 /* lines of a pool whose members are not known */
+    NEAR = 16,         /* differences with fewer equal bytes between them are one, where members are not known */
+    SHOWN = 8,         /* bytes in a line */
+    UNLISTED_MOST = 16 /* lines of a pool without a list of members */
 };
 
 /* ---- words and bits ---- */
@@ -250,12 +251,59 @@ static void find_run(const struct opool *pool, const void *object, size_t i, str
     finding->member_end = end;
 }
 
+/* By debug information: the member at byte `i`, as a whole where it is an array. False: not known. */
+static bool member_at(const struct opool *pool, size_t i, char name[OPOOL__NAME_MOST])
+{
+    if (opool__names_member((void (*)(void))pool->type.reset, pool->label.type, i, name, OPOOL__NAME_MOST) != 0)
+        return false;
+    for (size_t length = strlen(name); length && name[length - 1] == ']';) {
+        char *bracket = strrchr(name, '[');
+        if (!bracket)
+            break;
+        *bracket = '\0';
+        length = (size_t)(bracket - name);
+    }
+    return true;
+}
+
+static bool is_at(const struct opool *pool, size_t i, const char *name)
+{
+    char other[OPOOL__NAME_MOST];
+    return i < pool->type.size && member_at(pool, i, other) && strcmp(name, other) == 0;
+}
+
+/* How far from byte `i` on, upwards or downwards, all is the member of this name: few questions, each takes a while. */
+static size_t reach(const struct opool *pool, size_t i, bool up, const char *name)
+{
+    size_t in = 0, out = 1;
+    while (is_at(pool, up ? i + out : i - out, name)) { /* below 0 is no member either */
+        in = out;
+        out *= 2;
+    }
+    while (out - in > 1) {
+        size_t middle = in + (out - in) / 2;
+        *(is_at(pool, up ? i + middle : i - middle, name) ? &in : &out) = middle;
+    }
+    return in;
+}
+
+static bool find_named(const struct opool *pool, size_t i, struct finding *finding)
+{
+    if (!member_at(pool, i, finding->name)) {
+        finding->name[0] = '\0';
+        return false;
+    }
+    finding->member_from = i - reach(pool, i, false, finding->name);
+    finding->member_end = i + reach(pool, i, true, finding->name) + 1;
+    return true;
+}
+
 static void find(const struct opool *pool, const void *object, size_t i, struct finding *finding)
 {
     *finding = (struct finding){.from = i};
     if (pool->type.members)
         find_listed(pool, i, finding);
-    else
+    else if (!find_named(pool, i, finding))
         find_run(pool, object, i, finding);
     for (size_t k = i; k < finding->member_end; k++)
         if (differs(pool, object, k))
@@ -296,6 +344,12 @@ static void tell(const struct opool *pool, const void *object, const struct find
             finding->name, now, from, then, pool->type.members ? "OPOOL_KEPT" : ".kept = OPOOL_MEMBERS", finding->name);
 }
 
+/* Of a type without a list only debug information can say so. */
+static bool is_padding(const struct finding *finding)
+{
+    return strncmp(finding->name, "padding ", 8) == 0;
+}
+
 /* Of several threads that found it, one may say so. */
 static bool claim(struct opool *pool, const void *object, const struct finding *finding)
 {
@@ -303,7 +357,7 @@ static bool claim(struct opool *pool, const void *object, const struct finding *
     opool__lock_take(&fresh->lock);
     bool mine = differs(pool, object, finding->from);
     unwatch(fresh, finding->member_from, finding->member_end);
-    mine = mine && (pool->type.members || fresh->told < UNNAMED_MOST);
+    mine = mine && (pool->type.members || fresh->told < UNLISTED_MOST) && !is_padding(finding);
     fresh->told += mine;
     opool__lock_drop(&fresh->lock);
     return mine;
