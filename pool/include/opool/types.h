@@ -23,7 +23,8 @@ enum opool_checks {
     OPOOL_CHECKS_DEFAULT = 0, /**< what OPOOL_CHECKS in the environment says, else basic */
     OPOOL_CHECKS_OFF,         /**< nothing is checked: misuse is undefined behaviour */
     OPOOL_CHECKS_BASIC,       /**< foreign and interior pointers, put after destroy, most double puts */
-    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state; no thread caches: slower */
+    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state, and what reset left against a new
+                                   object; no thread caches: slower */
 };
 
 enum opool_format { OPOOL_TEXT, OPOOL_JSON, OPOOL_OPENMETRICS };
