@@ -176,6 +176,9 @@ START_TEST(only_full_checks_verify)
         struct conn *conn = conn_pool_get(pool);
         dirty(conn);
         conn_pool_put(pool, conn);
+        conn = conn_pool_get(pool);
+        dirty(conn);
+        opool_put(conn_pool_base(pool), conn);
         conn_pool_destroy(&pool);
     }
     expect_silence();
@@ -190,6 +193,9 @@ START_TEST(a_pool_without_reset_is_not_verified)
     struct conn *conn = no_reset_pool_get(pool);
     dirty(conn);
     no_reset_pool_put(pool, conn);
+    conn = no_reset_pool_get(pool);
+    dirty(conn);
+    opool_put(no_reset_pool_base(pool), conn);
     expect_silence();
     no_reset_pool_destroy(&pool);
 }
@@ -640,6 +646,62 @@ START_TEST(tables_of_untyped_types_are_not_trusted)
 }
 END_TEST
 
+/* With bit-fields in one of its gaps, and padding in the other and behind it. */
+START_TEST(gaps_of_an_untyped_list)
+{
+    static const struct opool_member members[] = {
+        {"a", 0, 1, OPOOL_MEMBER_FIXED}, {"b", 4, 1, OPOOL_MEMBER_FIXED},  {"bits", 0, 0, OPOOL_MEMBER_BITS},
+        {"c", 8, 1, OPOOL_MEMBER_FIXED}, {NULL, 0, 0, OPOOL_MEMBER_FIXED},
+    };
+    struct opool_type type = {.name = "raw_pool",
+                              .shape = OPOOL_SHAPE_TRUSTED("a test"),
+                              .size = 12,
+                              .align = 4,
+                              .reset = keep,
+                              .members = members};
+    struct opool *pool;
+    ck_assert_int_eq(opool_create(&pool, &type, &full), 0);
+    unsigned char *object = opool_get(pool);
+    memset(object + 1, 1, 3);
+    memset(object + 5, 2, 3);
+    memset(object + 9, 3, 3);
+    opool_put(pool, object);
+    EXPECT_LINES(
+        "opool: pool 'raw_pool' (raw_pool): reset leaves 'bits' to the next user: 02 02 02 at offset 5, 00 00 00 "
+        "in a new object: reset it");
+    opool_destroy(&pool);
+}
+END_TEST
+
+static int lend(void *object, void *arg)
+{
+    *(void **)object = arg;
+    return 0;
+}
+
+static void clear(void *object)
+{
+    *(void **)object = NULL;
+}
+
+START_TEST(what_clear_zeroes_counts_as_null_from_the_start)
+{
+    struct opool_type type = {.name = "raw_pool",
+                              .shape = OPOOL_SHAPE_TRUSTED("a test"),
+                              .size = sizeof(void *),
+                              .align = sizeof(void *),
+                              .init = lend,
+                              .reset = keep,
+                              .clear = clear};
+    struct opool_options options = {.checks = OPOOL_CHECKS_FULL, .arg = &lines};
+    struct opool *pool;
+    ck_assert_int_eq(opool_create(&pool, &type, &options), 0);
+    opool_put(pool, opool_get(pool));
+    expect_silence();
+    opool_destroy(&pool);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reset");
@@ -669,6 +731,8 @@ int main(void)
 #endif
     tcase_add_test(other, what_an_owning_type_declares_may_stay);
     tcase_add_test(other, what_it_does_not_declare_is_told);
+    tcase_add_test(other, gaps_of_an_untyped_list);
+    tcase_add_test(other, what_clear_zeroes_counts_as_null_from_the_start);
     tcase_add_test(other, tables_of_untyped_types_are_not_trusted);
     return run_suite(suite);
 }

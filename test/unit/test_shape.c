@@ -108,8 +108,8 @@ END_TEST
 /* It is what init allocates: a new one would hold as much. */
 START_TEST(what_new_objects_hold_is_kept)
 {
-    put(10, 5000, 5000);
     put(10, 4000, 4000);
+    put(10, 5000, 5000);
     put(10, 3000, 1000); /* not new */
     for (unsigned i = 0; i < 3 * OPOOL__FIT_WINDOW; i++)
         EXPECT(put(10, 4000, 0));
@@ -217,6 +217,17 @@ START_TEST(bytes_are_owed_beyond_a_window)
         for (unsigned k = 0; k < OPOOL__FIT_WINDOW; k++)
             put(KB, k < OPOOL__FIT_WINDOW - PERCENT ? KB : 2 * KB, k < PERCENT ? 2 * KB : 0);
     ck_assert(opool__fit_churns(&fit));
+}
+END_TEST
+
+/* Growth beyond what is owed is the load's own. */
+START_TEST(bytes_are_made_again_once)
+{
+    opool__fit_start(&fit, KB);
+    churn_window(PERCENT, PERCENT); /* all paid back */
+    for (unsigned k = 0; k < OPOOL__FIT_WINDOW; k++)
+        put(KB, k < OPOOL__FIT_WINDOW - PERCENT ? KB : 2 * KB, k < PERCENT ? 2 * KB : 0);
+    expect_quiet();
 }
 END_TEST
 
@@ -350,6 +361,7 @@ int main(void)
     tcase_add_test(flags, bloat_is_told_in_the_second_window_and_taken_back);
     tcase_add_test(flags, few_large_uses_that_all_objects_keep_are_bloat);
     tcase_add_test(flags, bytes_are_owed_beyond_a_window);
+    tcase_add_test(flags, bytes_are_made_again_once);
     tcase_add_test(flags, absurd_sizes_are_bounded);
     tcase_add_test(flags, a_finding_is_told_once);
     tcase_add_test(flags, advice_for_churn);
