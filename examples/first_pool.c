@@ -30,7 +30,8 @@ static int conn_init(struct conn *conn, void *arg)
     return 0;
 }
 
-/* At every put. Only what the next user would look at: `length` says that the input is empty, so its bytes may stay. */
+/* At every put. Only what the next user would look at: `length` says that the input is empty, so its bytes may stay,
+   which .kept says to full checks. */
 static bool conn_reset(struct conn *conn, void *arg)
 {
     (void)arg;
@@ -40,7 +41,7 @@ static bool conn_reset(struct conn *conn, void *arg)
     return true;
 }
 
-OPOOL_DEFINE(conn_pool, struct conn, .init = conn_init, .reset = conn_reset);
+OPOOL_DEFINE(conn_pool, struct conn, .init = conn_init, .reset = conn_reset, .kept = OPOOL_MEMBERS(input));
 
 /* 0, or -1: no connection to be had, or one that was not clean. */
 static int serve(struct conn_pool *pool, int socket)

@@ -4,7 +4,8 @@
  * Objects that own memory: a buffer that grows with the longest message it ever held.
  *
  * Introduces OPOOL_DEFINE_OWNING: a footprint function and a reason are required, and the footprint guard is on;
- * opool_options.footprint_max, the most bytes that an idle object may hold; fini; opool_stats_read.
+ * opool_options.footprint_max, the most bytes that an idle object may hold; fini; .kept, what reset leaves on purpose;
+ * opool_stats_read.
  *
  * It checks that ordinary messages use one buffer again and again, and that one huge message does not pin its memory:
  * that buffer is torn down at its put, and the next one is small.
@@ -53,8 +54,9 @@ static struct opool_footprint buffer_footprint(const struct buffer *buffer, void
     return (struct opool_footprint){.used = buffer->length, .held = buffer->capacity};
 }
 
+/* What the buffer owns stays on purpose: full checks look for what reset forgot. */
 OPOOL_DEFINE_OWNING(buffer_pool, struct buffer, buffer_footprint, "bytes grow with the message", .init = buffer_init,
-                    .reset = buffer_reset, .fini = buffer_fini);
+                    .reset = buffer_reset, .fini = buffer_fini, .kept = OPOOL_MEMBERS(bytes, capacity));
 
 static int buffer_fill(struct buffer *buffer, char byte, size_t length)
 {

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include "api/pool.h"
-#include "os/lock.h"
 #include "os/report.h"
 
 /* Callbacks that run inside each other, out of line, on this thread. */
@@ -11,7 +10,7 @@ static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
 static __thread unsigned crossings __attribute__((tls_model(OPOOL_TLS_MODEL))); /* those of watches */
 
 /* A thread that is cancelled inside a callback would leave its pool pinned: it is cancelled afterwards. */
-static int begin_callback(void)
+int opool__callback_begin(void)
 {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -19,7 +18,7 @@ static int begin_callback(void)
     return state;
 }
 
-static void end_callback(int state)
+void opool__callback_end(int state)
 {
     callbacks--;
     pthread_setcancelstate(state, NULL);
@@ -27,24 +26,24 @@ static void end_callback(int state)
 
 bool opool__in_callback(void)
 {
-    return callbacks != 0;
+    return callbacks != 0 || opool__logging();
 }
 
 int opool__crossing_begin(void)
 {
     crossings++;
-    return begin_callback();
+    return opool__callback_begin();
 }
 
 void opool__crossing_end(int state)
 {
-    end_callback(state);
+    opool__callback_end(state);
     crossings--;
 }
 
 bool opool__refused_in_callback(const char *call, bool crossing_may)
 {
-    bool inside = crossing_may ? callbacks > crossings : callbacks != 0;
+    bool inside = opool__logging() || (crossing_may ? callbacks > crossings : callbacks != 0);
     if (!inside && !opool__cache_calling())
         return false;
     if (opool__checks_default() != OPOOL_CHECKS_OFF)
@@ -56,8 +55,8 @@ static int call_init(struct opool *pool, void *object)
 {
     if (!pool->type.init)
         return 0;
-    int state = begin_callback(), r = pool->type.init(object, pool->arg);
-    end_callback(state);
+    int state = opool__callback_begin(), r = pool->type.init(object, pool->arg);
+    opool__callback_end(state);
     return r < 0 ? -r : r;
 }
 
@@ -65,17 +64,9 @@ static void call_fini(struct opool *pool, void *object)
 {
     if (!pool->type.fini)
         return;
-    int state = begin_callback();
+    int state = opool__callback_begin();
     pool->type.fini(object, pool->arg);
-    end_callback(state);
-}
-
-struct opool_footprint opool__footprint(struct opool *pool, const void *object)
-{
-    callbacks++;
-    struct opool_footprint footprint = pool->type.footprint(object, pool->arg);
-    callbacks--;
-    return footprint;
+    opool__callback_end(state);
 }
 
 bool opool__reset(struct opool *pool, void *object)
@@ -125,12 +116,8 @@ void *opool__build(struct opool *pool)
         opool__slab_give(&pool->slab, slot);
         return refuse(&pool->shared_init_fails, r);
     }
+    opool__fresh_learn(pool, slot);
     opool__count(&pool->shared_built);
-    if (pool->type.footprint) {
-        opool__lock_take(&pool->fit_lock);
-        opool__fit_built(&pool->fit);
-        opool__lock_drop(&pool->fit_lock);
-    }
     note_peak(pool);
     return slot;
 }

@@ -101,9 +101,10 @@ static uint32_t magazine_capacity(const struct opool *pool, unsigned wanted)
 static int make_slab(struct opool *pool, const struct opool_options *options)
 {
     const struct opool_type *type = &pool->type;
+    size_t size = type->size + (type->footprint ? OPOOL__HELD_BYTES : 0);
     if (!options->region)
-        return opool__slab_init(&pool->slab, type->size, type->align, options->capacity, &pool->front.slots);
-    int r = opool__slab_init_region(&pool->slab, type->size, type->align, options->region, options->region_size,
+        return opool__slab_init(&pool->slab, size, type->align, options->capacity, &pool->front.slots);
+    int r = opool__slab_init_region(&pool->slab, size, type->align, options->region, options->region_size,
                                     &pool->front.slots);
     size_t fits = pool->slab.layout.slots;
     pool->capacity = options->capacity && options->capacity < fits ? options->capacity : fits;
@@ -144,7 +145,10 @@ static int make(struct opool *pool, const struct opool_options *options)
         return r;
     opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool, options->magazine),
                       pool->capacity);
-    opool__fit_start(&pool->fit, options->footprint_max);
+    opool__footprint_start(&pool->guard, options->footprint_max);
+    r = opool__fresh_start(pool);
+    if (r != 0)
+        return r;
     if (!options->region && pool->label.checks != OPOOL_CHECKS_FULL)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;
@@ -254,4 +258,9 @@ int opool_create(struct opool **out, const struct opool_type *type, const struct
 const char *opool_version(void)
 {
     return OPOOL_VERSION;
+}
+
+void opool_log_set(void (*log)(const char *line, void *arg), void *arg)
+{
+    opool__log_set(log, arg);
 }

@@ -34,6 +34,7 @@ static void give_memory_back(struct opool *pool)
 {
     opool__depot_fini(&pool->depot);
     opool__slab_fini(&pool->slab);
+    opool__fresh_end(pool);
     opool__registry_retire(pool);
 }
 
@@ -54,6 +55,7 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
         opool__report(&pool->label, "destroy: %llu %s out; the memory stays mapped, a late put will be reported",
                       (unsigned long long)out, out == 1 ? "object is" : "objects are");
     opool__depot_fini(&pool->depot);
+    opool__fresh_end(pool);
     opool__registry_retire(pool);
 }
 

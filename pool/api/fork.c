@@ -6,6 +6,7 @@
 #include "depot/magazine.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/report.h"
 
 /*
  * fork in a threaded program. prepare takes every lock but those of heads, in the order of os/lock.h, so that depots,
@@ -29,21 +30,24 @@ static void lock_pool(struct opool *pool)
 {
     opool__depot_lock_all(&pool->depot);
     opool__lock_take(&pool->slab.lock);
-    opool__lock_take(&pool->fit_lock);
+    opool__footprint_lock(pool);
+    opool__lock_take(&pool->fresh.lock);
     opool__lock_take(&pool->watches.lock);
 }
 
 static void unlock_pool(struct opool *pool)
 {
     opool__lock_drop(&pool->watches.lock);
-    opool__lock_drop(&pool->fit_lock);
+    opool__lock_drop(&pool->fresh.lock);
+    opool__footprint_unlock(pool);
     opool__lock_drop(&pool->slab.lock);
     opool__depot_unlock_all(&pool->depot);
 }
 
 static void reset_pool(struct opool *pool)
 {
-    opool__lock_reset(&pool->fit_lock);
+    opool__footprint_reset_locks(pool);
+    opool__lock_reset(&pool->fresh.lock);
     opool__lock_reset(&pool->slab.lock);
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);
@@ -59,10 +63,12 @@ static void prepare(void)
     opool__lock_take(&opool__threads_lock);
     each_pool(lock_pool);
     opool__magazine_lock_all();
+    opool__log_lock();
 }
 
 static void parent(void)
 {
+    opool__log_unlock();
     opool__magazine_unlock_all();
     each_pool(unlock_pool);
     opool__lock_drop(&opool__threads_lock);
@@ -91,6 +97,7 @@ static void correct_counts(struct opool *pool)
 
 static void child(void)
 {
+    opool__log_reset_lock();
     opool__magazine_reset_locks();
     each_pool(reset_pool);
     opool__lock_reset(&opool__threads_lock);

@@ -14,9 +14,10 @@
 
 #include <opool/inline.h>
 
+#include "api/footprint.h"
+#include "api/fresh.h"
 #include "api/watch.h"
 #include "cache/cache.h"
-#include "shape/fit.h"
 
 /* ENDING: inside destroy. */
 enum opool__state { OPOOL__NONE, OPOOL__OPEN, OPOOL__CLOSING, OPOOL__ENDING, OPOOL__DESTROYED };
@@ -38,8 +39,8 @@ struct opool {
     struct opool__slab slab;
     struct opool__depot depot;
     struct opool__cache cache;
-    uint32_t fit_lock;
-    struct opool__fit fit; /* owning types */
+    struct opool__guard guard; /* owning types */
+    struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */
@@ -116,15 +117,15 @@ void opool__tear_down(struct opool *pool, void *object);
 /* The same for one of the doomed or condemned. */
 void opool__tear_down_idle(struct opool *pool, void *object);
 
-/* What the callback of an owning type says. */
-struct opool_footprint opool__footprint(struct opool *pool, const void *object);
-
 /* Reset and clear. False: refused. */
 bool opool__reset(struct opool *pool, void *object);
 
-/* The calling thread is inside a callback of some pool that was called out of line. */
+/* The calling thread is inside a callback of some pool that was called out of line, or that of the log. */
 bool opool__in_callback(void);
-int opool__crossing_begin(void); /* that of a watch; the result is for its end */
+/* Around each callback, that of a watch: the result of its begin is for its end. */
+int opool__callback_begin(void);
+void opool__callback_end(int state);
+int opool__crossing_begin(void);
 void opool__crossing_end(int state);
 
 /* The calling thread is inside a callback of any kind: `call` is refused, with a line unless checks are off.

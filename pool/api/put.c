@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pool.h"
-#include "os/lock.h"
 #include "os/report.h"
 
 /* Give up an object that is out, for `reason`; it counts as put. */
@@ -15,15 +14,6 @@ static void drop(struct opool *pool, void *object, uint64_t *reason)
     opool__unpin(pool);
 }
 
-static bool footprint_fits(struct opool *pool, const void *object)
-{
-    struct opool_footprint footprint = opool__footprint(pool, object);
-    opool__lock_take(&pool->fit_lock);
-    bool keep = opool__fit_keep(&pool->fit, footprint);
-    opool__lock_drop(&pool->fit_lock);
-    return keep;
-}
-
 /* Everything that a put does before the object is idle. False: the object was given up. */
 static bool prepare(struct opool *pool, void *object)
 {
@@ -31,7 +21,7 @@ static bool prepare(struct opool *pool, void *object)
     if (!pool)
         return false;
     opool__check_object(pool, "put", object);
-    if (pool->type.footprint && !footprint_fits(pool, object)) {
+    if (pool->type.footprint && !opool__footprint_fits(pool, object)) {
         drop(pool, object, &pool->shared_bloated);
         return false;
     }
@@ -39,6 +29,7 @@ static bool prepare(struct opool *pool, void *object)
         drop(pool, object, &pool->shared_discarded);
         return false;
     }
+    opool__fresh_verify(pool, object);
     return true;
 }
 

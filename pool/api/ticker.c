@@ -158,16 +158,15 @@ static void stop_at_exit(void)
 
 /* ---- start ---- */
 
-static void say_what_is_missing(void)
+static void say_what_is_missing(int error)
 {
-    if (ticker.options.use_pressure && ticker.sleeper.sources == 0)
-        opool__say("opool_epoch_start: use_pressure: no pressure stall information (%s) and no control group with a "
-                   "memory limit: ticks come by the period alone",
-                   strerror(ticker.sleeper.error));
+    opool__say("opool_epoch_start: use_pressure: no pressure stall information (%s) and no control group with a "
+               "memory limit: ticks come by the period alone",
+               strerror(error));
 }
 
-/* -EBUSY: somebody began to stop it. */
-static int start_locked(const struct opool_epoch_options *options)
+/* -EBUSY: somebody began to stop it. *missing: why pressure was asked for and cannot be heeded; 0: it can. */
+static int start_locked(const struct opool_epoch_options *options, int *missing)
 {
     uint32_t phase = opool__load_relaxed(&ticker.shared_phase);
     if (phase != NONE)
@@ -182,7 +181,7 @@ static int start_locked(const struct opool_epoch_options *options)
     }
     opool__store_release(&ticker.shared_phase, (uint32_t)RUNNING);
     ticker.at_exit = ticker.at_exit || atexit(stop_at_exit) == 0;
-    say_what_is_missing();
+    *missing = options->use_pressure && ticker.sleeper.sources == 0 ? ticker.sleeper.error : 0;
     return 0;
 }
 
@@ -193,15 +192,17 @@ int opool__epoch_start(const struct opool_epoch_options *options, size_t options
         memcpy(&own, options, options_size < sizeof own ? options_size : sizeof own);
     if (own.period_ms == 0)
         own.period_ms = DEFAULT_MS;
-    int r = opool__process_init(); /* before the lock: it registers fork handlers, which take it */
+    int missing = 0, r = opool__process_init(); /* before the lock: it registers fork handlers, which take it */
     if (r != 0)
         return r;
     do {
         await_stop();
         opool__lock_take(&ticker.lock);
-        r = start_locked(&own);
+        r = start_locked(&own, &missing);
         opool__lock_drop(&ticker.lock);
     } while (r == -EBUSY);
+    if (r == 0 && missing)
+        say_what_is_missing(missing);
     return r;
 }
 

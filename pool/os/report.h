@@ -2,7 +2,10 @@
 #ifndef OPOOL_OS_REPORT_H
 #define OPOOL_OS_REPORT_H
 
-/* What opool says on standard error: one line, one write, no allocation. */
+/*
+ * What opool says: one line, no allocation; on standard error in one write, or through the user's callback. Faults
+ * always go to standard error. Outside all locks, but for faults.
+ */
 
 #include <opool/types.h>
 
@@ -21,5 +24,16 @@ _Noreturn void opool__fault(const struct opool__label *label, const char *call, 
 
 /* "opool: <text>" */
 void opool__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Where report and say go from now on; NULL: standard error. */
+void opool__log_set(void (*log)(const char *line, void *arg), void *arg);
+
+/* Is the calling thread inside that callback? */
+bool opool__logging(void);
+
+/* For fork; the innermost of all locks. */
+void opool__log_lock(void);
+void opool__log_unlock(void);
+void opool__log_reset_lock(void);
 
 #endif

@@ -83,17 +83,17 @@ static void count_bytes(struct opool *pool, const struct sources *from, struct o
     out->live_bytes = out->live * size;
     out->idle_bytes = idle * size;
     out->slack_bytes = minus(out->slots * pool->slab.layout.stride, out->live_bytes + out->idle_bytes);
-    out->overhead_bytes = sizeof *pool + from->metadata_bytes + from->cache.heads * sizeof(struct opool_head) +
+    out->overhead_bytes = sizeof *pool + pool->fresh.map_bytes + from->metadata_bytes +
+                          from->cache.heads * sizeof(struct opool_head) +
                           magazines * opool__magazine_bytes(pool->depot.magazine_capacity);
     out->resident_bytes = from->slots * pool->slab.layout.stride + from->metadata_bytes;
 }
 
-static void read_fit(struct opool *pool, struct opool_stats *out)
+static void read_findings(struct opool *pool, struct opool_stats *out)
 {
-    opool__lock_take(&pool->fit_lock);
-    out->churn = opool__fit_churns(&pool->fit);
-    out->bloat = opool__fit_bloats(&pool->fit);
-    opool__lock_drop(&pool->fit_lock);
+    struct opool__findings findings = opool__footprint_findings(pool);
+    out->churn = findings.churn;
+    out->bloat = findings.bloat;
 }
 
 struct opool_stats opool__stats_collect(struct opool *pool)
@@ -103,7 +103,7 @@ struct opool_stats opool__stats_collect(struct opool *pool)
     count_events(pool, &from, &all);
     count_objects(pool, &from, &all);
     count_bytes(pool, &from, &all);
-    read_fit(pool, &all);
+    read_findings(pool, &all);
     all.epoch = opool__epoch_now();
     return all;
 }

@@ -173,6 +173,34 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(p)));
 struct a { int n; _Atomic(void *) p; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_OPAQUE(p)));
 
+#elif defined(CASE_kept_pointer)
+/* any: member p is a pointer: write OPOOL_BORROWED\(p\)
+   system: too */
+struct a { int n; char *p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT(p)));
+
+#elif defined(CASE_kept_nested_pointer)
+/* gcc: member in of struct a holds a pointer
+   clang: invalid type 'char \*' is a member of
+   g++: n/a sees no pointers inside members */
+struct a { int n; struct { char *p; } in; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT(in)));
+
+#elif defined(CASE_kept_bit_field)
+/* any: bit-field */
+struct a { int n; unsigned f : 3; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT(f)));
+
+#elif defined(CASE_kept_behind_a_bit_field)
+/* any: bit-field */
+struct a { int n; unsigned f : 3; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BITS(f)), .kept = OPOOL_MEMBERS(f));
+
+#elif defined(CASE_kept_no_member)
+/* any: no member named .?x */
+struct a { int n; };
+OPOOL_DEFINE(a_pool, struct a, .kept = OPOOL_MEMBERS(n, x));
+
 #elif defined(CASE_bits_pointer)
 /* any: pool a_pool: member p is declared OPOOL_BITS but is not a bit-field: a pointer is OPOOL_BORROWED\(p\) */
 struct a { int n; void *p; };

@@ -147,6 +147,57 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (OPOOL_BITS(f)));
 OPOOL_DEFINE_MEMBERS(b_pool, struct b, (OPOOL_BITS(f)));
 USE(a_pool, struct a)
 
+#elif defined(CASE_kept_in_a_list)
+struct in { int n; char c[20]; };
+struct a { int n; char *p; struct in in; unsigned f : 3; char buffer[200]; };
+static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p), OPOOL_KEPT(in), OPOOL_BITS(f), OPOOL_KEPT(buffer)),
+                     .reset = a_reset);
+OPOOL_DEFINE_MEMBERS(b_pool, struct a, (OPOOL_KEPT(n), OPOOL_BORROWED(p), in, OPOOL_BITS(f), buffer),
+                     .kept = OPOOL_MEMBERS(in.c, buffer), .reset = a_reset);
+USE(a_pool, struct a)
+USE(b_pool, struct a)
+
+#elif defined(CASE_kept)
+struct in { int n; char c[20]; };
+struct a { int n; struct in in[4]; char buffer[200]; };
+struct b { char *p; size_t size; };
+typedef struct { struct in in; } c;
+static bool a_reset(struct a *x, void *arg) { x->n = arg != NULL; return true; }
+static bool c_reset(c *x, void *arg) { x->in.n = arg != NULL; return true; }
+static struct opool_footprint b_footprint(const struct b *b, void *arg)
+{
+    struct opool_footprint f = {b->size, b->size + (arg != NULL)};
+    return f;
+}
+OPOOL_DEFINE(a_pool, struct a, .kept = OPOOL_MEMBERS(buffer), .reset = a_reset);
+OPOOL_DEFINE(a2_pool, struct a, .reset = a_reset, .kept = OPOOL_MEMBERS(n, in[2].n, in[3], buffer));
+OPOOL_DEFINE(a3_pool, struct a, .reset = a_reset, .kept = NULL);
+OPOOL_DEFINE(a4_pool, struct a, .kept = OPOOL_MEMBERS(n));
+OPOOL_DEFINE_OWNING(b_pool, struct b, b_footprint, "p", .kept = OPOOL_MEMBERS(p, size));
+OPOOL_DEFINE(c_pool, c, .reset = c_reset, .kept = OPOOL_MEMBERS(in.n));
+USE(a_pool, struct a)
+USE(a2_pool, struct a)
+USE(a3_pool, struct a)
+USE(a4_pool, struct a)
+USE(b_pool, struct b)
+USE(c_pool, c)
+
+#elif defined(CASE_padding_of_every_kind)
+struct in { char c; long long n; union { char s; int i; } u[3]; };
+struct a { char c; struct in in[2][3]; unsigned f : 3; long double d; };
+struct __attribute__((packed)) b { char c; int n; };
+struct c { char c; volatile int v; struct b b; };
+static bool a_reset(struct a *x, void *arg) { x->c = arg != NULL; return true; }
+static bool b_reset(struct b *x, void *arg) { x->c = arg != NULL; return true; }
+static bool c_reset(struct c *x, void *arg) { x->c = arg != NULL; return true; }
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (c, OPOOL_OPAQUE(in), OPOOL_BITS(f), d), .reset = a_reset);
+OPOOL_DEFINE(b_pool, struct b, .reset = b_reset);
+OPOOL_DEFINE_MEMBERS(c_pool, struct c, (c, OPOOL_OPAQUE(v), b), .reset = c_reset);
+USE(a_pool, struct a)
+USE(b_pool, struct b)
+USE(c_pool, struct c)
+
 #elif defined(CASE_opaque)
 struct a { int n; union { int i; float f; } u; volatile int v; union { int i; char *p; } arms[4];
            struct { struct tls *t; } s; };
@@ -346,6 +397,14 @@ static int text_init(text *t, void *) { return t == nullptr; }
 static void text_fini(text *t, void *) { t->~text(); }
 static opool_footprint text_footprint(const text *t, void *) { return {t->size(), t->size()}; }
 OPOOL_DEFINE_OWNING(text_pool, text, text_footprint, "text keeps its buffer", .init = text_init, .fini = text_fini);
+USE(text_pool, text)
+
+#elif defined(CASE_class_that_owns_and_resets)
+/* only: c++ */
+struct text { char *p; size_t n; text(); virtual ~text(); virtual size_t size() const; };
+static bool text_reset(text *t, void *) { t->n = 0; return true; }
+static opool_footprint text_footprint(const text *t, void *) { return {t->size(), t->size()}; }
+OPOOL_DEFINE_OWNING(text_pool, text, text_footprint, "text keeps its buffer", .reset = text_reset);
 USE(text_pool, text)
 
 #elif defined(CASE_constructor)

@@ -88,12 +88,19 @@ static void must_be_excused(int error)
     MUST(error == ENOMEM || (init_plan.first && error == abs(init_plan.error)));
 }
 
+static bool reset_nothing(void *object UNIT_UNUSED, void *arg UNIT_UNUSED)
+{
+    return true;
+}
+
 static struct opool *create(struct life *life, size_t size, struct opool_options options)
 {
     struct opool_type type = type_of(size);
     struct opool *pool = (struct opool *)(void *)life;
     *life = (struct life){.size = size};
     options.arg = life;
+    if (options.checks == OPOOL_CHECKS_FULL)
+        type.reset = reset_nothing; /* is verified: that takes memory of its own */
     int r = opool_create(&pool, &type, &options);
     if (r != 0) {
         must_be_excused(-r);
@@ -198,6 +205,28 @@ static void use_prefill(void)
     MUST(got == MANY && life.built == MANY);
     opool_put_batch(pool, objects, got);
     destroy(pool, &life);
+}
+
+/* Verified at put, destroyed and closed. */
+static void use_full(void)
+{
+    for (int closed = 0; closed < 2; closed++) {
+        static struct life life;
+        struct opool *pool = create(&life, 5000, (struct opool_options){.checks = OPOOL_CHECKS_FULL});
+        if (!pool)
+            return;
+        MUST(pool->fresh.map_bytes >= 10000);
+        size_t got = get_all(pool, objects, 10);
+        opool_put_batch(pool, objects, got);
+        got = get_all(pool, objects, 10);
+        opool_put_batch(pool, objects, got);
+        check_equations(pool, 0);
+        if (closed)
+            opool_close(&pool);
+        else
+            destroy(pool, &life);
+        MUST(life.built == life.torn_down);
+    }
 }
 
 static void use_big(void)
@@ -339,6 +368,7 @@ static void scenario(void)
     use_plain();
     use_capacity();
     use_prefill();
+    use_full();
     use_big();
     use_region();
     use_threads();

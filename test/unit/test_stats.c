@@ -506,7 +506,8 @@ START_TEST(churn_and_bloat_are_told)
     ck_assert(s.bloat == 0 && s.churn == 1);
     ck_assert_uint_eq(s.bloated, 3 * OPOOL__FIT_WINDOW);
     ck_assert_uint_ge(s.torn_down, s.bloated);
-    check_equations(pool);
+    ck_assert_uint_eq(s.gets, s.puts);
+    ck_assert_uint_ge(s.slack_bytes, s.slots_free * 64 + s.idle_thread * sizeof(size_t)); /* what the guard notes */
 }
 END_TEST
 

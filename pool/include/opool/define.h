@@ -37,6 +37,13 @@
  *     .reset = f     bool f(T *object, void *arg): at every put, before put returns; it is inlined into put where the
  *                    compiler sees fit. false: the object is not kept; .fini runs before put returns.
  *     .fini = f      void f(T *object, void *arg): before the slot is given up.
+ *     .kept = OPOOL_MEMBERS(a, b)
+ *                    Members whose value reset leaves on purpose. With full checks, a pool that has a reset says once a
+ *                    member, in a line, when reset leaves a value that a new object does not have: the next user would
+ *                    see the last one's state. Compared is with the first object after its init; not reported are bytes
+ *                    in which new objects differ from each other (an index, their own address), padding as far as it is
+ *                    known (gcc 11 and later: all; else that between the members of a list), borrowed, opaque and kept
+ *                    members. An owning type declares what it owns: the pointer and its size.
  *
  * What a definition generates, all static inline. Thread safety: any thread may call any of these at any time, but
  * for create and destroy of one pool. NULL objects are ignored by put, discard and put_batch. None is
@@ -97,11 +104,12 @@
  * A pool of objects that hold pointers which they do not own. All members are listed in parentheses, in order, 1 to 64
  * of them:
  *
- *     OPOOL_DEFINE_MEMBERS(N, T, (a, b, OPOOL_BORROWED(c), OPOOL_OPAQUE(d), OPOOL_BITS(e)), .reset = f);
+ *     OPOOL_DEFINE_MEMBERS(N, T, (a, b, OPOOL_BORROWED(c), OPOOL_OPAQUE(d), OPOOL_BITS(e), OPOOL_KEPT(g)), .reset = f);
  *
  * A bare name holds no pointer at any depth; OPOOL_BORROWED(m) is a pointer, or an array of up to two dimensions of
  * them, to something that the object does not own, zeroed after reset (whatever it returned) and before any fini, so
- * init leaves it NULL; OPOOL_OPAQUE(m) is not looked into; OPOOL_BITS(m) is a bit-field. A member left out, listed
+ * init leaves it NULL; OPOOL_OPAQUE(m) is not looked into; OPOOL_BITS(m) is a bit-field; OPOOL_KEPT(m) is a bare name
+ * whose value may stay for the next user (see .kept). A member left out, listed
  * twice or out of order is an error, so a pointer that is added to T later can not slip in. T is a plain struct (C++:
  * standard layout). Members of anonymous structs and unions can not be listed fully: name them.
  */
@@ -115,10 +123,27 @@
  *
  * `footprint` is struct opool_footprint f(const T *object, void *arg): bytes that this use needed and that the object
  * would keep, asked at every put, before reset. An object above opool_options.footprint_max is torn down instead of
- * kept. The reason is a string literal. In C++ T may be any class, built and destroyed by
- * init and fini.
+ * kept; without that option the cap follows the load: twice what 99 in 100 uses need, and at least what new objects
+ * hold. In windows of 8192 puts the guard looks for churn (0.5 % or more of puts refused, half of those bytes made
+ * again by objects that grow) and bloat (more than 8 times as much held as used): two windows running set
+ * opool_stats.churn or .bloat, and the pool says once, in a line, how many bytes to have in the object instead, or that
+ * footprint_max is too low. A steady load is not flagged, nor is one of two sizes that are both in daily use. The reason is a string
+ * literal. In C++ T may be any class, built and destroyed by init and fini.
  */
 #define OPOOL_DEFINE_OWNING(N, T, FOOTPRINT, ...) OPOOL__DEFINE_OWNING(N, T, FOOTPRINT, __VA_ARGS__, .end_ = 0)
+
+/**
+ * For `.kept`, in any of the three: members whose value may stay for the next user, because reset leaves it on purpose.
+ * 1 to 64 of them, of nested structs too, but no bit-fields:
+ *
+ *     OPOOL_DEFINE(conn_pool, struct conn, .reset = conn_reset, .kept = OPOOL_MEMBERS(serial, request.buffer));
+ */
+#define OPOOL_MEMBERS(...) \
+    __extension__({ \
+        static const struct opool_member kept_[] = {OPOOL__MAP(OPOOL__KEPT_ROW, ~, __VA_ARGS__) OPOOL__ROWS_END}; \
+        kept_; \
+    })
+#define OPOOL__KEPT_ROW(c, i, j, f) OPOOL__ROW(opool_object_, f, OPOOL_MEMBER_KEPT)
 
 /**
  * A pointer that an object does not own, kept as a number with a type of its own: a member of type R passes
@@ -162,14 +187,20 @@
     struct N; \
     OPOOL__GUARD_FIXED(N, T) \
     OPOOL__CALLBACKS(N, T, __VA_ARGS__) \
-    OPOOL__FUNCTIONS(N, T, "fixed", 0, 0, OPOOL__NOTHING, NULL)
+    OPOOL__FUNCTIONS(N, T, "fixed", 0, 0, OPOOL__NOTHING, NULL, NULL)
 
 #define OPOOL__DEFINE_LIST(N, T, MEMBERS, ...) \
     struct N; \
     OPOOL__GUARD_LIST(N, T, OPOOL__UNPACK MEMBERS) \
     OPOOL__CALLBACKS(N, T, __VA_ARGS__) \
+    OPOOL__FUNCTION const struct opool_member *opool__##N##_members(void) \
+    { \
+        static const struct opool_member members_[] = {OPOOL__MAP(OPOOL__MEMBER, (N, T), OPOOL__UNPACK MEMBERS) \
+                                                           OPOOL__ROWS_END}; \
+        return members_; \
+    } \
     OPOOL__FUNCTIONS(N, T, "listed", 0, (0 OPOOL__MAP(OPOOL__BORROWS, (N, T), OPOOL__UNPACK MEMBERS)), \
-                     OPOOL__MAP(OPOOL__CLEAR, (N, T), OPOOL__UNPACK MEMBERS), NULL)
+                     OPOOL__MAP(OPOOL__CLEAR, (N, T), OPOOL__UNPACK MEMBERS), NULL, opool__##N##_members())
 #define OPOOL__UNPACK(...) __VA_ARGS__
 #define OPOOL__NOTHING
 
@@ -178,7 +209,7 @@
     OPOOL__GUARD_OWNING(N, T, REASON) \
     OPOOL__CALLBACKS(N, T, __VA_ARGS__) \
     OPOOL__FOOTPRINT(N, T, FOOTPRINT) \
-    OPOOL__FUNCTIONS(N, T, "owning: " REASON, 1, 0, OPOOL__NOTHING, opool__##N##_footprint)
+    OPOOL__FUNCTIONS(N, T, "owning: " REASON, 1, 0, OPOOL__NOTHING, opool__##N##_footprint, NULL)
 
 #define OPOOL__ASSIGN(c, i, j, x) callbacks_ x;
 #define OPOOL__CALLBACKS(N, T, ...) \
@@ -186,12 +217,14 @@
         int (*init)(T *, void *); \
         bool (*reset)(T *, void *); \
         void (*fini)(T *, void *); \
+        const struct opool_member *kept; \
         int end_; \
     }; \
     OPOOL__PUSH_CALLBACKS \
     OPOOL__FOLDED struct opool__##N##_callbacks opool__##N##_calls(void) \
     { \
-        struct opool__##N##_callbacks callbacks_ = {NULL, NULL, NULL, 0}; \
+        typedef T opool_object_ __attribute__((unused)); \
+        struct opool__##N##_callbacks callbacks_ = {NULL, NULL, NULL, NULL, 0}; \
         OPOOL__MAP(OPOOL__ASSIGN, ~, __VA_ARGS__) \
         return callbacks_; \
     } \
@@ -263,7 +296,20 @@
     }
 #endif
 
-#define OPOOL__FUNCTIONS(N, T, SHAPE, OWNING, BORROWS, CLEAR, FOOTPRINT) \
+#ifdef OPOOL__KNOWS_PADDING
+#define OPOOL__PAD_FUNCTION(N, T) \
+    OPOOL__THUNK void opool__##N##_pad(void *object_) \
+    { \
+        OPOOL__CLEAR_PADDING(T, (T *)object_); \
+    }
+#define OPOOL__SET_PAD(N) type_.pad = callbacks_.reset ? opool__##N##_pad : NULL;
+#else
+#define OPOOL__PAD_FUNCTION(N, T)
+#define OPOOL__SET_PAD(N)
+#endif
+
+#define OPOOL__FUNCTIONS(N, T, SHAPE, OWNING, BORROWS, CLEAR, FOOTPRINT, MEMBERS) \
+    OPOOL__PAD_FUNCTION(N, T) \
     OPOOL__THUNK void opool__##N##_clear(void *void_) \
     { \
         T *object_ = (T *)void_; \
@@ -292,6 +338,9 @@
         type_.footprint = FOOTPRINT; \
         type_.clear = (BORROWS) ? opool__##N##_clear : NULL; \
         type_.abi = OPOOL_ABI; \
+        type_.members = MEMBERS; \
+        type_.kept = callbacks_.kept; \
+        OPOOL__SET_PAD(N) \
         error_ = opool_create(out_ ? &base_ : NULL, &type_, options_); \
         if (out_) \
             *out_ = (struct N *)(void *)base_; \

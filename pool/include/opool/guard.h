@@ -4,7 +4,7 @@
 
 /*
  * Shape guards: is the object type of a pool of fixed shape? Asked of the compiler, at no run-time cost; the definition
- * macros in define.h use what stands here. Nothing here is public but the three markers of a member list.
+ * macros in define.h use what stands here. Nothing here is public but the four markers of a member list.
  *
  * "Holds T a pointer, at any depth?" is answered by the compilers' own knowledge of T:
  *
@@ -30,6 +30,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which bytes of a type are padding: gcc 11 and later tell. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define OPOOL__KNOWS_PADDING
+#endif
+#endif
+
 #include "guard_cxx.h"
 #include "map.h"
 #include "types.h"
@@ -40,6 +47,9 @@
 /** A member that the compiler shall not look into: a union, a volatile or foreign struct. Your word that its size does
     not vary and that it owns nothing. Not for pointers. */
 #define OPOOL_OPAQUE(member) opool__is_OPAQUE(member)
+/** A member whose value may stay for the next user: full checks do not report that reset leaves it. Otherwise as a bare
+    name. */
+#define OPOOL_KEPT(member) opool__is_KEPT(member)
 /** A bit-field: the list has to say so, because C can not ask for its type. */
 #define OPOOL_BITS(member) opool__is_BITS(member)
 
@@ -96,6 +106,7 @@
 #define OPOOL__END(e) (e)
 #define OPOOL__TYPEOF(e) decltype(e)
 
+#define OPOOL__CLEAR_PADDING(T, object) opool__guard::padding<T, __is_trivially_copyable(T)>::clear(object)
 #define OPOOL__IS_POINTER(N, i, e) (opool__guard::pointer<OPOOL__TYPEOF(e)>::is)
 #define OPOOL__HAS_POINTER(N, i, e) (opool__guard::pointer<opool__guard::element<OPOOL__TYPEOF(e)>::type>::is)
 #define OPOOL__CLEARABLE(N, i, e) (opool__guard::clearable<opool__guard::element<OPOOL__TYPEOF(e)>::type>::is)
@@ -124,6 +135,7 @@
 #define OPOOL__ENUM enum
 #define OPOOL__END(e) (int)(e)
 #define OPOOL__TYPEOF(e) __typeof__(e)
+#define OPOOL__CLEAR_PADDING(T, object) __builtin_clear_padding(object)
 /* What e is as a value: an array decays, an atomic loses _Atomic. In gcc a volatile complex stays volatile, and _Atomic
    as a qualifier, unlike _Atomic(), may stand beside that. */
 #define OPOOL__VALUE(e) __typeof__(((void)0, (e)))
@@ -193,6 +205,7 @@
     OPOOL__KERNEL(N, struct opool__##N##_members)
 #define OPOOL__KEEP(c, i, j, x) OPOOL__DO(OPOOL__KEEP_, c, i, j, x)
 #define OPOOL__KEEP_FIXED(c, i, j, f) OPOOL__TYPEOF(OPOOL__F(c, f)) f;
+#define OPOOL__KEEP_KEPT(c, i, j, f) OPOOL__KEEP_FIXED(c, i, j, f)
 #define OPOOL__KEEP_BORROWED(c, i, j, f)
 #define OPOOL__KEEP_OPAQUE(c, i, j, f)
 #define OPOOL__KEEP_BITS(c, i, j, f)
@@ -258,12 +271,14 @@
     extern void OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f)(void) \
         __attribute__((error("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
                              " holds a pointer, so its size is not fixed: " OPOOL__ADVICE_MEMBER(f))));
+#define OPOOL__WRAP_KEPT(c, i, j, f) OPOOL__WRAP_FIXED(c, i, j, f)
 #define OPOOL__WRAP_BORROWED(c, i, j, f)
 #define OPOOL__WRAP_OPAQUE(c, i, j, f)
 #define OPOOL__WRAP_BITS(c, i, j, f)
 #define OPOOL__LOOK(c, i, j, x) OPOOL__DO(OPOOL__LOOK_, c, i, j, x)
 #define OPOOL__LOOK_FIXED(c, i, j, f) \
     OPOOL__PROBE(struct OPOOL__ID(OPOOL__N c, shape, i), OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f))
+#define OPOOL__LOOK_KEPT(c, i, j, f) OPOOL__LOOK_FIXED(c, i, j, f)
 #define OPOOL__LOOK_BORROWED(c, i, j, f)
 #define OPOOL__LOOK_OPAQUE(c, i, j, f)
 #define OPOOL__LOOK_BITS(c, i, j, f)
@@ -275,6 +290,7 @@
    so on; c is (N, T). */
 #define OPOOL__IS_opool__is_BORROWED(f) ~, BORROWED, f
 #define OPOOL__IS_opool__is_OPAQUE(f) ~, OPAQUE, f
+#define OPOOL__IS_opool__is_KEPT(f) ~, KEPT, f
 #define OPOOL__IS_opool__is_BITS(f) ~, BITS, f
 #define OPOOL__KIND_(a, kind, f, ...) kind
 #define OPOOL__NAME_(a, kind, f, ...) f
@@ -298,6 +314,7 @@
         ") if the object does not own what it points to; an object that owns memory needs OPOOL_DEFINE_OWNING")); \
     OPOOL__NO_ROW(c, i, f) \
     OPOOL__PLACE(c, i, j, f)
+#define OPOOL__RULE_KEPT(c, i, j, f) OPOOL__RULE_FIXED(c, i, j, f)
 #define OPOOL__RULE_BORROWED(c, i, j, f) \
     OPOOL__ELEMENT(OPOOL__N c, i, OPOOL__F(c, f)) \
     OPOOL__ASSERT(OPOOL__CLEARABLE(OPOOL__N c, i, OPOOL__F(c, f)), \
@@ -341,6 +358,7 @@
 #define OPOOL__INIT_FIXED(c, i, j, f) (__typeof__(OPOOL__F(c, f))){0},
 #define OPOOL__INIT_BITS(c, i, j, f) 0,
 #endif
+#define OPOOL__INIT_KEPT(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 #define OPOOL__INIT_BORROWED(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 #define OPOOL__INIT_OPAQUE(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 /* C++17 counts better: a structured binding must name them all, a system header does not mute it, and it refuses
@@ -368,6 +386,7 @@
         "opool: pool " OPOOL__STR(N) ": the list does not name every member of " OPOOL__STR(T));
 #define OPOOL__SIZE(c, i, j, x) OPOOL__DO(OPOOL__SIZE_, c, i, j, x)
 #define OPOOL__SIZE_FIXED(c, i, j, f) + sizeof(OPOOL__F(c, f)) + OPOOL__ALIGNOF(OPOOL__T c) - 1
+#define OPOOL__SIZE_KEPT(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_BORROWED(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_OPAQUE(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_BITS(c, i, j, f) + sizeof(long long) + OPOOL__ALIGNOF(OPOOL__T c) - 1
@@ -379,6 +398,7 @@
                                       (struct opool__##N##_each_member_once *)0, (T *)0))
 #define OPOOL__ATOMIC(c, i, j, x) OPOOL__DO(OPOOL__ATOMIC_, c, i, j, x)
 #define OPOOL__ATOMIC_FIXED(c, i, j, f) || OPOOL__IS_ATOMIC(OPOOL__F(c, f))
+#define OPOOL__ATOMIC_KEPT(c, i, j, f) OPOOL__ATOMIC_FIXED(c, i, j, f)
 #define OPOOL__ATOMIC_BORROWED(c, i, j, f) OPOOL__ATOMIC_FIXED(c, i, j, f)
 #define OPOOL__ATOMIC_OPAQUE(c, i, j, f) OPOOL__ATOMIC_FIXED(c, i, j, f)
 #define OPOOL__ATOMIC_BITS(c, i, j, f)
@@ -390,18 +410,31 @@
 /* The list as text, for `opool shapes`. */
 #define OPOOL__TEXT(c, i, j, x) OPOOL__DO(OPOOL__TEXT_, c, i, j, x)
 #define OPOOL__TEXT_FIXED(c, i, j, f) #f " "
+#define OPOOL__TEXT_KEPT(c, i, j, f) OPOOL__TEXT_FIXED(c, i, j, f)
 #define OPOOL__TEXT_BORROWED(c, i, j, f) "BORROWED(" #f ") "
 #define OPOOL__TEXT_OPAQUE(c, i, j, f) "OPAQUE(" #f ") "
 #define OPOOL__TEXT_BITS(c, i, j, f) "BITS(" #f ") "
 
+/* The list as a table, for messages and reset verification. */
+#define OPOOL__MEMBER(c, i, j, x) OPOOL__DO(OPOOL__MEMBER_, c, i, j, x)
+#define OPOOL__MEMBER_FIXED(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_FIXED)
+#define OPOOL__MEMBER_KEPT(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_KEPT)
+#define OPOOL__MEMBER_BORROWED(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_BORROWED)
+#define OPOOL__MEMBER_OPAQUE(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_OPAQUE)
+#define OPOOL__MEMBER_BITS(c, i, j, f) {#f, 0, 0, OPOOL_MEMBER_BITS},
+#define OPOOL__ROW(T, f, KIND) {#f, (uint32_t)__builtin_offsetof(T, f), (uint32_t)sizeof(((T *)0)->f), KIND},
+#define OPOOL__ROWS_END {NULL, 0, 0, OPOOL_MEMBER_FIXED}
+
 /* For the put: how many are borrowed, and their end. */
 #define OPOOL__BORROWS(c, i, j, x) OPOOL__DO(OPOOL__BORROWS_, c, i, j, x)
 #define OPOOL__BORROWS_FIXED(c, i, j, f)
+#define OPOOL__BORROWS_KEPT(c, i, j, f) OPOOL__BORROWS_FIXED(c, i, j, f)
 #define OPOOL__BORROWS_BORROWED(c, i, j, f) +1
 #define OPOOL__BORROWS_OPAQUE(c, i, j, f)
 #define OPOOL__BORROWS_BITS(c, i, j, f)
 #define OPOOL__CLEAR(c, i, j, x) OPOOL__DO(OPOOL__CLEAR_, c, i, j, x)
 #define OPOOL__CLEAR_FIXED(c, i, j, f)
+#define OPOOL__CLEAR_KEPT(c, i, j, f) OPOOL__CLEAR_FIXED(c, i, j, f)
 #define OPOOL__CLEAR_BORROWED(c, i, j, f) __builtin_memset((void *)&object_->f, 0, sizeof object_->f);
 #define OPOOL__CLEAR_OPAQUE(c, i, j, f)
 #define OPOOL__CLEAR_BITS(c, i, j, f)

@@ -65,6 +65,11 @@ template <class T> struct number { enum { is = !__is_class(T) && !__is_union(T) 
 template <class T> struct number<T[]> { enum { is = 0 }; };
 template <class T, size_t n> struct number<T[n]> { enum { is = 0 }; };
 
+#ifdef OPOOL__KNOWS_PADDING
+template <class T, bool copyable> struct padding { static void clear(T *) {} };
+template <class T> struct padding<T, true> { static void clear(T *object) { __builtin_clear_padding(object); } };
+#endif
+
 template <class T, class U> struct same { enum { is = 0 }; };
 template <class T> struct same<T, T> { enum { is = 1 }; };
 }

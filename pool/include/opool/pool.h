@@ -110,6 +110,20 @@ OPOOL_API void opool_put_batch(struct opool *pool, void *const objects[], size_t
 /** "0.1.0": of the library, where OPOOL_VERSION is of the header. Static storage. */
 OPOOL_API const char *opool_version(void);
 
+/**
+ * Where the library's lines go from now on, for the whole process: what it refuses, what a pool's guard or a check
+ * found. Lines that come before an abort go to standard error all the same, where all go at first.
+ *
+ * @param log  called with a line that begins with "opool: ", without its end of line, valid during the call; NULL:
+ *             standard error again. It runs on the thread whose call had something to say, several threads at once,
+ *             outside all locks of the library, with cancellation off. It may use pools, and must not longjmp or throw.
+ *             What that makes the library say goes to standard error; destroy, ticks and epoch_stop are refused in it.
+ * @param arg  given to log; the caller's, until a later call replaced it and no call that began before is in progress
+ *
+ * Safe from any thread; does not block.
+ */
+OPOOL_API void opool_log_set(void (*log)(const char *line, void *arg), void *arg);
+
 #ifdef __cplusplus
 }
 #endif

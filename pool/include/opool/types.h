@@ -23,7 +23,8 @@ enum opool_checks {
     OPOOL_CHECKS_DEFAULT = 0, /**< what OPOOL_CHECKS in the environment says, else basic */
     OPOOL_CHECKS_OFF,         /**< nothing is checked: misuse is undefined behaviour */
     OPOOL_CHECKS_BASIC,       /**< foreign and interior pointers, put after destroy, most double puts */
-    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state; no thread caches: slower */
+    OPOOL_CHECKS_FULL         /**< every put is checked against the object's state, and what reset left against a new
+                                   object; no thread caches: slower */
 };
 
 enum opool_format { OPOOL_TEXT, OPOOL_JSON, OPOOL_OPENMETRICS };
@@ -34,10 +35,26 @@ struct opool_footprint {
     size_t held; /**< bytes that the object would keep if it were pooled now; held >= used as a rule */
 };
 
+/** What opool_member.kind says. */
+enum opool_member_kind {
+    OPOOL_MEMBER_FIXED,    /**< reset gives it the value that init gave it, as full checks verify */
+    OPOOL_MEMBER_KEPT,     /**< its value may stay for the next user */
+    OPOOL_MEMBER_BORROWED, /**< zeroed at put */
+    OPOOL_MEMBER_OPAQUE,   /**< not looked into */
+    OPOOL_MEMBER_BITS      /**< a bit-field, behind the member before it: offset and size are not known */
+};
+
+/** A member of a pool's objects: for messages, and for what full checks verify. */
+struct opool_member {
+    const char *name; /**< NULL ends a table */
+    uint32_t offset, size;
+    enum opool_member_kind kind;
+};
+
 /**
  * What a pool's objects are: shape and callbacks. The OPOOL_DEFINE macros fill it; a run-time type or another language
- * fills it by hand, with .shape = OPOOL_SHAPE_TRUSTED("why"). Read by create only, which copies it; the strings must
- * outlive the pool.
+ * fills it by hand, with .shape = OPOOL_SHAPE_TRUSTED("why"). Read by create only, which copies it; strings and tables
+ * must outlive the pool.
  *
  * All callbacks may be NULL. They run outside all locks of the library, may use other pools, and must not longjmp,
  * throw or end their thread; init and fini are not cancelled. init runs on the thread that gets, reset and footprint on
@@ -63,6 +80,13 @@ struct opool_type {
     /** Zeroes the borrowed members: after reset, whatever it returned, and before any fini. */
     void (*clear)(void *object);
     unsigned abi; /**< OPOOL_ABI, or 0: the abi of the opool_create call */
+    /** All members in order of their offsets, ended by a NULL name. NULL: not known; messages give offsets. */
+    const struct opool_member *members;
+    /** Those whose value may stay for the next user, also where `members` says nothing of them; ended by a NULL name.
+        Their kind does not matter. NULL: none. */
+    const struct opool_member *kept;
+    /** Zeroes the padding, wherever it is, and nothing else. NULL: not known. */
+    void (*pad)(void *object);
 };
 
 /** The largest object and the largest alignment, in bytes. */
@@ -79,7 +103,8 @@ struct opool_options {
     size_t capacity;          /**< most objects at once; 0: no limit */
     size_t prefill;           /**< objects built by create; if one can not be built, create fails */
     size_t keep;              /**< idle objects that no epoch tears down */
-    size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used */
+    size_t footprint_max;     /**< owning: bytes an object may keep; 0: 2 x decayed 99th percentile of used, at least
+                                   what new objects hold */
     void *region;             /**< the caller's, for objects and metadata: capacity is what fits, and nothing else
                                    is taken from the system after create. The caller's again after destroy */
     size_t region_size;       /**< bytes */
