@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_OS_INSPECT_H
+#define OPOOL_OS_INSPECT_H
+
+/* How the process looks at itself, for the put audit: entries of the table in os.h, which says what they mean. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool opool__os_read_memory(void *to, const void *from, size_t bytes);
+void opool__os_each_segment(bool (*look)(void *arg, const void *at, size_t bytes), void *arg);
+void *opool__os_symbol(const char *name);
+
+#endif
