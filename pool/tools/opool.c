@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "opool/version.h"
+#include "tools.h"
+
+enum { EXIT_USAGE = 2, EXIT_OUTPUT = 2 };
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+};
+
+static const struct command commands[] = {
+    {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void write_usage(FILE *out)
+{
+    fputs("Usage: opool COMMAND [ARGUMENT]...\n       opool --help | --version\n\nCommands (opool COMMAND --help says "
+          "more):\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        write_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        write_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("opool " OPOOL_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "opool: no command '%s'; opool --help names them\n", argv[1]);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    /* A closed pipe is an error of writing like a full disk. */
+    signal(SIGPIPE, SIG_IGN);
+    int status = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "opool: the output can not be written: %s\n", strerror(errno));
+        return EXIT_OUTPUT;
+    }
+    return status;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <string.h>
+
+#include "guess.h"
+#include "opool/types.h"
+#include "report.h"
+
+/*
+ * "Can this struct be pooled, and what must change?": the definition to write, such that every supported compiler takes
+ * it. guard.h has the rules; where gcc and clang differ (unions, volatile), the stricter one decides.
+ */
+
+enum {
+    LISTED_MOST = 64, /* members in a list: map.h */
+    BORROWED_DIMENSIONS = 2,
+    SMALLEST_TOTAL = 256,
+};
+
+/* How a direct member stands in a list. */
+enum mark { MARK_NONE, MARK_BORROWED, MARK_OPAQUE, MARK_BITS, MARK_IMPOSSIBLE };
+
+/* What there is anywhere inside a member. */
+struct content {
+    const struct node *pointer; /* the first of each kind, else NULL */
+    const struct node *function, *member_pointer, *reference, *unknown, *varying;
+    bool has_union, has_volatile, has_const, has_destructor, has_table;
+};
+
+struct define {
+    struct memory *memory;
+    struct report *report;
+    struct definition *to;
+    const char *list;  /* "a, OPOOL_BORROWED(b)" */
+    const char *owned; /* what may own memory: "a, b" */
+    unsigned members, marks, anonymous;
+    unsigned growing;      /* buffers that would become arrays */
+    uint64_t growing_size; /* bytes that they take as pointers */
+    bool is_impossible, is_class;
+};
+
+/* ---- what a member holds ---- */
+
+static void note_first(const struct node **first, const struct node *node)
+{
+    if (!*first)
+        *first = node;
+}
+
+static void look_into(struct content *content, const struct node *node)
+{
+    content->has_union = content->has_union || node->kind == NODE_UNION;
+    content->has_volatile = content->has_volatile || node->is_volatile;
+    content->has_const = content->has_const || node->is_const;
+    content->has_destructor = content->has_destructor || node->has_destructor;
+    content->has_table = content->has_table || node->is_table;
+    if (node->array > ARRAY_FIXED)
+        note_first(&content->varying, node);
+    switch (node->kind) {
+    case NODE_POINTER:
+        note_first(&content->pointer, node);
+        break;
+    case NODE_FUNCTION:
+        note_first(&content->function, node);
+        break;
+    case NODE_MEMBER_POINTER:
+        note_first(&content->member_pointer, node);
+        break;
+    case NODE_REFERENCE:
+        note_first(&content->reference, node);
+        break;
+    case NODE_UNKNOWN:
+        note_first(&content->unknown, node);
+        break;
+    default:
+        break;
+    }
+    for (const struct node *child = node->children; child; child = child->next)
+        look_into(content, child);
+}
+
+static bool is_pointer(const struct node *member)
+{
+    return member->kind == NODE_POINTER || member->kind == NODE_FUNCTION;
+}
+
+/* An array of pointers has as many dimensions as its name, and constant ones can not be cleared in C++. */
+static enum mark mark_of(const struct define *define, const struct node *member, const struct content *content)
+{
+    if (member->bits)
+        return MARK_BITS;
+    if (is_pointer(member)) {
+        bool clearable = member->dimensions <= BORROWED_DIMENSIONS && !(define->report->is_cxx && member->is_const);
+        return clearable ? MARK_BORROWED : MARK_IMPOSSIBLE;
+    }
+    if (member->kind == NODE_MEMBER_POINTER || member->kind == NODE_REFERENCE || member->kind == NODE_UNKNOWN)
+        return MARK_IMPOSSIBLE;
+    if (content->pointer || content->function || content->member_pointer || content->reference || content->has_union ||
+        content->has_volatile || content->has_const)
+        return MARK_OPAQUE;
+    return MARK_NONE;
+}
+
+/* ---- sentences ---- */
+
+static void say(struct define *define, struct sentences *to, const char *text)
+{
+    to->all = opool__shapes_grow(define->memory, (void *)to->all, to->count, sizeof *to->all);
+    to->all[to->count++] = text;
+}
+
+static void change(struct define *define, const char *text)
+{
+    say(define, &define->to->changes, text);
+}
+
+static void remark(struct define *define, const char *text)
+{
+    say(define, &define->to->remarks, text);
+}
+
+static const char *and_also(struct define *define, const char *list, const char *item)
+{
+    return list[0] ? opool__shapes_format(define->memory, "%s, %s", list, item) : item;
+}
+
+/* ---- capacities ---- */
+
+static bool is_growing(const struct guess *guess, const struct node *member)
+{
+    return guess->likely == LIKELY_GROWABLE && member->kind == NODE_POINTER && member->array == ARRAY_NONE;
+}
+
+static uint64_t whole_size(const struct define *define, uint64_t size)
+{
+    uint64_t total = SMALLEST_TOTAL;
+    (void)define;
+    while (total < size * 2 && total < OPOOL_SIZE_MAX)
+        total *= 2;
+    return total;
+}
+
+/* An even share of what is left of the object when it is the next power of two that leaves half of itself. */
+static uint64_t capacity(const struct define *define, uint64_t element_size)
+{
+    uint64_t fixed = define->report->size - define->growing_size;
+    uint64_t room = whole_size(define, define->report->size) - fixed;
+    return room / (define->growing ? define->growing : 1) / (element_size ? element_size : 1);
+}
+
+static const char *element_of(const struct node *pointer)
+{
+    return pointer->target && pointer->target_size ? pointer->target : "unsigned char";
+}
+
+static void advise_array(struct define *define, struct sentences *to, const struct node *member, const char *what,
+                         const char *element, uint64_t element_size)
+{
+    uint64_t whole = whole_size(define, define->report->size);
+    const char *format =
+        "%s: %s %s[N] instead of %s; what does not fit is allocated for one use and not kept. N: what 99 in "
+        "100 uses need (`opool audit` tells); N = %llu makes the object %llu bytes";
+    if (define->report->size * 2 > OPOOL_SIZE_MAX)
+        return;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    say(define, to,
+        opool__shapes_format(define->memory, format, member->name, element, member->name, what,
+                             (unsigned long long)capacity(define, element_size), (unsigned long long)whole));
+#pragma GCC diagnostic pop
+}
+
+/* ---- direct members ---- */
+
+static void count_growing(struct define *define, const struct node *parent)
+{
+    for (const struct node *member = parent->children; member; member = member->next) {
+        struct guess guess = opool__shapes_guess(define->memory, parent, member);
+        if (is_growing(&guess, member) || member->array == ARRAY_FLEXIBLE) {
+            define->growing++;
+            define->growing_size += member->array == ARRAY_FLEXIBLE ? 0 : member->size;
+        }
+    }
+}
+
+static void advise_varying(struct define *define, const struct node *direct, const struct node *varying)
+{
+    define->is_impossible = true;
+    if (direct == varying && varying->array == ARRAY_FLEXIBLE && varying->name[0])
+        advise_array(define, &define->to->changes, varying, "the flexible array", varying->element,
+                     varying->element_size);
+    else
+        change(define, opool__shapes_format(define->memory,
+                                            "%s: give the array its largest size, or keep it outside the object",
+                                            varying->name[0] ? varying->name : direct->name));
+}
+
+static void advise_pointer(struct define *define, const struct node *parent, const struct node *member)
+{
+    struct guess guess = opool__shapes_guess(define->memory, parent, member);
+    if (member->kind == NODE_FUNCTION)
+        return;
+    if (guess.likely == LIKELY_CONTAINER || guess.likely == LIKELY_GROWABLE || guess.likely == LIKELY_UNKNOWN)
+        define->owned = and_also(define, define->owned, member->name);
+    if (is_growing(&guess, member))
+        advise_array(define, &define->to->better, member, "the pointer", element_of(member), member->target_size);
+}
+
+static void advise_inside(struct define *define, const struct node *member, const struct content *content)
+{
+    const struct node *inner = content->pointer ? content->pointer : content->reference;
+    if (!inner) {
+        if (content->has_union)
+            remark(define, opool__shapes_format(define->memory,
+                                                "%s is opaque because clang looks into no union; gcc "
+                                                "would take it as it is",
+                                                member->name));
+        return;
+    }
+    define->owned = and_also(define, define->owned, member->name);
+    remark(define, opool__shapes_format(define->memory,
+                                        "%s is opaque: put does not clear '%s' in it. Reset has to; or make that an "
+                                        "OPOOL_REF_TYPE, or a direct member that is OPOOL_BORROWED",
+                                        member->name, inner->name));
+}
+
+static void refuse_member(struct define *define, const struct node *member)
+{
+    define->is_impossible = true;
+    if (member->kind == NODE_UNKNOWN)
+        return;
+    define->owned = and_also(define, define->owned, member->name);
+    const char *cure = member->kind == NODE_MEMBER_POINTER
+                           ? "put the pointer to member into a struct of its own, which is OPOOL_OPAQUE then"
+                       : member->kind == NODE_REFERENCE ? "make the reference a pointer, or an OPOOL_REF_TYPE"
+                       : member->dimensions > BORROWED_DIMENSIONS
+                           ? "an array of pointers may have two dimensions, not more"
+                           : "a constant pointer can not be cleared: drop the const";
+    change(define, opool__shapes_format(define->memory, "%s: %s", member->name, cure));
+}
+
+static void add_member(struct define *define, const struct node *parent, const struct node *member)
+{
+    static const char *const marks[] = {"%s", "OPOOL_BORROWED(%s)", "OPOOL_OPAQUE(%s)", "OPOOL_BITS(%s)", "%s"};
+    struct content content = {0};
+    look_into(&content, member);
+    enum mark mark = mark_of(define, member, &content);
+    define->members++;
+    define->anonymous += member->name[0] == '\0' && !member->is_base;
+    define->is_class =
+        define->is_class || member->is_base || member->is_hidden || content.has_table || content.has_destructor;
+    define->marks += mark != MARK_NONE && mark != MARK_BITS;
+    if (content.varying)
+        advise_varying(define, member, content.varying);
+    if (mark == MARK_IMPOSSIBLE)
+        refuse_member(define, member);
+    else if (is_pointer(member))
+        advise_pointer(define, parent, member);
+    else if (mark == MARK_OPAQUE && member->name[0])
+        advise_inside(define, member, &content);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    define->list = and_also(define, define->list, opool__shapes_format(define->memory, marks[mark], member->name));
+#pragma GCC diagnostic pop
+}
+
+/* ---- names ---- */
+
+/* "struct conn", "conn_t", "net::Conn<int>": conn, conn, Conn. */
+static const char *base_name(struct memory *memory, const char *type)
+{
+    const char *end = type + strcspn(type, "<"), *start = end;
+    while (start > type && start[-1] != ' ' && start[-1] != ':')
+        start--;
+    size_t length = (size_t)(end - start);
+    if (length > 2 && strncmp(end - 2, "_t", 2) == 0)
+        length -= 2;
+    return opool__shapes_format(memory, "%.*s", (int)length, start);
+}
+
+/* A comma would end the macro's argument, and C++ needs no keyword for what has one. */
+static bool needs_typedef(const char *type)
+{
+    return strchr(type, ',') != NULL;
+}
+
+static bool is_nameable(const char *type)
+{
+    return strstr(type, "(anonymous") == NULL && strchr(type, '*') == NULL;
+}
+
+/* ---- the definitions ---- */
+
+static const char *plural(const char *list)
+{
+    return strchr(list, ',') ? "are" : "is";
+}
+
+static void write_forms(struct define *define)
+{
+    struct definition *to = define->to;
+    struct memory *memory = define->memory;
+    const char *type = define->report->type, *base = base_name(memory, type), *first = "";
+    if (needs_typedef(type)) {
+        first = opool__shapes_format(memory, "typedef %s %s_object;\n", type, base);
+        type = opool__shapes_format(memory, "%s_object", base);
+    }
+    if (!define->is_impossible && define->marks == 0 && !define->is_class)
+        to->fixed = opool__shapes_format(memory, "%sOPOOL_DEFINE(%s_pool, %s);", first, base, type);
+    else if (!define->is_impossible && define->anonymous == 0 && define->members <= LISTED_MOST && !define->is_class)
+        to->fixed =
+            opool__shapes_format(memory, "%sOPOOL_DEFINE_MEMBERS(%s_pool, %s, (%s));", first, base, type, define->list);
+    to->owned = define->owned;
+    if (define->owned[0] || define->is_class)
+        to->owning = opool__shapes_format(
+            memory, "%sOPOOL_DEFINE_OWNING(%s_pool, %s, %s_footprint, \"%s\", .fini = %s_fini);", first, base, type,
+            base,
+            define->owned[0] ? opool__shapes_format(memory, "%s %s its own", define->owned, plural(define->owned))
+                             : "it is a class with a life of its own",
+            base);
+}
+
+static void advise_class(struct define *define, const struct node *tree)
+{
+    if (tree->has_destructor || define->is_class)
+        change(define, "a class with bases, private members, virtual functions or a destructor can not be listed: make "
+                       "it a plain struct, or let the pool own it");
+}
+
+static void advise_whole(struct define *define, const struct node *tree)
+{
+    struct report *report = define->report;
+    define->is_class = define->is_class || tree->has_destructor;
+    /* A class without pointers passes the first form, whatever else it is. */
+    bool plain = define->marks == 0 && !tree->has_destructor && !define->is_impossible;
+    for (const struct node *member = tree->children; member; member = member->next) {
+        struct content content = {0};
+        look_into(&content, member);
+        plain = plain && !content.has_destructor && !content.has_table;
+    }
+    if (plain)
+        define->is_class = false;
+    else
+        advise_class(define, tree);
+    if (define->marks > 0 && define->anonymous > 0)
+        change(define, "give the anonymous structs and unions names: members of those can not be listed");
+    if (define->marks > 0 && define->members > LISTED_MOST)
+        change(define, "a list holds at most 64 members: gather some in structs of their own");
+    if (report->size == 0 || report->size > OPOOL_SIZE_MAX || report->align > OPOOL_ALIGN_MAX) {
+        define->is_impossible = true;
+        define->owned = "";
+        change(define, "objects have 1 byte to 16 MiB, and an alignment of at most 4096");
+    }
+}
+
+/* A number, or what else is no struct. */
+static void define_scalar(struct define *define, const struct node *tree)
+{
+    struct content content = {0};
+    look_into(&content, tree);
+    if (tree->array != ARRAY_NONE || content.pointer || content.function || content.reference || content.unknown ||
+        content.member_pointer || content.has_volatile || content.has_const) {
+        define->is_impossible = true;
+        change(define, "objects are structs, unions or numbers: wrap it in a struct");
+    }
+}
+
+/* clang looks into no union, and a union has no members to list. */
+static void define_union(struct define *define)
+{
+    define->is_impossible = true;
+    change(define, "wrap the union in a struct, where it is an OPOOL_OPAQUE member");
+}
+
+void opool__shapes_define(struct memory *memory, struct report *report, const struct node *tree)
+{
+    struct definition *to = opool__shapes_take(memory, sizeof *to);
+    struct define define = {.memory = memory, .report = report, .to = to, .list = "", .owned = ""};
+    report->definition = to;
+    if (!is_nameable(report->type)) {
+        change(&define, "give the type a name");
+        return;
+    }
+    if (tree->kind == NODE_UNION)
+        define_union(&define);
+    else if (tree->kind != NODE_STRUCT || tree->array != ARRAY_NONE)
+        define_scalar(&define, tree);
+    count_growing(&define, tree);
+    if (tree->kind == NODE_STRUCT)
+        for (const struct node *member = tree->children; member; member = member->next)
+            add_member(&define, tree, member);
+    advise_whole(&define, tree);
+    write_forms(&define);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include <dwarf.h>
+#include <string.h>
+
+#include "dwarf.h"
+#include "find.h"
+
+enum { NAMESPACES_MOST = 16, QUALIFIED_MOST = 4096 };
+
+static const char prefix[] = "opool__shape_";
+
+/* ---- units ---- */
+
+/* The entry to start from: of a split unit, the one in its .dwo file. */
+static bool root_of(struct module *module, uint8_t unit_type, Dwarf_Die *unit, Dwarf_Die *split, Dwarf_Die *root)
+{
+    *root = *unit;
+    if (unit_type != DW_UT_skeleton)
+        return true;
+    if (split->addr) {
+        *root = *split;
+        return true;
+    }
+    module->lacks_split = true;
+    return false;
+}
+
+/* Calls look(arg, root) for each unit, until it returns false. False: it did. */
+static bool each_unit(struct module *module, bool (*look)(void *arg, Dwarf_Die *root), void *arg)
+{
+    Dwarf_CU *unit = NULL;
+    Dwarf_Half version;
+    uint8_t type;
+    Dwarf_Die entry, split, root;
+    while (dwarf_get_units(module->dwarf, unit, &unit, &version, &type, &entry, &split) == 0)
+        if (entry.addr && root_of(module, type, &entry, &split, &root) && !look(arg, &root))
+            return false;
+    return true;
+}
+
+/* ---- records ---- */
+
+struct record_search {
+    struct module *module;
+    int depth;
+};
+
+static bool address_of(Dwarf_Die *variable, uint64_t *address)
+{
+    Dwarf_Attribute location, number;
+    Dwarf_Op *operations;
+    size_t count;
+    Dwarf_Addr value;
+    if (!dwarf_attr(variable, DW_AT_location, &location) || dwarf_getlocation(&location, &operations, &count) != 0 ||
+        count != 1)
+        return false;
+    if (operations[0].atom == DW_OP_addr) {
+        *address = operations[0].number;
+        return true;
+    }
+    if (dwarf_getlocation_attr(&location, operations, &number) != 0 || dwarf_formaddr(&number, &value) != 0)
+        return false;
+    *address = value;
+    return true;
+}
+
+/* The address decides; a name alone will do as long as nothing better is known. */
+static void match(struct module *module, Dwarf_Die *variable, const char *name)
+{
+    uint64_t address = 0;
+    bool has_address = address_of(variable, &address);
+    for (size_t i = 0; i < module->count; i++) {
+        struct record *record = &module->records[i];
+        bool exact = has_address && record->address == address;
+        if (record->is_exact || strcmp(record->name, name) != 0 || (!exact && record->variable.addr))
+            continue;
+        record->variable = *variable;
+        record->is_exact = exact;
+        if (exact)
+            return;
+    }
+}
+
+static void look_for_records(struct record_search *search, Dwarf_Die *parent, int depth)
+{
+    Dwarf_Die child;
+    if (!opool__shapes_child(parent, &child))
+        return;
+    do {
+        int tag = dwarf_tag(&child);
+        if (tag == DW_TAG_namespace && depth < NAMESPACES_MOST)
+            look_for_records(search, &child, depth + 1);
+        const char *name = tag == DW_TAG_variable ? dwarf_diename(&child) : NULL;
+        if (name && strncmp(name, prefix, sizeof prefix - 1) == 0)
+            match(search->module, &child, name + sizeof prefix - 1);
+    } while (opool__shapes_next(&child));
+}
+
+static bool records_in_unit(void *arg, Dwarf_Die *root)
+{
+    look_for_records(arg, root, 0);
+    return true;
+}
+
+void opool__shapes_find_records(struct module *module)
+{
+    struct record_search search = {.module = module};
+    if (module->dwarf && module->count > 0)
+        each_unit(module, records_in_unit, &search);
+}
+
+/* ---- types by name ---- */
+
+struct type_search {
+    const char *name; /* without the keyword */
+    int tag;          /* 0: any */
+    bool in_functions, found;
+    bool (*visit)(void *arg, Dwarf_Die *type);
+    void *arg;
+};
+
+static bool is_type(int tag)
+{
+    switch (tag) {
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+    case DW_TAG_union_type:
+    case DW_TAG_enumeration_type:
+    case DW_TAG_typedef:
+    case DW_TAG_base_type:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* "class" and "struct" are one to C++. */
+static bool is_wanted(const struct type_search *search, int tag)
+{
+    if (search->tag == 0)
+        return is_type(tag);
+    return tag == search->tag || (search->tag == DW_TAG_structure_type && tag == DW_TAG_class_type) ||
+           (search->tag == DW_TAG_class_type && tag == DW_TAG_structure_type);
+}
+
+/* Does the wanted name end in `name`, and what is before it in `scope`? */
+static bool matches(const char *wanted, const char *scope, const char *name)
+{
+    size_t length = strlen(wanted), tail = strlen(name), around;
+    if (length < tail || strcmp(wanted + length - tail, name) != 0)
+        return false;
+    if (length == tail)
+        return true;
+    if (length < tail + 3 || strncmp(wanted + length - tail - 2, "::", 2) != 0)
+        return false;
+    length -= tail + 2;
+    around = strlen(scope);
+    return around >= length && strncmp(scope + around - length, wanted, length) == 0 &&
+           (around == length || scope[around - length - 1] == ':');
+}
+
+static bool is_scope(const struct type_search *search, int tag)
+{
+    return tag == DW_TAG_namespace || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
+           tag == DW_TAG_union_type ||
+           (search->in_functions && (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block));
+}
+
+static bool report_type(struct type_search *search, Dwarf_Die *type)
+{
+    search->found = true;
+    return search->visit(search->arg, type);
+}
+
+static bool types_inside(struct type_search *search, Dwarf_Die *parent, const char *scope, int depth)
+{
+    Dwarf_Die child;
+    char inner[QUALIFIED_MOST];
+    if (!opool__shapes_child(parent, &child))
+        return true;
+    do {
+        int tag = dwarf_tag(&child);
+        if (!is_scope(search, tag) && !is_type(tag))
+            continue;
+        const char *name = dwarf_diename(&child);
+        if (name && is_wanted(search, tag) && matches(search->name, scope, name) &&
+            !opool__shapes_flag(&child, DW_AT_declaration) && !report_type(search, &child))
+            return false;
+        if (!is_scope(search, tag) || depth >= NAMESPACES_MOST || !dwarf_haschildren(&child))
+            continue;
+        int length = snprintf(inner, sizeof inner, "%s%s%s", scope, scope[0] ? "::" : "", name ? name : "");
+        if (length >= 0 && (size_t)length < sizeof inner && !types_inside(search, &child, inner, depth + 1))
+            return false;
+    } while (opool__shapes_next(&child));
+    return true;
+}
+
+static bool types_in_unit(void *arg, Dwarf_Die *root)
+{
+    return types_inside(arg, root, "", 0);
+}
+
+static bool cut(const char **name, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(*name, word, length) != 0)
+        return false;
+    *name += length;
+    while (**name == ' ')
+        ++*name;
+    return true;
+}
+
+static int take_keyword(const char **name)
+{
+    static const struct {
+        const char *word;
+        int tag;
+    } keywords[] = {
+        {"struct ", DW_TAG_structure_type},
+        {"class ", DW_TAG_class_type},
+        {"union ", DW_TAG_union_type},
+        {"enum ", DW_TAG_enumeration_type},
+    };
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (cut(name, keywords[i].word))
+            return keywords[i].tag;
+    return 0;
+}
+
+bool opool__shapes_find_types(struct module *module, const char *name, bool (*visit)(void *arg, Dwarf_Die *type),
+                              void *arg)
+{
+    struct type_search search = {.visit = visit, .arg = arg};
+    search.tag = take_keyword(&name);
+    (void)cut(&name, "::");
+    search.name = name;
+    if (!module->dwarf || name[0] == '\0')
+        return true;
+    bool whole = each_unit(module, types_in_unit, &search);
+    if (search.found)
+        return whole;
+    search.in_functions = true; /* seldom, and the greatest part of the file */
+    return each_unit(module, types_in_unit, &search);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include <dwarf.h>
+#include <string.h>
+
+#include "file.h"
+#include "read.h"
+#include "scan.h"
+#include "write.h"
+
+enum { VARIANTS_MOST = 16 }; /* types of one name that differ */
+
+struct scanning {
+    const struct scan *scan;
+    struct memory *memory;
+    struct module *module;
+    struct reports reports;
+};
+
+/* ---- reports ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same(const struct report *a, const struct report *b)
+{
+    return same_text(a->pool, b->pool) && same_text(a->type, b->type) && same_text(a->kind, b->kind) &&
+           same_text(a->more, b->more) && same_text(a->file, b->file) && a->line == b->line && a->size == b->size &&
+           a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why);
+}
+
+/* A pool that a header defines has a record in each object file. */
+static void add_report(struct scanning *scanning, const struct report *report)
+{
+    struct reports *reports = &scanning->reports;
+    for (size_t i = 0; i < reports->count; i++)
+        if (is_same(&reports->all[i], report)) {
+            reports->all[i].copies++;
+            return;
+        }
+    reports->all = opool__shapes_grow(scanning->memory, reports->all, reports->count, sizeof *report);
+    reports->all[reports->count++] = *report;
+}
+
+static struct report *known(struct scanning *scanning, const struct report *report)
+{
+    for (size_t i = 0; i < scanning->reports.count; i++) {
+        struct report *other = &scanning->reports.all[i];
+        enum outcome outcome = other->outcome;
+        const char *why = other->why;
+        struct report alike = *report;
+        alike.outcome = outcome;
+        alike.why = why;
+        if (is_same(other, &alike))
+            return other;
+    }
+    return NULL;
+}
+
+static void unchecked(struct report *report, const char *why)
+{
+    report->outcome = OUTCOME_UNCHECKED;
+    report->why = why;
+}
+
+static void judge(struct scanning *scanning, struct report *report, const struct node *tree)
+{
+    opool__shapes_judge(scanning->memory, report, tree, scanning->scan->all);
+    opool__shapes_pack(scanning->memory, report, tree);
+}
+
+static const char *malformed(struct scanning *scanning, const char *why)
+{
+    return opool__shapes_format(scanning->memory, "malformed debug information: %s", why);
+}
+
+static bool is_cxx(Dwarf_Die *die)
+{
+    Dwarf_Die unit;
+    int language = dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1;
+    return language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
+           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14;
+}
+
+/* ---- pools ---- */
+
+/* The record is `struct { const T *type; ... }`: its first member leads to T. */
+static bool object_type(Dwarf_Die *variable, Dwarf_Die *type)
+{
+    Dwarf_Die step, member;
+    if (!opool__shapes_type_of(variable, &step))
+        return false;
+    while (dwarf_tag(&step) == DW_TAG_const_type)
+        if (!opool__shapes_type_of(&step, &step))
+            return false;
+    if (!opool__shapes_child(&step, &member) || !opool__shapes_type_of(&member, &step) ||
+        dwarf_tag(&step) != DW_TAG_pointer_type || !opool__shapes_type_of(&step, type))
+        return false;
+    return dwarf_tag(type) != DW_TAG_const_type || opool__shapes_type_of(type, type);
+}
+
+static const char *why_no_debug(const struct module *module)
+{
+    if (!module->dwarf)
+        return "no debug information: compile with -g, and keep it or its separate file";
+    if (module->lacks_split)
+        return "its debug information is in a .dwo file that is not there";
+    return "its source has no debug information: compile all of it with -g";
+}
+
+static void check_record(struct scanning *scanning, struct report *report, struct record *record)
+{
+    Dwarf_Die type;
+    const char *why;
+    if (!record->variable.addr) {
+        unchecked(report, why_no_debug(scanning->module));
+        return;
+    }
+    if (!object_type(&record->variable, &type)) {
+        unchecked(report, malformed(scanning, "the record has another type"));
+        return;
+    }
+    report->is_cxx = is_cxx(&type);
+    struct node *tree = opool__shapes_read(scanning->module, scanning->memory, &type, &why);
+    if (!tree)
+        unchecked(report, malformed(scanning, why));
+    else if (tree->kind != NODE_UNKNOWN && tree->size != record->size)
+        unchecked(report,
+                  opool__shapes_format(scanning->memory, "the debug information is of another build: %llu bytes there",
+                                       (unsigned long long)tree->size));
+    else
+        judge(scanning, report, tree);
+}
+
+static void scan_record(struct scanning *scanning, struct record *record)
+{
+    struct report report = {
+        .pool = record->name,
+        .type = record->type,
+        .kind = record->kind,
+        .more = record->more,
+        .module = scanning->module->name,
+        .size = record->size,
+        .align = record->align,
+        .copies = 1,
+    };
+    const char *file = record->variable.addr ? opool__shapes_file(&record->variable) : NULL;
+    report.file = file ? opool__shapes_copy(scanning->memory, file) : NULL;
+    report.line = record->variable.addr ? opool__shapes_line(&record->variable) : 0;
+    struct report *same = record->variable.addr ? known(scanning, &report) : NULL;
+    if (same) {
+        same->copies++;
+        return;
+    }
+    check_record(scanning, &report, record);
+    add_report(scanning, &report);
+}
+
+static void note(struct scanning *scanning, const char *text)
+{
+    scanning->reports.note =
+        scanning->module->name ? opool__shapes_format(scanning->memory, "%s: %s", scanning->module->name, text) : text;
+}
+
+static void scan_pools(struct scanning *scanning)
+{
+    struct module *module = scanning->module;
+    if (module->count > 0) {
+        opool__shapes_open_debug(module);
+        opool__shapes_find_records(module);
+    } else if (module->is_debug_only) {
+        note(scanning, "UNCHECKED: only debug information is in it; give the file that it was taken from");
+    } else if (module->is_lto) {
+        note(scanning, "UNCHECKED: not linked yet (-flto); give the linked program");
+    }
+    for (size_t i = 0; i < module->count; i++)
+        scan_record(scanning, &module->records[i]);
+}
+
+/* ---- a type ---- */
+
+static bool scan_type(void *arg, Dwarf_Die *type)
+{
+    struct scanning *scanning = arg;
+    struct memory *memory = scanning->memory;
+    const char *why = NULL, *file = opool__shapes_file(type);
+    struct report report = {.kind = "", .more = "", .module = scanning->module->name, .copies = 1};
+    report.type = opool__shapes_type_name(memory, type);
+    report.file = file ? opool__shapes_copy(memory, file) : NULL;
+    report.line = opool__shapes_line(type);
+    report.is_cxx = is_cxx(type);
+    struct node *tree = opool__shapes_read(scanning->module, memory, type, &why);
+    if (tree) {
+        report.size = tree->size;
+        report.align = tree->align;
+    }
+    struct report *same = known(scanning, &report);
+    if (same) {
+        same->copies++;
+        return true;
+    }
+    if (tree) {
+        judge(scanning, &report, tree);
+        opool__shapes_define(memory, &report, tree);
+    } else {
+        unchecked(&report, malformed(scanning, why));
+    }
+    add_report(scanning, &report);
+    return scanning->reports.count < VARIANTS_MOST;
+}
+
+static bool scan_types(struct scanning *scanning)
+{
+    opool__shapes_open_debug(scanning->module);
+    return opool__shapes_find_types(scanning->module, scanning->scan->type, scan_type, scanning);
+}
+
+/* ---- the file ---- */
+
+static bool any_debug(const struct file *file)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (file->modules[i].dwarf)
+            return true;
+    return false;
+}
+
+static void scan_modules(struct scanning *scanning, struct file *file)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        scanning->module = &file->modules[i];
+        if (!scanning->scan->type)
+            scan_pools(scanning);
+        else if (!scan_types(scanning))
+            break;
+    }
+    if (scanning->reports.count > 0 || scanning->reports.note || file->error)
+        return;
+    if (!scanning->scan->type)
+        scanning->reports.note = "no pool in it";
+    else if (any_debug(file))
+        scanning->reports.note = "no such type in it, or only declared";
+    else
+        scanning->reports.note = "no debug information in it: compile with -g";
+}
+
+static int status_of(const struct reports *reports)
+{
+    int worst = reports->error ? SCAN_UNCHECKED : SCAN_FIXED;
+    for (size_t i = 0; i < reports->count; i++) {
+        int status = reports->all[i].outcome == OUTCOME_UNCHECKED  ? SCAN_UNCHECKED
+                     : reports->all[i].outcome == OUTCOME_REJECTED ? SCAN_REJECTED
+                                                                   : SCAN_FIXED;
+        worst = status > worst ? status : worst;
+    }
+    if (reports->note && strstr(reports->note, "UNCHECKED"))
+        worst = SCAN_UNCHECKED;
+    return worst | (reports->count > 0 ? SCAN_FOUND : 0);
+}
+
+int opool__shapes_scan(void *arg, FILE *out)
+{
+    const struct scan *scan = arg;
+    struct memory memory = {0};
+    struct scanning scanning = {.scan = scan, .memory = &memory, .reports = {.file = scan->path}};
+    struct file file;
+    const char *why = "";
+    if (opool__shapes_open(&file, &memory, scan->path, &why)) {
+        scan_modules(&scanning, &file);
+        scanning.reports.error = file.error;
+    } else {
+        scanning.reports.error = why;
+    }
+    if (scan->json)
+        opool__shapes_write_json(out, &memory, &scanning.reports);
+    else
+        opool__shapes_write_text(out, &memory, &scanning.reports, scan->all);
+    int status = status_of(&scanning.reports);
+    opool__shapes_close(&file);
+    opool__shapes_give(&memory);
+    return status;
+}

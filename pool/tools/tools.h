@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_TOOLS_H
+#define OPOOL_TOOLS_H
+
+/* The sub-commands of `opool`: argv[0] is the sub-command's name, the result the exit status. Output that could not be
+   written is noticed by main. */
+
+int opool__tool_shapes(int argc, char **argv);
+
+#endif
