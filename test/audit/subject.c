@@ -202,7 +202,7 @@ static void *volatile local;
 static void use_bytes(struct conn *conn, int use)
 {
     void *memory = get_memory(100 + (size_t)use);
-    memcpy(conn->text + 4, &memory, sizeof memory); /* aligned, as it happens */
+    memcpy(conn->text, &memory, sizeof memory); /* aligned, as it happens */
     local = (void *)~(uintptr_t)memory;
 }
 
