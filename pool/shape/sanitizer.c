@@ -18,6 +18,9 @@ extern size_t __sanitizer_get_allocated_size(const volatile void *at) __attribut
 extern int __sanitizer_install_malloc_and_free_hooks(malloc_hook *malloc_hook, free_hook *free_hook)
     __attribute__((weak));
 
+/* There under LeakSanitizer alone, which crashes when it is asked for an address that it did not give. */
+extern void __lsan_init(void) __attribute__((weak));
+
 /* There under ThreadSanitizer. What the audit does in each call would look to it like synchronisation between all
    users of all pools, and hide their races. */
 extern void AnnotateIgnoreReadsBegin(const char *file, int line) __attribute__((weak));
@@ -204,7 +207,7 @@ static __attribute__((constructor)) void start(void)
         atexit(at_exit) != 0 || !__sanitizer_install_malloc_and_free_hooks(after_malloc, before_free))
         return;
     findings = memory;
-    opool__reach_size = size_of;
+    opool__reach_size = __lsan_init ? NULL : size_of;
     opool__audit_write_to(memory);
 }
 

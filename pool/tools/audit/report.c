@@ -4,10 +4,13 @@
 #include <opool/atomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "names.h"
+#ifdef OPOOL_HAVE_SHAPES
+#include "shapes/member.h"
+#endif
 
-enum { TEXT = OPOOL__FINDING_PATH + 1 };
+enum { TEXT = OPOOL__FINDING_PATH + 1, TOLD_MOST = 4096 };
 
 /* What is in the file may be anything: text ends, is printed as it is only where it is printable; numbers are
    checked. */
@@ -36,7 +39,6 @@ static struct opool__area *ready_area(struct opool__area_file *file, uint32_t nu
 struct word {
     uint32_t offset;
     uint64_t held, grew, shrank, least, most, sum, blocks;
-    char name[128]; /* "": not known */
 };
 
 struct pool {
@@ -171,11 +173,27 @@ static void free_all(struct programs *all)
 
 /* ---- text ---- */
 
+/* The member at `offset`, by the debug information of the pool's file. */
+static bool find_name(const struct pool *pool, uint32_t offset, char *name, size_t size)
+{
+#ifdef OPOOL_HAVE_SHAPES
+    fflush(NULL); /* a child process reads the file: it shall not write what we have not written yet */
+    return access(pool->file, R_OK) == 0 && opool__shapes_member(pool->file, pool->type, offset, name, size) == 0;
+#else
+    (void)pool;
+    (void)offset;
+    (void)name;
+    (void)size;
+    return false;
+#endif
+}
+
 static void write_member(FILE *out, const struct pool *pool, uint32_t offset)
 {
     char name[128];
+    bool known = find_name(pool, offset, name, sizeof name);
     fprintf(out, "opool audit: %s (%s): ", pool->name, pool->type);
-    if (opool__names_find(pool->file, pool->type, offset, name, sizeof name))
+    if (known)
         fprintf(out, "%s (+%u): ", name, (unsigned)offset);
     else
         fprintf(out, "+%u: ", (unsigned)offset);
@@ -197,7 +215,7 @@ static void write_word(FILE *out, const struct pool *pool, const struct word *wo
         fprintf(out,
                 "VARIABLE SIZE, min %llu mean %llu max %llu bytes in up to %llu block%s, grew %llu, shrank %llu, at "
                 "%llu of %llu puts\n",
-                (unsigned long long)word->least, (unsigned long long)(word->sum / word->held),
+                (unsigned long long)word->least, (unsigned long long)(word->held ? word->sum / word->held : 0),
                 (unsigned long long)word->most, blocks, plural(blocks), (unsigned long long)word->grew,
                 (unsigned long long)word->shrank, held, puts);
 }
@@ -264,7 +282,7 @@ static bool is_new(const struct pool *pool, uint32_t offset)
         if (told.pools[i].puts == offset && strcmp(told.pools[i].name, pool->name) == 0 &&
             strcmp(told.pools[i].type, pool->type) == 0 && strcmp(told.pools[i].file, pool->file) == 0)
             return false;
-    struct pool *now = append(&told.pools, &told.count, sizeof *now);
+    struct pool *now = told.count == TOLD_MOST ? NULL : append(&told.pools, &told.count, sizeof *now);
     if (now) {
         *now = *pool;
         now->puts = offset;
