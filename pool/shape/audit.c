@@ -9,7 +9,7 @@
 #include "shape/reach.h"
 #include "shape/table.h"
 
-enum { WORD = (int)sizeof(uintptr_t), RECORDS_FIRST = 1024, SEARCHES_MOST = 64 };
+enum { WORD = (int)sizeof(uintptr_t), RECORDS_FIRST = 1024, SEARCHES_MOST = 16 };
 
 /* Both kinds of records are numbered from 1; 0 is none, and their arrays move when they grow. */
 
@@ -272,24 +272,32 @@ static uint32_t remember(struct object *object, uint32_t last, uint32_t number, 
     return number;
 }
 
-/* Words in order, along the list of those of the last put. */
+/* Of the words from `at` on: the offset of the next one that may be an address of a block; SIZE_MAX: none. */
+static size_t next_near(const struct look *look, size_t at)
+{
+    size_t words = at < look->size ? (look->size - at) / WORD : 0;
+    size_t i = opool__word_near((const void *)(look->at + at), words);
+    return i < words ? at + i * WORD : SIZE_MAX;
+}
+
+/* Words in order, along the list of those of the last put: those that are near a block, or were. */
 static void look_at(const struct look *look, struct object *object)
 {
     uint32_t last = 0;
+    size_t near = next_near(look, (0u - look->at) % WORD);
     opool__reach_begin();
-    for (size_t skip = (0u - look->at) % WORD, at = skip; at + WORD <= look->size; at += WORD) {
-        uint32_t offset = (uint32_t)at, number = last ? ref_at(last)->next : object->refs;
-        if (number && ref_at(number)->offset != offset)
-            number = 0;
-        uintptr_t word = opool__word((const void *)(look->at + at));
-        bool near = opool__blocks_near(word);
-        if (!near && !number)
-            continue;
-        struct ref before = number ? *ref_at(number) : (struct ref){.offset = offset};
-        struct ref now = {.offset = offset};
-        if (near)
-            now = judge(look, offset, word, &before);
-        last = remember(object, last, number, &now);
+    for (;;) {
+        uint32_t number = last ? ref_at(last)->next : object->refs;
+        size_t known = number ? ref_at(number)->offset : SIZE_MAX, at = near < known ? near : known;
+        if (at == SIZE_MAX)
+            return;
+        struct ref before = at == known ? *ref_at(number) : (struct ref){.owned = false};
+        struct ref now = {.offset = (uint32_t)at};
+        if (at == near) {
+            now = judge(look, (uint32_t)at, opool__word((const void *)(look->at + at)), &before);
+            near = next_near(look, at + WORD);
+        }
+        last = remember(object, last, at == known ? number : 0, &now);
     }
 }
 

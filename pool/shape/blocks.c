@@ -3,6 +3,7 @@
 
 #include <opool/inline.h>
 
+#include "os/inspect.h"
 #include "os/os.h"
 #include "shape/table.h"
 
@@ -14,9 +15,9 @@ enum { SHARDS = 64, SHARD_SHIFT = 58, SPINS = 200, NAP_NS = 50000, NEAR = 1 << 2
 /* The lock is not that of os/lock.h: to drop it is a plain store, and malloc pays for two of these. Who finds it
    taken for long naps, and nobody wakes it. */
 static struct shard {
-    uint32_t lock;
+    uint32_t lock __attribute__((aligned(64)));
     struct opool__table table; /* a: size, b: birth */
-} shards[SHARDS] __attribute__((aligned(64)));
+} shards[SHARDS];
 
 /* Of their own cache lines: read by each malloc. `now` is written by each get, the others hardly ever. Those are no
    addresses of blocks, but below the lowest and above the highest: a search for who else holds a block comes by
@@ -38,6 +39,36 @@ static __thread bool forking __attribute__((tls_model(OPOOL_TLS_MODEL)));
 UNCHECKED uintptr_t opool__word(const void *at)
 {
     return *(const volatile uintptr_t *)at;
+}
+
+/* One comparison for both bounds. */
+struct bounds {
+    uintptr_t lowest, span;
+};
+
+static struct bounds near_bounds(void)
+{
+    uintptr_t below = opool__load_relaxed(&shared.below), above = opool__load_relaxed(&shared.above);
+    return above ? (struct bounds){below + 1, above + NEAR - below} : (struct bounds){UINTPTR_MAX, 0};
+}
+
+UNCHECKED size_t opool__word_near(const void *words, size_t count)
+{
+    const volatile uintptr_t *word = words;
+    struct bounds bounds = near_bounds();
+    size_t i = 0;
+    while (i < count && word[i] - bounds.lowest >= bounds.span)
+        i++;
+    return i;
+}
+
+UNCHECKED size_t opool__word_equal(const void *words, size_t count, uintptr_t value)
+{
+    const volatile uintptr_t *word = words;
+    size_t i = 0;
+    while (i < count && word[i] != value)
+        i++;
+    return i;
 }
 
 /* A program may take away access to whole pages of a block only. */
@@ -73,10 +104,12 @@ static __attribute__((noinline, cold)) bool take_contended(struct shard *shard)
     }
 }
 
-/* False: the caller holds it already, and does not drop it. */
+/* False: the caller holds it already, or there is nobody else, and does not drop it. */
 static inline bool take(struct shard *shard)
 {
     uint32_t seen = FREE;
+    if (opool__os_alone())
+        return false;
     return opool__cas_acquire(&shard->lock, &seen, (uint32_t)TAKEN) || take_contended(shard);
 }
 
@@ -159,7 +192,8 @@ bool opool__blocks_find(uintptr_t address, struct opool__block *out)
 
 bool opool__blocks_near(uintptr_t address)
 {
-    return address > opool__load_relaxed(&shared.below) && address <= opool__load_relaxed(&shared.above) + NEAR;
+    struct bounds bounds = near_bounds();
+    return address - bounds.lowest < bounds.span;
 }
 
 bool opool__blocks_read(const struct opool__block *block, size_t offset, void *to, size_t bytes)

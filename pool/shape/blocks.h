@@ -52,11 +52,15 @@ void opool__blocks_fork_prepare(void);
 void opool__blocks_fork_parent(void);
 void opool__blocks_fork_child(void);
 
-/* A word of memory of the program, whatever a sanitizer thinks of it. */
+/* ---- words of the program's memory, whatever a sanitizer thinks of it ---- */
+
 uintptr_t opool__word(const void *at);
 
-/* Copy words in the same way; false: the kernel says that some of it can not be read. Whoever calls sees to it that
-   small parts are mapped. */
+/* The first of `count` words that blocks_near says yes to, or that has this value; `count`: none. */
+size_t opool__word_near(const void *words, size_t count);
+size_t opool__word_equal(const void *words, size_t count, uintptr_t value);
+
+/* Copy; false: the kernel says that some of it can not be read. Small parts must be mapped. */
 bool opool__words(void *to, const void *from, size_t bytes);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum {
     PLACES = 2 * OPOOL__REACH_MOST,
-    CHUNK = 512,           /* words read at once */
+    CHUNK = 8192,          /* words read at once */
     LOOK_MOST = 256 << 20, /* bytes of one search for another holder */
     STEP = 16,             /* what malloc aligns to */
     WORD = (int)sizeof(uintptr_t)
@@ -15,14 +15,16 @@ enum {
 size_t opool__reach_interior;
 size_t (*opool__reach_size)(uintptr_t at);
 
-/* Blocks counted since begin, in order: those behind `done` were not looked into yet. A place of the set is in use
-   when it has the current round, so that begin costs nothing. */
+/* Nothing of this lies in a segment, where a search would come by it. `words` are read into, because stacks may be
+   small.  Blocks counted since begin, in order: those behind `done` were not looked into yet. A place of the set is
+   in use when it has the current round, so that begin costs nothing. */
 static struct {
     struct opool__block *blocks;
     struct place {
         uintptr_t at;
         uint64_t round;
     } * places;
+    uintptr_t *words;
     size_t count, done;
     uint64_t round;
 } counted;
@@ -59,7 +61,9 @@ static bool have_memory(void)
         counted.blocks = opool__pages_take(OPOOL__REACH_MOST * sizeof *counted.blocks);
     if (!counted.places)
         counted.places = opool__pages_take(PLACES * sizeof *counted.places);
-    return counted.blocks && counted.places;
+    if (!counted.words)
+        counted.words = opool__pages_take(CHUNK * sizeof *counted.words);
+    return counted.blocks && counted.places && counted.words;
 }
 
 static struct place *place_of(uintptr_t at)
@@ -96,14 +100,13 @@ void opool__reach_begin(void)
 
 static void look_into(const struct opool__block *block, uint64_t since, struct opool__reach *sum)
 {
-    uintptr_t words[CHUNK];
-    for (size_t offset = 0; offset + WORD <= block->size; offset += sizeof words) {
+    for (size_t offset = 0; offset + WORD <= block->size; offset += CHUNK * WORD) {
         size_t left = (block->size - offset) / WORD, n = left < CHUNK ? left : CHUNK;
-        if (!opool__blocks_read(block, offset, words, n * WORD))
+        if (!opool__blocks_read(block, offset, counted.words, n * WORD))
             return;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; (i += opool__word_near(counted.words + i, n - i)) < n; i++) {
             struct opool__block next;
-            if (opool__reach_block(opool__word(&words[i]), &next) && next.birth >= since && count(&next)) {
+            if (opool__reach_block(opool__word(&counted.words[i]), &next) && next.birth >= since && count(&next)) {
                 sum->bytes += next.size;
                 sum->blocks++;
             }
@@ -132,15 +135,14 @@ struct search {
 /* False: enough. Parts that can not be read hold nothing. */
 static bool search_in(struct search *search, uintptr_t from, size_t bytes)
 {
-    uintptr_t words[CHUNK];
-    for (size_t offset = 0; offset + WORD <= bytes && search->left; offset += sizeof words) {
+    for (size_t offset = 0; offset + WORD <= bytes && search->left; offset += CHUNK * WORD) {
         size_t left = (bytes - offset) / WORD, n = left < CHUNK ? left : CHUNK;
         search->left -= search->left < n * WORD ? search->left : n * WORD;
-        if (!opool__words(words, (const void *)(from + offset), n * WORD))
+        if (!opool__words(counted.words, (const void *)(from + offset), n * WORD))
             continue;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; (i += opool__word_equal(counted.words + i, n - i, search->at)) < n; i++) {
             uintptr_t holder = from + offset + i * WORD;
-            if (opool__word(&words[i]) != search->at || (holder >= search->object && holder < search->object_end))
+            if (holder >= search->object && holder < search->object_end)
                 continue;
             search->found = true;
             return false;
@@ -166,6 +168,8 @@ static bool search_block(void *void_search, const struct opool__block *block)
 bool opool__reach_held(uintptr_t at, const void *object, size_t bytes)
 {
     struct search search = {at, (uintptr_t)object, (uintptr_t)object + bytes, LOOK_MOST, false};
+    if (!have_memory())
+        return false;
     opool__blocks_each(search_block, &search);
     if (!search.found)
         opool__os.each_segment(search_segment, &search);

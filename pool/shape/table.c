@@ -73,10 +73,9 @@ static bool stays(size_t i, size_t j, size_t k)
     return i <= j ? i < k && k <= j : i < k || k <= j;
 }
 
-void opool__table_remove(struct opool__table *table, struct opool__entry *entry)
+void opool__table_close_gap(struct opool__table *table, size_t gap)
 {
-    size_t i = (size_t)(entry - table->entries), j = i;
-    table->used--;
+    size_t i = gap, j = gap;
     for (;;) {
         j = (j + 1) & table->mask;
         if (!table->entries[j].key)

@@ -64,8 +64,19 @@ static inline struct opool__entry *opool__table_add(struct opool__table *table, 
     return &table->entries[i];
 }
 
+/* Others may move into the place of one that goes. */
+void opool__table_close_gap(struct opool__table *table, size_t gap);
+
 /* `entry` is of this table. */
-void opool__table_remove(struct opool__table *table, struct opool__entry *entry);
+static inline void opool__table_remove(struct opool__table *table, struct opool__entry *entry)
+{
+    size_t gap = (size_t)(entry - table->entries);
+    table->used--;
+    if (table->entries[(gap + 1) & table->mask].key)
+        opool__table_close_gap(table, gap);
+    else
+        entry->key = 0;
+}
 
 /* Zero memory from the system, in whole pages; NULL: refused. */
 void *opool__pages_take(size_t bytes);

@@ -443,7 +443,7 @@ static void run_forks(void)
     struct conn_pool *pool = make("forks");
     if (pthread_create(&thread, NULL, churn, &stop) != 0)
         exit(3);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 20; i++) {
         pid_t child = fork();
         if (child == 0) {
             struct conn *conn = conn_pool_get(pool);
