@@ -359,16 +359,24 @@ void opool__audit_built(const void *object)
     opool__lock_drop(&audit.lock);
 }
 
+/* What init made is of this use. */
+static void mark_got(struct object *object)
+{
+    if (!object->fresh)
+        object->got = opool__blocks_tick();
+    if (!object->first)
+        object->first = object->got;
+    object->fresh = false;
+}
+
 void opool__audit_got(uint32_t pool, const void *object)
 {
     if (pool == OPOOL__FINDING_POOLS)
         return;
     opool__lock_take(&audit.lock);
     uint32_t number = object_number(object);
-    if (number && !object_at(number)->fresh)
-        object_at(number)->got = opool__blocks_tick();
     if (number)
-        object_at(number)->fresh = false;
+        mark_got(object_at(number));
     opool__lock_drop(&audit.lock);
 }
 

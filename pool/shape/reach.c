@@ -46,8 +46,8 @@ bool opool__reach_block(uintptr_t word, struct opool__block *out)
         return false;
     if (word % STEP == 0 && find(word, out))
         return true;
-    uintptr_t lowest = word > opool__reach_interior ? word - opool__reach_interior : 0;
-    for (uintptr_t at = word - word % STEP; opool__reach_interior && at > lowest; at -= STEP)
+    for (uintptr_t at = word - word % STEP; at && opool__reach_interior && word - at <= opool__reach_interior;
+         at -= STEP)
         if (find(at, out))
             return word - out->at < out->size;
     return false;

@@ -103,12 +103,9 @@ PUT_FIGURE(large)
 static const struct {
     const char *name;
     double (*measure)(void);
-} figures[] = {{"malloc and free, one thread", one_thread},
-               {"malloc and free, two threads", two_threads},
-               {"malloc and free, 1000 live", many},
-               {"get and put, 64 bytes", small_puts},
-               {"get and put, 512 bytes", middle_puts},
-               {"get and put, 4096 bytes", large_puts}};
+} figures[] = {{"malloc and free, one thread", one_thread}, {"malloc and free, two threads", two_threads},
+               {"malloc and free, 1000 live", many},        {"get and put, 64 bytes", small_puts},
+               {"get and put, 512 bytes", middle_puts},     {"get and put, 4096 bytes", large_puts}};
 enum { FIGURES = sizeof figures / sizeof *figures };
 
 /* ---- rounds ---- */
