@@ -221,17 +221,12 @@ static bool shared(const struct look *look, struct opool__finding_row *row, cons
     return held;
 }
 
-static bool is_inside(const struct look *look, const struct opool__block *block)
-{
-    return block->at <= look->at && look->at - block->at < block->size;
-}
-
 /* `before` is the word at the last put, or all zero; the result is what to remember of it. */
 static struct ref judge(const struct look *look, uint32_t offset, uintptr_t word, const struct ref *before)
 {
     struct ref now = {.offset = offset, .word = word};
     struct opool__block block;
-    if (!opool__reach_block(word, &block) || is_inside(look, &block) || opool__reach_counted(block.at))
+    if (!opool__reach_block(word, &block) || opool__reach_counted(block.at))
         return now;
     bool kept = before->owned && before->at == block.at && before->birth == block.birth;
     if (!kept && block.birth < look->object->got)
@@ -393,6 +388,7 @@ void opool__audit_put(uint32_t pool, const void *object)
         look_at(&look, object_at(number));
     }
     opool__store_relaxed(&of->puts, of->puts + 1);
+    (void)opool__blocks_tick();
     opool__lock_drop(&audit.lock);
 }
 

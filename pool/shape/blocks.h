@@ -6,7 +6,8 @@
  * The live heap blocks of the process, for the put audit: from an allocator's wrappers, or a sanitizer's hooks. A
  * block that the system gave no memory to note is not known; that is all.
  *
- * Time is counted in gets of audited objects: what was born while an object is out has a birth of at least its get.
+ * Time is counted in gets and puts of audited objects: what was born while an object is out has a birth of at least its
+ * get, what was born after its put a higher one than what was born before.
  *
  * Thread-safe: 64 shards with a lock each. `remove` comes before the memory is given back, so what is known is
  * mapped for as long as its shard is locked.
@@ -43,7 +44,7 @@ bool opool__blocks_read(const struct opool__block *block, size_t offset, void *t
 /* Each block, under its shard's lock, until `look` returns false: which then calls nothing of this file. */
 void opool__blocks_each(bool (*look)(void *arg, const struct opool__block *block), void *arg);
 
-/* The time: now, and after one more get. */
+/* The time: now, and after one more get or put. */
 uint64_t opool__blocks_now(void);
 uint64_t opool__blocks_tick(void);
 

@@ -406,6 +406,34 @@ START_TEST(sums_follow_young_blocks_once)
 }
 END_TEST
 
+/* A region of the program's own: the object's word is no other holder. */
+START_TEST(an_object_may_lie_in_a_segment)
+{
+    static volatile uintptr_t fixed[WORDS];
+    opool__audit_got(pool, (const void *)(uintptr_t)fixed);
+    born(0);
+    fixed[8] = (uintptr_t)memory(0);
+    opool__audit_put(pool, (const void *)(uintptr_t)fixed);
+    ck_assert_uint_eq(held(), 1);
+}
+END_TEST
+
+START_TEST(behind_its_end_a_block_owns_nothing)
+{
+    opool__reach_interior = 4096;
+    get(0);
+    opool__blocks_add(memory(0), 20);
+    point(0, (char *)memory(0) + 20);
+    put(0);
+    ck_assert_uint_eq(held(), 0);
+    get(0);
+    opool__blocks_add(memory(0), 20);
+    point(0, (char *)memory(0) + 19);
+    put(0);
+    ck_assert_uint_eq(held(), 1);
+}
+END_TEST
+
 static void *volatile global;
 
 START_TEST(held_by_a_variable_is_shared)
@@ -478,6 +506,74 @@ START_TEST(a_stale_word_owns_what_nobody_else_holds)
     global = NULL;
     put(0);
     ck_assert_uint_eq(held(), 1);
+}
+END_TEST
+
+START_TEST(a_stale_word_is_searched_for_where_others_own)
+{
+    get(1);
+    born(1);
+    point(1, memory(1));
+    put(1);
+    ck_assert_uint_eq(held(), 1);
+    get(0);
+    born(0);
+    point(0, memory(0));
+    freed(0);
+    put(0);
+    get(0);
+    born(0);
+    global = memory(0);
+    put(0);
+    ck_assert_uint_eq(held(), 1);
+    global = NULL;
+}
+END_TEST
+
+START_TEST(an_address_that_comes_again_is_another_block)
+{
+    get(0);
+    born(0);
+    point(0, memory(0));
+    put(0);
+    ck_assert_uint_eq(held(), 1);
+    freed(0);
+    born(0); /* while the object is idle: not by its user */
+    get(0);
+    put(0);
+    ck_assert_uint_eq(held(), 1);
+    get(1);
+    freed(0);
+    born(0);
+    point(0, NULL); /* not looked at again: the audit remembers that object 0 owned this address */
+    point(1, memory(0));
+    put(1);
+    ck_assert_uint_eq(held(), 2);
+}
+END_TEST
+
+START_TEST(what_another_object_owned_is_free_again)
+{
+    get(0);
+    born(0);
+    point(0, memory(0));
+    put(0);
+    get(1);
+    freed(0);
+    born(0);
+    point(0, NULL);
+    point(1, memory(0));
+    put(1);
+    ck_assert_uint_eq(held(), 2);
+    object(1)[9] = (uintptr_t)memory(2); /* a word that owned nothing yet, so that is searched for */
+    get(1);
+    freed(0);
+    born(0);
+    object(1)[9] = object(1)[8];
+    point(1, NULL);
+    put(1);
+    for (uint32_t i = 0; i < findings->rows; i++)
+        EXPECT(findings->row[i].offset == OFFSET || findings->row[i].held == 1);
 }
 END_TEST
 
@@ -603,10 +699,15 @@ int main(void)
     tcase_add_test(puts, built_is_owned_by_the_first_get);
     tcase_add_test(puts, growth_is_of_the_same_object);
     tcase_add_test(puts, sums_follow_young_blocks_once);
+    tcase_add_test(puts, an_object_may_lie_in_a_segment);
+    tcase_add_test(puts, behind_its_end_a_block_owns_nothing);
     tcase_add_test(puts, held_by_a_variable_is_shared);
     tcase_add_test(puts, held_by_a_block_is_shared);
     tcase_add_test(puts, owned_by_another_object_is_shared);
     tcase_add_test(puts, a_stale_word_owns_what_nobody_else_holds);
+    tcase_add_test(puts, a_stale_word_is_searched_for_where_others_own);
+    tcase_add_test(puts, an_address_that_comes_again_is_another_block);
+    tcase_add_test(puts, what_another_object_owned_is_free_again);
     tcase_add_test(puts, searches_end);
     tcase_add_test(puts, words_are_aligned_and_inside);
     tcase_add_test(puts, more_than_there_is_room_for);

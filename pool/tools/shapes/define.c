@@ -37,6 +37,8 @@ struct define {
     unsigned growing;      /* buffers that would become arrays */
     uint64_t growing_size; /* bytes that they take as pointers */
     bool is_impossible, is_class;
+    bool is_varying; /* in no form: a slot has one size */
+    bool is_ownable; /* the shape does not matter then; size and a name do */
 };
 
 /* ---- what a member holds ---- */
@@ -186,6 +188,7 @@ static void count_growing(struct define *define, const struct node *parent)
 static void advise_varying(struct define *define, const struct node *direct, const struct node *varying)
 {
     define->is_impossible = true;
+    define->is_varying = true;
     if (direct == varying && varying->array == ARRAY_FLEXIBLE && varying->name[0])
         advise_array(define, &define->to->changes, varying, "the flexible array", varying->element,
                      varying->element_size);
@@ -198,7 +201,7 @@ static void advise_varying(struct define *define, const struct node *direct, con
 static void advise_pointer(struct define *define, const struct node *parent, const struct node *member)
 {
     struct guess guess = opool__shapes_guess(define->memory, parent, member);
-    if (member->kind == NODE_FUNCTION)
+    if (member->kind == NODE_FUNCTION || member->is_table)
         return;
     if (guess.likely == LIKELY_CONTAINER || guess.likely == LIKELY_GROWABLE || guess.likely == LIKELY_UNKNOWN)
         define->owned = and_also(define, define->owned, member->name);
@@ -229,7 +232,8 @@ static void refuse_member(struct define *define, const struct node *member)
     define->is_impossible = true;
     if (member->kind == NODE_UNKNOWN)
         return;
-    define->owned = and_also(define, define->owned, member->name);
+    if (member->kind != NODE_MEMBER_POINTER)
+        define->owned = and_also(define, define->owned, member->name);
     const char *cure = member->kind == NODE_MEMBER_POINTER
                            ? "put the pointer to member into a struct of its own, which is OPOOL_OPAQUE then"
                        : member->kind == NODE_REFERENCE ? "make the reference a pointer, or an OPOOL_REF_TYPE"
@@ -286,7 +290,8 @@ static bool needs_typedef(const char *type)
 
 static bool is_nameable(const char *type)
 {
-    return strstr(type, "(anonymous") == NULL && strchr(type, '*') == NULL;
+    size_t length = strlen(type);
+    return length > 0 && strstr(type, "(anonymous") == NULL && type[length - 1] != '*';
 }
 
 /* ---- the definitions ---- */
@@ -311,12 +316,13 @@ static void write_forms(struct define *define)
         to->fixed =
             opool__shapes_format(memory, "%sOPOOL_DEFINE_MEMBERS(%s_pool, %s, (%s));", first, base, type, define->list);
     to->owned = define->owned;
-    if (define->owned[0] || define->is_class)
+    if (!define->is_varying && (define->owned[0] || define->is_class || (!to->fixed && define->is_ownable)))
         to->owning = opool__shapes_format(
             memory, "%sOPOOL_DEFINE_OWNING(%s_pool, %s, %s_footprint, \"%s\", .fini = %s_fini);", first, base, type,
             base,
-            define->owned[0] ? opool__shapes_format(memory, "%s %s its own", define->owned, plural(define->owned))
-                             : "it is a class with a life of its own",
+            define->owned[0]   ? opool__shapes_format(memory, "%s %s its own", define->owned, plural(define->owned))
+            : define->is_class ? "it is a class with a life of its own"
+                               : "its members can not be listed",
             base);
 }
 
@@ -348,6 +354,7 @@ static void advise_whole(struct define *define, const struct node *tree)
         change(define, "a list holds at most 64 members: gather some in structs of their own");
     if (report->size == 0 || report->size > OPOOL_SIZE_MAX || report->align > OPOOL_ALIGN_MAX) {
         define->is_impossible = true;
+        define->is_class = define->is_ownable = false;
         define->owned = "";
         change(define, "objects have 1 byte to 16 MiB, and an alignment of at most 4096");
     }
@@ -375,7 +382,8 @@ static void define_union(struct define *define)
 void opool__shapes_define(struct memory *memory, struct report *report, const struct node *tree)
 {
     struct definition *to = opool__shapes_take(memory, sizeof *to);
-    struct define define = {.memory = memory, .report = report, .to = to, .list = "", .owned = ""};
+    struct define define = {
+        .memory = memory, .report = report, .to = to, .list = "", .owned = "", .is_ownable = tree->kind == NODE_STRUCT};
     report->definition = to;
     if (!is_nameable(report->type)) {
         change(&define, "give the type a name");

@@ -4,6 +4,7 @@
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,7 @@ static void read_section(struct memory *memory, struct module *module, Elf *elf,
 static void read_sections(struct memory *memory, struct module *module, Elf *elf)
 {
     size_t names;
+    unsigned infos = 0;
     if (elf_getshdrstrndx(elf, &names) != 0)
         return;
     for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section)) != NULL;) {
@@ -89,6 +91,7 @@ static void read_sections(struct memory *memory, struct module *module, Elf *elf
             continue;
         if (strncmp(name, ".gnu.lto_", 9) == 0)
             module->is_lto = true;
+        infos += strcmp(name, ".debug_info") == 0 || strcmp(name, ".debug_types") == 0;
         if (strcmp(name, "opool_shapes") != 0)
             continue;
         if (header.sh_type == SHT_NOBITS)
@@ -96,6 +99,7 @@ static void read_sections(struct memory *memory, struct module *module, Elf *elf
         else
             read_section(memory, module, elf, section, &header);
     }
+    module->has_type_units = infos > 1;
 }
 
 /* ---- modules ---- */
@@ -114,7 +118,8 @@ static int add_module(Dwfl_Module *handle, void **userdata, const char *name, Dw
         file->error = opool__shapes_copy(file->memory, dwfl_errmsg(-1));
         return DWARF_CB_OK;
     }
-    struct module module = {.module = handle, .is_x86_32 = header.e_machine == EM_386};
+    struct module module = {
+        .module = handle, .is_object = header.e_type == ET_REL, .is_x86_32 = header.e_machine == EM_386};
     if (name && name[0])
         module.name = opool__shapes_copy(file->memory, name);
     read_sections(file->memory, &module, elf);
@@ -189,7 +194,72 @@ static void forget_own_name(struct file *file, bool is_archive)
         file->modules[i].name = NULL;
 }
 
-bool opool__shapes_open(struct file *file, struct memory *memory, const char *path, const char **why)
+/* ---- archives ---- */
+
+/* The member as a file of its own. */
+static bool report_member(struct file *file, const char *name, const char *bytes, size_t size)
+{
+    int fd = memfd_create("member", MFD_CLOEXEC);
+    if (fd < 0)
+        return false;
+    for (size_t done = 0; done < size;) {
+        ssize_t n = write(fd, bytes + done, size - done);
+        if (n <= 0) {
+            close(fd);
+            return false;
+        }
+        done += (size_t)n;
+    }
+    const char *path = opool__shapes_format(file->memory, "/proc/self/fd/%d", fd);
+    bool reported = dwfl_report_offline(file->dwfl, name, path, -1) != NULL;
+    close(fd);
+    return reported;
+}
+
+static void report_if_elf(struct file *file, Elf *member)
+{
+    size_t size;
+    const Elf_Arhdr *header = elf_getarhdr(member);
+    const char *bytes = header ? elf_rawfile(member, &size) : NULL;
+    if (!bytes || size < SELFMAG)
+        return;
+    if (memcmp(bytes, "BC\xc0\xde", 4) == 0)
+        file->has_bitcode = true;
+    else if (memcmp(bytes, ELFMAG, SELFMAG) == 0 && !report_member(file, header->ar_name, bytes, size))
+        file->error = opool__shapes_format(file->memory, "%s can not be read", header->ar_name);
+}
+
+/* libdwfl reports nothing of an archive that has anything but ELF files in it: this does member by member. */
+static bool report_members(struct file *file, int fd)
+{
+    Elf_Cmd command = ELF_C_READ_MMAP;
+    Elf *archive = elf_begin(fd, command, NULL), *member;
+    if (!archive)
+        return false;
+    for (int i = 0; i < MODULES_MOST && (member = elf_begin(fd, command, archive)) != NULL; i++) {
+        report_if_elf(file, member);
+        command = elf_next(member);
+        elf_end(member);
+    }
+    elf_end(archive);
+    return true;
+}
+
+/* libdwfl opens the file again: of a descriptor that it was given it is not clear who closes it after a failure. */
+static bool report(struct file *file, const char *path, int fd, bool is_archive)
+{
+    dwfl_report_begin(file->dwfl);
+    if (dwfl_report_offline(file->dwfl, path, path, -1))
+        return true;
+    if (!is_archive)
+        return false;
+    dwfl_report_begin(file->dwfl); /* forgets what the first attempt reported */
+    return report_members(file, fd);
+}
+
+/* ---- the file, opened ---- */
+
+static Dwfl *begin(void)
 {
     static char *debug_path;
     static const Dwfl_Callbacks callbacks = {
@@ -198,6 +268,14 @@ bool opool__shapes_open(struct file *file, struct memory *memory, const char *pa
         .section_address = dwfl_offline_section_address,
         .debuginfo_path = &debug_path,
     };
+    Dwfl *dwfl = dwfl_begin(&callbacks);
+    if (!dwfl)
+        _exit(GUARDED_NO_MEMORY);
+    return dwfl;
+}
+
+bool opool__shapes_open(struct file *file, struct memory *memory, const char *path, const char **why)
+{
     bool is_archive = false;
     *file = (struct file){.memory = memory};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -209,13 +287,11 @@ bool opool__shapes_open(struct file *file, struct memory *memory, const char *pa
         close(fd);
         return false;
     }
-    file->dwfl = dwfl_begin(&callbacks);
-    if (!file->dwfl)
-        _exit(GUARDED_NO_MEMORY);
-    dwfl_report_begin(file->dwfl);
-    if (!dwfl_report_offline(file->dwfl, path, path, fd)) {
+    file->dwfl = begin();
+    bool reported = report(file, path, fd, is_archive);
+    close(fd);
+    if (!reported) {
         *why = dwfl_error(memory);
-        close(fd);
         opool__shapes_close(file);
         return false;
     }

@@ -31,8 +31,10 @@ struct module {
     const char *why;
     bool is_debug_only; /* the section is there, its contents are not */
     bool is_lto;        /* no code yet: the records come at the link */
+    bool is_object;     /* before the link */
     bool is_x86_32;
-    bool lacks_split; /* a .dwo file was not found */
+    bool has_type_units; /* in sections of their own: libdw reads one of those of an object file */
+    bool lacks_split;    /* a .dwo file was not found */
 };
 
 struct file {
@@ -41,6 +43,7 @@ struct file {
     struct module *modules;
     size_t count;
     const char *error; /* of the first module that can not be read */
+    bool has_bitcode;  /* members of the archive that are no ELF files yet */
 };
 
 /** Opens a file and reads its records. False: `why` says what is wrong with it. Modules stay until close. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <dwarf.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "dwarf.h"
+#include "entry.h"
 #include "find.h"
 
 enum { NAMESPACES_MOST = 16, QUALIFIED_MOST = 4096 };
@@ -115,7 +116,7 @@ struct type_search {
     const char *name; /* without the keyword */
     int tag;          /* 0: any */
     bool in_functions, found;
-    bool (*visit)(void *arg, Dwarf_Die *type);
+    type_visitor *visit;
     void *arg;
 };
 
@@ -143,8 +144,19 @@ static bool is_wanted(const struct type_search *search, int tag)
            (search->tag == DW_TAG_class_type && tag == DW_TAG_structure_type);
 }
 
+/* Compilers set the blanks of "slots<char *, 4>" each in its own manner: without them. */
+static void squeeze(char *to, size_t room, const char *text)
+{
+    for (; *text && room > 1; text++)
+        if (*text != ' ') {
+            *to++ = *text;
+            room--;
+        }
+    *to = '\0';
+}
+
 /* Does the wanted name end in `name`, and what is before it in `scope`? */
-static bool matches(const char *wanted, const char *scope, const char *name)
+static bool ends_in(const char *wanted, const char *scope, const char *name)
 {
     size_t length = strlen(wanted), tail = strlen(name), around;
     if (length < tail || strcmp(wanted + length - tail, name) != 0)
@@ -159,6 +171,19 @@ static bool matches(const char *wanted, const char *scope, const char *name)
            (around == length || scope[around - length - 1] == ':');
 }
 
+static bool matches(const struct type_search *search, const char *scope, const char *name)
+{
+    char squeezed[3][QUALIFIED_MOST];
+    if (!strchr(search->name, '<'))
+        return ends_in(search->name, scope, name);
+    if (!strchr(name, '<') && !strchr(scope, '<'))
+        return false;
+    squeeze(squeezed[0], QUALIFIED_MOST, search->name);
+    squeeze(squeezed[1], QUALIFIED_MOST, scope);
+    squeeze(squeezed[2], QUALIFIED_MOST, name);
+    return ends_in(squeezed[0], squeezed[1], squeezed[2]);
+}
+
 static bool is_scope(const struct type_search *search, int tag)
 {
     return tag == DW_TAG_namespace || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
@@ -166,10 +191,18 @@ static bool is_scope(const struct type_search *search, int tag)
            (search->in_functions && (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block));
 }
 
-static bool report_type(struct type_search *search, Dwarf_Die *type)
+static bool report_type(struct type_search *search, Dwarf_Die *type, const char *scope)
 {
     search->found = true;
-    return search->visit(search->arg, type);
+    return search->visit(search->arg, type, scope);
+}
+
+/* What is inside a function has no name outside; unnamed namespaces have none either. */
+static bool join_scope(char *to, const char *scope, int tag, const char *name)
+{
+    bool adds = name && tag != DW_TAG_subprogram && tag != DW_TAG_lexical_block;
+    int length = snprintf(to, QUALIFIED_MOST, "%s%s%s", scope, adds && scope[0] ? "::" : "", adds ? name : "");
+    return length >= 0 && length < QUALIFIED_MOST;
 }
 
 static bool types_inside(struct type_search *search, Dwarf_Die *parent, const char *scope, int depth)
@@ -183,14 +216,14 @@ static bool types_inside(struct type_search *search, Dwarf_Die *parent, const ch
         if (!is_scope(search, tag) && !is_type(tag))
             continue;
         const char *name = dwarf_diename(&child);
-        if (name && is_wanted(search, tag) && matches(search->name, scope, name) &&
-            !opool__shapes_flag(&child, DW_AT_declaration) && !report_type(search, &child))
+        if (name && is_wanted(search, tag) && matches(search, scope, name) &&
+            !opool__shapes_flag(&child, DW_AT_declaration) && !report_type(search, &child, scope))
             return false;
         if (!is_scope(search, tag) || depth >= NAMESPACES_MOST || !dwarf_haschildren(&child))
             continue;
-        int length = snprintf(inner, sizeof inner, "%s%s%s", scope, scope[0] ? "::" : "", name ? name : "");
-        if (length >= 0 && (size_t)length < sizeof inner && !types_inside(search, &child, inner, depth + 1))
-            return false;
+        if (!join_scope(inner, scope, tag, name) || types_inside(search, &child, inner, depth + 1))
+            continue;
+        return false;
     } while (opool__shapes_next(&child));
     return true;
 }
@@ -228,8 +261,7 @@ static int take_keyword(const char **name)
     return 0;
 }
 
-bool opool__shapes_find_types(struct module *module, const char *name, bool (*visit)(void *arg, Dwarf_Die *type),
-                              void *arg)
+bool opool__shapes_find_types(struct module *module, const char *name, type_visitor *visit, void *arg)
 {
     struct type_search search = {.visit = visit, .arg = arg};
     search.tag = take_keyword(&name);

@@ -10,12 +10,13 @@
 /** Finds the variable of each record. */
 void opool__shapes_find_records(struct module *module);
 
+typedef bool type_visitor(void *arg, Dwarf_Die *type, const char *scope);
+
 /**
- * Calls visit(arg, type) for each type of that name that is complete: "struct conn", "union u", "class c", "enum e", or
- * a bare name, also a typedef's; C++ names may be qualified, and match whatever is around them else. Until it returns
- * false. False: it did.
+ * Calls visit(arg, type, scope) for each type of that name that is complete: "struct conn", "union u", "class c",
+ * "enum e", or a bare name, also a typedef's; C++ names may be qualified, and match whatever is around them else.
+ * `scope` is that: "ns::outer", or "". Until it returns false. False: it did.
  */
-bool opool__shapes_find_types(struct module *module, const char *name, bool (*visit)(void *arg, Dwarf_Die *type),
-                              void *arg);
+bool opool__shapes_find_types(struct module *module, const char *name, type_visitor *visit, void *arg);
 
 #endif

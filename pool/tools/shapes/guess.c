@@ -5,12 +5,12 @@
 
 #include "guess.h"
 
-/* Does a word of `words` start in `name` where a word of it starts: 'cap', 'buf_size', 'inBuffSize', but not 'fileno'? */
+/* Does one of `words` start in `name` where a word of it starts: 'cap', 'buf_size', 'inBuffSize', but not 'fileno'? */
 static bool has_word(const char *name, const char *const words[])
 {
     for (; *words; words++)
         for (const char *at = name; (at = strcasestr(at, *words)) != NULL; at++)
-            if (at == name || at[-1] == '_' || isupper((unsigned char)*at) || isdigit((unsigned char)at[-1]))
+            if (at == name || !isalpha((unsigned char)at[-1]) || isupper((unsigned char)*at))
                 return true;
     return false;
 }

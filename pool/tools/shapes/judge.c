@@ -46,7 +46,8 @@ static void add(struct judge *judge, const struct node *member, const struct pla
     report->findings =
         opool__shapes_grow(judge->memory, report->findings, report->finding_count, sizeof *report->findings);
     report->findings[report->finding_count++] = (struct finding){
-        .path = at->path,
+        .path = member->is_base && at->path[0] == '\0' ? opool__shapes_format(judge->memory, "base %s", member->element)
+                                                       : at->path,
         .offset = at->base,
         .size = member->size,
         .verdict = verdict,

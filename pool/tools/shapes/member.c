@@ -22,8 +22,9 @@ struct question {
 };
 
 /* The first type of that name that can be read and is large enough. */
-static bool ask_type(void *arg, Dwarf_Die *type)
+static bool ask_type(void *arg, Dwarf_Die *type, const char *scope)
 {
+    (void)scope;
     struct question *question = arg;
     const char *why;
     const struct node *tree = opool__shapes_read(question->module, question->memory, type, &why);

@@ -70,9 +70,11 @@ static void add_hole(struct pack *pack, const char *path, const struct node *mem
                      uint64_t times)
 {
     struct report *report = pack->report;
+    const char *behind = opool__shapes_path(pack->memory, path, member);
+    if (member->name[0] == '\0') /* anonymous, or a base */
+        behind = opool__shapes_format(pack->memory, "%s%s%s", path, path[0] ? "." : "", member->element);
     report->holes = opool__shapes_grow(pack->memory, report->holes, report->hole_count, sizeof *report->holes);
-    report->holes[report->hole_count++] =
-        (struct hole){opool__shapes_path(pack->memory, path, member), offset, size, times};
+    report->holes[report->hole_count++] = (struct hole){behind, offset, size, times};
 }
 
 static int by_offset(const void *left, const void *right)

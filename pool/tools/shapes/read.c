@@ -3,8 +3,9 @@
 
 #include "read.h"
 
-static bool take_first(void *arg, Dwarf_Die *type)
+static bool take_first(void *arg, Dwarf_Die *type, const char *scope)
 {
+    (void)scope;
     *(Dwarf_Die *)arg = *type;
     return false;
 }

@@ -9,7 +9,7 @@
 #include "memory.h"
 #include "tree.h"
 
-/* What there is to say of a pool, or of a type. Filled by judge.c, pack.c and define.c; written by text.c and json.c. */
+/* What there is to say of a pool, or of a type: judge.c, pack.c and define.c fill it in, text.c and json.c write it. */
 
 /* Of a member; also the order in which the worst decides. */
 enum verdict {
@@ -65,7 +65,8 @@ struct definition {
 struct report {
     const char *pool; /* NULL: a type that was asked for */
     const char *type, *kind, *more;
-    const char *module; /* member of an archive, or NULL */
+    const char *element; /* what a typedef stands for; of a type that was asked for */
+    const char *module;  /* member of an archive, or NULL */
     const char *file;
     int line;
     uint64_t size, align;

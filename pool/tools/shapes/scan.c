@@ -2,6 +2,7 @@
 #include <dwarf.h>
 #include <string.h>
 
+#include "entry.h"
 #include "file.h"
 #include "read.h"
 #include "scan.h"
@@ -23,10 +24,27 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* Units spell the way to a header each in its own manner. */
+static bool same_file(const char *a, const char *b)
+{
+    const char *left = a ? strrchr(a, '/') : NULL, *right = b ? strrchr(b, '/') : NULL;
+    return same_text(left ? left : a, right ? right : b);
+}
+
+/* `typedef struct conn conn` names the same twice. */
+static bool is_alias(const struct report *a, const struct report *b)
+{
+    bool is_typedef = !same_text(a->type, a->element) || !same_text(b->type, b->element);
+    return !a->pool && !b->pool && is_typedef && a->element && same_text(a->element, b->element) &&
+           !strstr(a->element, "(anonymous") && a->size == b->size;
+}
+
 static bool is_same(const struct report *a, const struct report *b)
 {
+    if (is_alias(a, b))
+        return true;
     return same_text(a->pool, b->pool) && same_text(a->type, b->type) && same_text(a->kind, b->kind) &&
-           same_text(a->more, b->more) && same_text(a->file, b->file) && a->line == b->line && a->size == b->size &&
+           same_text(a->more, b->more) && same_file(a->file, b->file) && a->line == b->line && a->size == b->size &&
            a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why);
 }
 
@@ -100,10 +118,19 @@ static bool object_type(Dwarf_Die *variable, Dwarf_Die *type)
     return dwarf_tag(type) != DW_TAG_const_type || opool__shapes_type_of(type, type);
 }
 
+static const char scattered[] = "an object file with type units (-fdebug-types-section): give the linked program";
+
+static bool is_scattered(const struct module *module)
+{
+    return module->has_type_units && module->is_object;
+}
+
 static const char *why_no_debug(const struct module *module)
 {
     if (!module->dwarf)
         return "no debug information: compile with -g, and keep it or its separate file";
+    if (is_scattered(module))
+        return scattered;
     if (module->lacks_split)
         return "its debug information is in a .dwo file that is not there";
     return "its source has no debug information: compile all of it with -g";
@@ -118,12 +145,15 @@ static void check_record(struct scanning *scanning, struct report *report, struc
         return;
     }
     if (!object_type(&record->variable, &type)) {
-        unchecked(report, malformed(scanning, "the record has another type"));
+        unchecked(report,
+                  is_scattered(scanning->module) ? scattered : malformed(scanning, "the record has another type"));
         return;
     }
     report->is_cxx = is_cxx(&type);
     struct node *tree = opool__shapes_read(scanning->module, scanning->memory, &type, &why);
-    if (!tree)
+    if (is_scattered(scanning->module) && (!tree || tree->kind == NODE_UNKNOWN))
+        unchecked(report, scattered);
+    else if (!tree)
         unchecked(report, malformed(scanning, why));
     else if (tree->kind != NODE_UNKNOWN && tree->size != record->size)
         unchecked(report,
@@ -180,18 +210,28 @@ static void scan_pools(struct scanning *scanning)
 
 /* ---- a type ---- */
 
-static bool scan_type(void *arg, Dwarf_Die *type)
+/* As a source would name it: C++ needs no keyword, and the scope. */
+static const char *full_name(struct memory *memory, Dwarf_Die *type, const char *scope)
+{
+    const char *name = dwarf_diename(type);
+    if (scope[0] == '\0' || !name)
+        return opool__shapes_type_name(memory, type);
+    return opool__shapes_format(memory, "%s::%s", scope, name);
+}
+
+static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
 {
     struct scanning *scanning = arg;
     struct memory *memory = scanning->memory;
     const char *why = NULL, *file = opool__shapes_file(type);
     struct report report = {.kind = "", .more = "", .module = scanning->module->name, .copies = 1};
-    report.type = opool__shapes_type_name(memory, type);
+    report.type = full_name(memory, type, scope);
     report.file = file ? opool__shapes_copy(memory, file) : NULL;
     report.line = opool__shapes_line(type);
     report.is_cxx = is_cxx(type);
     struct node *tree = opool__shapes_read(scanning->module, memory, type, &why);
     if (tree) {
+        report.element = tree->element;
         report.size = tree->size;
         report.align = tree->align;
     }
@@ -235,6 +275,8 @@ static void scan_modules(struct scanning *scanning, struct file *file)
         else if (!scan_types(scanning))
             break;
     }
+    if (file->has_bitcode && !scanning->reports.note)
+        scanning->reports.note = "UNCHECKED: LLVM bitcode in it (-flto); give the linked program";
     if (scanning->reports.count > 0 || scanning->reports.note || file->error)
         return;
     if (!scanning->scan->type)

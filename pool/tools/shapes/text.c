@@ -5,7 +5,10 @@
 
 #include "write.h"
 
-enum { HOLES_SHOWN = 6 };
+enum {
+    HOLES_SHOWN = 6,
+    WORTHWHILE = 50, /* part of the size that an order must save to be shown */
+};
 
 struct writer {
     FILE *out;
@@ -204,7 +207,8 @@ static void write_report(struct writer *writer, const struct report *report)
     write_findings(writer, report);
     write_padding(writer, report);
     for (size_t i = 0; i < report->order_count; i++)
-        write_order(writer, &report->orders[i]);
+        if (writer->all || report->orders[i].saves >= report->orders[i].size / WORTHWHILE)
+            write_order(writer, &report->orders[i]);
     write_outcome(writer, report);
     if (report->definition)
         write_definition(writer, report);

@@ -2,155 +2,8 @@
 #include <dwarf.h>
 #include <string.h>
 
-#include "dwarf.h"
-
-/* ---- small questions ---- */
-
-bool opool__shapes_type_of(Dwarf_Die *die, Dwarf_Die *type)
-{
-    Dwarf_Attribute attribute;
-    return dwarf_attr_integrate(die, DW_AT_type, &attribute) && dwarf_formref_die(&attribute, type);
-}
-
-bool opool__shapes_flag(Dwarf_Die *die, unsigned attribute)
-{
-    Dwarf_Attribute found;
-    bool flag = false;
-    return dwarf_attr(die, attribute, &found) && dwarf_formflag(&found, &flag) == 0 && flag;
-}
-
-bool opool__shapes_next(Dwarf_Die *die)
-{
-    Dwarf_Die next;
-    if (dwarf_siblingof(die, &next) != 0 || (const char *)next.addr <= (const char *)die->addr)
-        return false;
-    *die = next;
-    return true;
-}
-
-bool opool__shapes_child(Dwarf_Die *die, Dwarf_Die *child)
-{
-    return dwarf_child(die, child) == 0;
-}
-
-static bool number(Dwarf_Die *die, unsigned name, uint64_t *to)
-{
-    Dwarf_Attribute attribute;
-    Dwarf_Word value;
-    if (!dwarf_attr_integrate(die, name, &attribute) || dwarf_formudata(&attribute, &value) != 0)
-        return false;
-    *to = value;
-    return true;
-}
-
-/* clang writes DWARF 5 file numbers from 0, which dwarf_decl_file takes for "no file". */
-const char *opool__shapes_file(Dwarf_Die *die)
-{
-    const char *file = dwarf_decl_file(die);
-    Dwarf_Die unit;
-    Dwarf_Files *files;
-    size_t count;
-    uint64_t index;
-    if (!file && number(die, DW_AT_decl_file, &index) && dwarf_diecu(die, &unit, NULL, NULL) &&
-        dwarf_getsrcfiles(&unit, &files, &count) == 0 && index < count)
-        file = dwarf_filesrc(files, (size_t)index, NULL, NULL);
-    return file;
-}
-
-int opool__shapes_line(Dwarf_Die *die)
-{
-    int line = 0;
-    return dwarf_decl_line(die, &line) == 0 ? line : 0;
-}
-
-/* ---- names of types ---- */
-
-static bool is_qualifier(int tag)
-{
-    switch (tag) {
-    case DW_TAG_const_type:
-    case DW_TAG_volatile_type:
-    case DW_TAG_restrict_type:
-    case DW_TAG_atomic_type:
-    case DW_TAG_immutable_type:
-    case DW_TAG_packed_type:
-    case DW_TAG_shared_type:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static const char *of_tag(struct memory *memory, int tag, const char *name)
-{
-    const char *word = tag == DW_TAG_structure_type     ? "struct "
-                       : tag == DW_TAG_union_type       ? "union "
-                       : tag == DW_TAG_class_type       ? "class "
-                       : tag == DW_TAG_enumeration_type ? "enum "
-                                                        : "";
-    if (!name)
-        name = tag == DW_TAG_unspecified_type ? "nullptr" : "(anonymous)";
-    return opool__shapes_format(memory, "%s%s", word, name);
-}
-
-static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth);
-
-static const char *wrapped(struct memory *memory, const char *format, Dwarf_Die *type, int depth)
-{
-    Dwarf_Die inner;
-    const char *name = opool__shapes_type_of(type, &inner) ? name_of(memory, &inner, depth + 1) : "void";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    return opool__shapes_format(memory, format, name);
-#pragma GCC diagnostic pop
-}
-
-static const char *pointer_name(struct memory *memory, Dwarf_Die *type, int depth)
-{
-    Dwarf_Die target;
-    if (opool__shapes_type_of(type, &target) && dwarf_tag(&target) == DW_TAG_subroutine_type)
-        return "function pointer";
-    const char *name = wrapped(memory, "%s *", type, depth);
-    size_t length = strlen(name);
-    if (length > 3 && strcmp(name + length - 3, "* *") == 0)
-        return opool__shapes_format(memory, "%.*s**", (int)(length - 3), name);
-    return name;
-}
-
-static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth)
-{
-    if (depth > 16)
-        return "...";
-    switch (dwarf_tag(type)) {
-    case DW_TAG_pointer_type:
-        return pointer_name(memory, type, depth);
-    case DW_TAG_reference_type:
-        return wrapped(memory, "%s &", type, depth);
-    case DW_TAG_rvalue_reference_type:
-        return wrapped(memory, "%s &&", type, depth);
-    case DW_TAG_ptr_to_member_type:
-        return "pointer to member";
-    case DW_TAG_const_type:
-        return wrapped(memory, "const %s", type, depth);
-    case DW_TAG_volatile_type:
-        return wrapped(memory, "volatile %s", type, depth);
-    case DW_TAG_atomic_type:
-        return wrapped(memory, "_Atomic(%s)", type, depth);
-    case DW_TAG_array_type:
-        return wrapped(memory, "%s[]", type, depth);
-    case DW_TAG_subroutine_type:
-        return "function";
-    default:
-        if (is_qualifier(dwarf_tag(type)))
-            return wrapped(memory, "%s", type, depth);
-        return of_tag(memory, dwarf_tag(type), dwarf_diename(type));
-    }
-}
-
-const char *opool__shapes_type_name(struct memory *memory, Dwarf_Die *type)
-{
-    return name_of(memory, type, 0);
-}
+#include "entry.h"
+#include "reader.h"
 
 /* ---- a member's type ---- */
 
@@ -228,7 +81,7 @@ static bool strip(struct reader *reader, struct node *node, Dwarf_Die *type)
         int tag = dwarf_tag(type);
         Dwarf_Attribute vector;
         bool is_array = tag == DW_TAG_array_type && !dwarf_attr(type, DW_AT_GNU_vector, &vector);
-        if (tag != DW_TAG_typedef && !is_qualifier(tag) && !is_array)
+        if (tag != DW_TAG_typedef && !opool__shapes_is_qualifier(tag) && !is_array)
             return true;
         note_qualifier(node, tag);
         if (is_array && !add_dimensions(reader, node, type))
@@ -254,7 +107,7 @@ static uint64_t power_of_two_up_to(uint64_t size, uint64_t most)
 
 static void measure_number(struct reader *reader, struct node *node, Dwarf_Die *type)
 {
-    if (!number(type, DW_AT_byte_size, &node->element_size)) {
+    if (!opool__shapes_number(type, DW_AT_byte_size, &node->element_size)) {
         Dwarf_Word size = 0; /* vectors: their elements */
         node->element_size = dwarf_aggregate_size(type, &size) == 0 ? size : 0;
     }
@@ -285,7 +138,7 @@ static bool skip_names(Dwarf_Die *type, bool *is_const)
         Dwarf_Die inner;
         int tag = dwarf_tag(type);
         *is_const = *is_const || tag == DW_TAG_const_type;
-        if (tag != DW_TAG_typedef && !is_qualifier(tag))
+        if (tag != DW_TAG_typedef && !opool__shapes_is_qualifier(tag))
             return true;
         if (!opool__shapes_type_of(type, &inner))
             return false;
@@ -297,7 +150,7 @@ static bool skip_names(Dwarf_Die *type, bool *is_const)
 static const char *unqualified_name(struct reader *reader, Dwarf_Die type)
 {
     Dwarf_Die inner;
-    for (int steps = 0; steps < CHAIN_MOST && is_qualifier(dwarf_tag(&type)); steps++) {
+    for (int steps = 0; steps < CHAIN_MOST && opool__shapes_is_qualifier(dwarf_tag(&type)); steps++) {
         if (!opool__shapes_type_of(&type, &inner))
             return NULL;
         type = inner;
@@ -309,12 +162,8 @@ static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *ty
 {
     Dwarf_Die target, bare;
     uint64_t size;
-    Dwarf_Die unit;
-    uint8_t address_size = 8;
     node->kind = dwarf_tag(type) == DW_TAG_pointer_type ? NODE_POINTER : NODE_REFERENCE;
-    if (dwarf_diecu(type, &unit, &address_size, NULL) && address_size == 0)
-        address_size = 8;
-    node->element_size = number(type, DW_AT_byte_size, &size) ? size : address_size;
+    node->element_size = opool__shapes_number(type, DW_AT_byte_size, &size) ? size : opool__shapes_address_size(type);
     node->align = power_of_two_up_to(node->element_size, 16);
     if (!opool__shapes_type_of(type, &target))
         return;
@@ -322,10 +171,20 @@ static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *ty
     bare = target;
     if (!skip_names(&bare, &node->to_const))
         return;
-    (void)number(&bare, DW_AT_byte_size, &node->target_size);
+    (void)opool__shapes_number(&bare, DW_AT_byte_size, &node->target_size);
     if (dwarf_tag(&bare) == DW_TAG_subroutine_type && node->kind == NODE_POINTER)
         node->kind = NODE_FUNCTION;
     node->to_own_type = is_around(frame, &bare);
+}
+
+/* To data: an offset. To a function: its address, and what to add to `this`. */
+static void read_member_pointer(struct node *node, Dwarf_Die *type)
+{
+    Dwarf_Die target;
+    bool to_function = opool__shapes_type_of(type, &target) && dwarf_tag(&target) == DW_TAG_subroutine_type;
+    node->kind = NODE_MEMBER_POINTER;
+    node->align = opool__shapes_address_size(type);
+    node->element_size = node->align * (to_function ? 2 : 1);
 }
 
 static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *type, const struct frame *outer,
@@ -359,7 +218,7 @@ static bool read_aggregate(struct reader *reader, struct node *node, Dwarf_Die *
         node->note = "incomplete in this debug information (clang: -fstandalone-debug writes it)";
         return true;
     }
-    if (!number(type, DW_AT_byte_size, &node->element_size))
+    if (!opool__shapes_number(type, DW_AT_byte_size, &node->element_size))
         node->element_size = 0;
     if (depth >= DEPTH_MOST) {
         refuse(reader, "structs inside structs, more than 64 deep");
@@ -385,10 +244,7 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
         read_pointer(reader, node, &type, frame);
         break;
     case DW_TAG_ptr_to_member_type:
-        node->kind = NODE_MEMBER_POINTER;
-        measure_number(reader, node, &type);
-        if (node->element_size == 0)
-            node->element_size = node->align = 8;
+        read_member_pointer(node, &type);
         break;
     case DW_TAG_structure_type:
     case DW_TAG_class_type:
@@ -399,14 +255,16 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
     case DW_TAG_base_type:
     case DW_TAG_enumeration_type:
     case DW_TAG_array_type: /* a vector */
-    case DW_TAG_unspecified_type:
         measure_number(reader, node, &type);
+        break;
+    case DW_TAG_unspecified_type: /* nullptr_t */
+        node->element_size = node->align = opool__shapes_address_size(&type);
         break;
     default:
         node->kind = NODE_UNKNOWN;
         node->note = "of a kind that is not understood";
     }
-    if (number(&type, DW_AT_alignment, &align) && align > node->align)
+    if (opool__shapes_number(&type, DW_AT_alignment, &align) && align > node->align)
         node->align = align;
     if (__builtin_mul_overflow(node->count, node->element_size, &node->size))
         good = refuse(reader, "an array larger than memory");
@@ -426,7 +284,7 @@ static bool byte_offset(Dwarf_Die *member, uint64_t *offset)
     *offset = 0;
     if (!dwarf_attr(member, DW_AT_data_member_location, &attribute))
         return true;
-    if (number(member, DW_AT_data_member_location, offset))
+    if (opool__shapes_number(member, DW_AT_data_member_location, offset))
         return true;
     if (dwarf_getlocation(&attribute, &operations, &count) != 0 || count != 1 ||
         operations[0].atom != DW_OP_plus_uconst)
@@ -439,13 +297,13 @@ static bool byte_offset(Dwarf_Die *member, uint64_t *offset)
 static void place_bits(struct node *node, Dwarf_Die *member)
 {
     uint64_t bits, bit, unit = node->element_size;
-    if (!number(member, DW_AT_bit_size, &bits) || bits == 0 || bits > 128)
+    if (!opool__shapes_number(member, DW_AT_bit_size, &bits) || bits == 0 || bits > 128)
         return;
     node->bits = (unsigned)bits;
-    if (!number(member, DW_AT_data_bit_offset, &bit)) {
-        if (!number(member, DW_AT_bit_offset, &bit))
+    if (!opool__shapes_number(member, DW_AT_data_bit_offset, &bit)) {
+        if (!opool__shapes_number(member, DW_AT_bit_offset, &bit))
             bit = 0;
-        (void)number(member, DW_AT_byte_size, &unit);
+        (void)opool__shapes_number(member, DW_AT_byte_size, &unit);
         bit = node->offset * 8 + (unit * 8 - bit - bits);
     }
     node->offset = bit / 8;
@@ -456,7 +314,7 @@ static void place_bits(struct node *node, Dwarf_Die *member)
 static bool is_hidden(Dwarf_Die *member, Dwarf_Die *type)
 {
     uint64_t access = dwarf_tag(type) == DW_TAG_class_type ? DW_ACCESS_private : DW_ACCESS_public;
-    (void)number(member, DW_AT_accessibility, &access);
+    (void)opool__shapes_number(member, DW_AT_accessibility, &access);
     return access != DW_ACCESS_public;
 }
 
@@ -485,7 +343,7 @@ static struct node *read_member(struct reader *reader, Dwarf_Die *member, Dwarf_
     /* The place of an unnamed member is its type's. */
     node->file = file ? opool__shapes_copy(reader->memory, file) : NULL;
     node->line = opool__shapes_line(member);
-    if (number(member, DW_AT_alignment, &align) && align > node->align)
+    if (opool__shapes_number(member, DW_AT_alignment, &align) && align > node->align)
         node->align = align;
     if (!byte_offset(member, &node->offset)) {
         node->kind = NODE_UNKNOWN;
@@ -506,6 +364,13 @@ static bool is_data(Dwarf_Die *child)
             !opool__shapes_flag(child, DW_AT_declaration));
 }
 
+/* A class that is passed in registers has a trivial one, whoever wrote it. */
+static bool is_passed_by_value(Dwarf_Die *type)
+{
+    uint64_t convention = DW_CC_normal;
+    return opool__shapes_number(type, DW_AT_calling_convention, &convention) && convention == DW_CC_pass_by_value;
+}
+
 /* Not one that the compiler made up, nor one that is defaulted where it is declared. */
 static bool is_destructor(Dwarf_Die *child)
 {
@@ -513,7 +378,7 @@ static bool is_destructor(Dwarf_Die *child)
     const char *name = dwarf_tag(child) == DW_TAG_subprogram ? dwarf_diename(child) : NULL;
     if (!name || name[0] != '~' || opool__shapes_flag(child, DW_AT_artificial))
         return false;
-    (void)number(child, DW_AT_defaulted, &defaulted);
+    (void)opool__shapes_number(child, DW_AT_defaulted, &defaulted);
     return defaulted != DW_DEFAULTED_in_class;
 }
 
@@ -533,6 +398,19 @@ static void raise_align(struct node *parent, const struct node *member)
         parent->align = member->align;
 }
 
+/* gcc writes vectors without their length: they reach to what comes next. */
+static void measure_rest(struct node *parent)
+{
+    if (parent->kind != NODE_STRUCT)
+        return;
+    for (struct node *member = parent->children; member; member = member->next) {
+        uint64_t end = member->next ? member->next->offset : parent->element_size;
+        if (member->kind == NODE_VALUE && member->element_size == 0 && member->array == ARRAY_NONE &&
+            end > member->offset)
+            member->element_size = member->size = end - member->offset;
+    }
+}
+
 static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *type, const struct frame *outer,
                          int depth)
 {
@@ -544,8 +422,9 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
             return refuse(reader, "a struct that contains itself");
     if (!opool__shapes_child(type, &child))
         return true;
+    bool may_destroy = !is_passed_by_value(type);
     do {
-        parent->has_destructor = parent->has_destructor || is_destructor(&child);
+        parent->has_destructor = parent->has_destructor || (may_destroy && is_destructor(&child));
         if (!is_data(&child))
             continue;
         struct node *member = dwarf_tag(&child) == DW_TAG_variant_part
@@ -557,6 +436,7 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
         *last = member;
         last = &member->next;
     } while (opool__shapes_next(&child));
+    measure_rest(parent);
     return true;
 }
 
