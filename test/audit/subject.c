@@ -138,6 +138,26 @@ static void use_remade(struct conn *conn, int use)
     own(conn, get_memory(use % 2 ? 100 : 200));
 }
 
+/* Moved in the use that made it; the old address stays in another word. */
+static void use_moved(struct conn *conn, int use)
+{
+    if (use)
+        return;
+    void *memory = get_memory(100);
+    conn->other = memory_ref_of(memory);
+    own(conn, realloc(memory, 1 << 20));
+}
+
+/* A realloc that fails leaves the block. */
+static void use_refused(struct conn *conn, int use)
+{
+    volatile size_t most = SIZE_MAX / 4;
+    if (use == 0)
+        own(conn, get_memory(100));
+    else if (realloc(owned(conn), most))
+        exit(3);
+}
+
 /* ---- not owned ---- */
 
 static void use_clean(struct conn *conn, int use)
@@ -283,26 +303,36 @@ static void run(const char *name, void (*use)(struct conn *conn, int use))
     global_block = NULL;
 }
 
-/* Batches, and gets that wait. */
+/* Batches, and gets that wait; what was made before each is borrowed. */
 static void run_batch(void)
 {
     struct conn_pool *pool = make("batch");
     struct conn *conns[4], *waited;
     for (int use = 0; use < USES; use++) {
+        void *old = get_memory(50);
         size_t n = conn_pool_get_batch(pool, conns, 4);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             own(conns[i], realloc(owned(conns[i]), 100 * (size_t)(use + 1)));
+            conns[i]->other = memory_ref_of(old);
+        }
         conn_pool_put_batch(pool, conns, n);
+        void *later = get_memory(50);
         waited = conn_pool_get_wait(pool, 0);
+        waited->other = memory_ref_of(later);
         conn_pool_put(pool, waited);
+        free(old);
+        free(later);
     }
 }
 
-/* Objects that are built with what they own, and given up: never grown, whatever address comes again. */
+/* Objects that are built with what they own, each with more, and given up: none has grown, though their address comes
+   again. */
 static int init_made(void *object, void *arg)
 {
+    static size_t size = 300;
     (void)arg;
-    own(object, get_memory(300));
+    own(object, get_memory(size));
+    size += 10;
     return 0;
 }
 
@@ -480,6 +510,8 @@ static const struct {
     {"table", use_table, NULL},
     {"constant", use_constant, NULL},
     {"remade", use_remade, NULL},
+    {"moved", use_moved, NULL},
+    {"refused", use_refused, NULL},
     {"clean", use_clean, NULL},
     {"borrowed", use_borrowed, NULL},
     {"lazy", use_lazy, NULL},
