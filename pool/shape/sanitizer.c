@@ -43,18 +43,18 @@ static void be_invisible(void)
 {
     if (!AnnotateIgnoreSyncBegin)
         return;
-    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    AnnotateIgnoreSyncBegin("opool", 0);
+    AnnotateIgnoreReadsBegin("opool", 0);
+    AnnotateIgnoreWritesBegin("opool", 0);
 }
 
 static void be_visible(void)
 {
     if (!AnnotateIgnoreSyncBegin)
         return;
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd("opool", 0);
+    AnnotateIgnoreReadsEnd("opool", 0);
+    AnnotateIgnoreSyncEnd("opool", 0);
 }
 
 /* ---- what the run time tells ---- */
@@ -189,10 +189,19 @@ static const struct opool__auditor auditor = {
 
 /* ---- start ---- */
 
+/* Asked at the start, and at the first create: no thread is there, or a lock is held. */
 bool opool__audit_wanted(void)
 {
+    static bool told;
     const char *text = getenv("OPOOL_AUDIT");
-    return !text || strcmp(text, "off") != 0;
+    if (!text || !*text || strcmp(text, "on") == 0)
+        return true;
+    if (strcmp(text, "off") == 0)
+        return false;
+    if (!told)
+        opool__say("OPOOL_AUDIT=%.40s is none of on, off: ignored, on it is", text);
+    told = true;
+    return true;
 }
 
 /* As soon as the library is there, so that blocks which are made before the first pool are known. */

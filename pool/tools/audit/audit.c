@@ -126,6 +126,16 @@ static bool find_library(char *path, size_t size)
     return access(path, R_OK) == 0;
 }
 
+/* The loader takes blanks and colons for the end of a name: then it gets another name of the file. */
+static bool name_for_loader(char *path, size_t size)
+{
+    if (!strpbrk(path, " :"))
+        return true;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, size, "/proc/%ld/fd/%d", (long)getpid(), fd);
+    return fd >= 0;
+}
+
 /* Not in the file system: nobody has to remove it, and no disk is full. */
 static struct opool__area_file *make_file(int *fd)
 {
@@ -151,8 +161,8 @@ static int make_variables(struct variables *variables, int fd, const char *inter
     const char *others = getenv("LD_PRELOAD");
     if (!find_library(library, sizeof library))
         return fail(library, "the library to preload is not there");
-    if (strpbrk(library, " :"))
-        return fail(library, "no library can be preloaded from a folder with a blank or a colon in its name");
+    if (!name_for_loader(library, sizeof library))
+        return fail("the library to preload", strerror(errno));
     int n = snprintf(variables->preload, sizeof variables->preload, "LD_PRELOAD=%s%s%s", library, others ? ":" : "",
                      others ? others : "");
     if (n < 0 || (size_t)n >= sizeof variables->preload)
