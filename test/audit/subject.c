@@ -495,7 +495,7 @@ static void run_daemon(void)
     setsid();
     for (int fd = 0; fd < 256; fd++)
         close(fd);
-    usleep(300000);
+    usleep(300000); /* until the command has ended */
     run("daemon", use_buffer);
     _exit(0);
 }
