@@ -142,26 +142,31 @@ static __attribute__((noinline, cold)) void widen(uintptr_t at)
         continue;
 }
 
-void opool__blocks_restore(const struct opool__block *block)
+static inline void enter(uintptr_t at, size_t size, uint64_t birth)
 {
-    struct shard *shard = shard_of(block->at);
+    struct shard *shard = shard_of(at);
     bool taken = take(shard);
-    struct opool__entry *entry = opool__table_add(&shard->table, block->at);
-    if (entry) {
-        entry->a = block->size;
-        entry->b = block->birth;
+    struct opool__entry *entry = opool__table_add(&shard->table, at);
+    if (OPOOL__LIKELY(entry != NULL)) {
+        entry->a = size;
+        entry->b = birth;
     }
     drop(shard, taken);
 }
 
+void opool__blocks_restore(const struct opool__block *block)
+{
+    enter(block->at, block->size, block->birth);
+}
+
 void opool__blocks_add(const void *at, size_t size)
 {
+    uintptr_t address = (uintptr_t)at;
     if (!at)
         return;
-    struct opool__block block = {.at = (uintptr_t)at, .size = size, .birth = opool__blocks_now()};
-    if (block.at <= opool__load_relaxed(&shared.below) || block.at >= opool__load_relaxed(&shared.above))
-        widen(block.at);
-    opool__blocks_restore(&block);
+    if (address <= opool__load_relaxed(&shared.below) || address >= opool__load_relaxed(&shared.above))
+        widen(address);
+    enter(address, size, opool__blocks_now());
 }
 
 bool opool__blocks_remove(const void *at, struct opool__block *was)
