@@ -83,9 +83,9 @@ bool opool__reset(struct opool *pool, void *object)
 }
 
 /*
- * live_peak counts what is out, but a thread's cache knows only itself: summing up all of them at each build would make
- * a burst of builds quadratic. Nothing can be above the peak before more objects exist than that, and a peak that is
- * looked at each 1/64 higher is right to 2 %.
+ * live_peak counts what is out, but a thread's cache knows only itself: summing up all of them at each build would
+ * make a burst of builds quadratic. Nothing can be above the peak before more objects exist than that, and a peak
+ * that is looked at each 1/64 higher is right to 2 %.
  */
 static void note_peak(struct opool *pool)
 {
@@ -111,8 +111,12 @@ void *opool__build(struct opool *pool)
     void *slot = opool__slab_take(&pool->slab);
     if (!slot)
         return refuse(&pool->shared_memory_fails, ENOMEM);
+    if (pool->auditor)
+        pool->auditor->built(slot);
     int r = call_init(pool, slot);
     if (r != 0) {
+        if (pool->auditor)
+            pool->auditor->gone(slot);
         opool__slab_give(&pool->slab, slot);
         return refuse(&pool->shared_init_fails, r);
     }
@@ -127,6 +131,8 @@ static void end_object(struct opool *pool, void *object)
     if (pool->type.clear)
         pool->type.clear(object);
     call_fini(pool, object);
+    if (pool->auditor)
+        pool->auditor->gone(object);
     opool__count(&pool->shared_torn_down);
     opool__slab_give(&pool->slab, object);
 }

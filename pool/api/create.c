@@ -126,7 +126,7 @@ static void set_front(struct opool *pool)
         front->rotate = 0;
         front->slots = UINTPTR_MAX;
     }
-    front->offset = opool__cache_offset(&pool->cache);
+    front->offset = pool->auditor ? 0 : opool__cache_offset(&pool->cache);
 }
 
 static int make(struct opool *pool, const struct opool_options *options)
@@ -152,6 +152,7 @@ static int make(struct opool *pool, const struct opool_options *options)
     if (!options->region && pool->label.checks != OPOOL_CHECKS_FULL)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;
+    opool__audit_join(pool);
     set_front(pool);
     return 0;
 }

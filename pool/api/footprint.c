@@ -104,12 +104,12 @@ bool opool__footprint_fits(struct opool *pool, void *object)
     return new_one.kept;
 }
 
-struct opool__findings opool__footprint_findings(struct opool *pool)
+struct opool__verdict opool__footprint_verdict(struct opool *pool)
 {
     opool__lock_take(&pool->guard.lock);
-    struct opool__findings findings = {opool__fit_churns(&pool->guard.fit), opool__fit_bloats(&pool->guard.fit)};
+    struct opool__verdict verdict = {opool__fit_churns(&pool->guard.fit), opool__fit_bloats(&pool->guard.fit)};
     opool__lock_drop(&pool->guard.lock);
-    return findings;
+    return verdict;
 }
 
 /* ---- fork ---- */

@@ -38,10 +38,10 @@ void opool__footprint_start(struct opool__guard *guard, size_t footprint_max);
 bool opool__footprint_fits(struct opool *pool, void *object);
 
 /* Does the guard say so now? */
-struct opool__findings {
+struct opool__verdict {
     bool churn, bloat;
 };
-struct opool__findings opool__footprint_findings(struct opool *pool);
+struct opool__verdict opool__footprint_verdict(struct opool *pool);
 
 /* For fork. */
 void opool__footprint_lock(struct opool *pool);

@@ -73,6 +73,12 @@ static void *get_unlimited(struct opool *pool)
     return object;
 }
 
+static void tell_auditor(struct opool *pool, void *const *objects, size_t n)
+{
+    for (size_t i = 0; pool->auditor && i < n; i++)
+        pool->auditor->got(pool->audited_as, objects[i]);
+}
+
 static void *get_slow(struct opool *pool, int timeout_ms, int full)
 {
     if (!pool)
@@ -84,9 +90,20 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
     void *object = pool->cached ? opool__cache_get(&pool->cache) : NULL;
     if (!object)
         object = opool__by_permit(pool) ? get_stored(pool, timeout_ms, full) : get_unlimited(pool);
-    if (object)
+    if (object) {
+        tell_auditor(pool, &object, 1);
         opool__look_around(pool);
+    }
     return object;
+}
+
+/* What the thread's cache has at hand. */
+static size_t get_run(struct opool *pool, void **objects, size_t n)
+{
+    size_t run = pool && pool->cached ? opool__cache_get_run(&pool->cache, objects, n) : 0;
+    if (run)
+        tell_auditor(pool, objects, run);
+    return run;
 }
 
 void *opool__get_slow(struct opool *pool)
@@ -102,7 +119,7 @@ void *opool_get(struct opool *pool)
 void *opool_get_wait(struct opool *pool, int timeout_ms)
 {
     void *object;
-    if (pool && pool->cached && opool__cache_get_run(&pool->cache, &object, 1) == 1)
+    if (get_run(pool, &object, 1) == 1)
         return object;
     return get_slow(pool, timeout_ms < -1 ? 0 : timeout_ms, ETIMEDOUT);
 }
@@ -111,7 +128,7 @@ size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)
 {
     size_t got = 0;
     while (got < n) {
-        size_t run = pool && pool->cached ? opool__cache_get_run(&pool->cache, objects + got, n - got) : 0;
+        size_t run = get_run(pool, objects + got, n - got);
         got += run;
         if (got == n)
             break;

@@ -5,7 +5,8 @@
 /*
  * struct opool, and what the files of this layer share.
  *
- * Handles are type-stable memory: a stale one is still a struct opool, and says DESTROYED until it serves another pool.
+ * Handles are type-stable memory: a stale one is still a struct opool, and says DESTROYED until it serves another
+ * pool.
  *
  * Where an idle object may be: in the head of a thread's cache, in a magazine of the depot, in the depot's locked
  * store. A pool is either `cached` (all three), or not (the store alone: pools in a region, under full checks, or
@@ -18,6 +19,7 @@
 #include "api/fresh.h"
 #include "api/watch.h"
 #include "cache/cache.h"
+#include "shape/audit.h"
 
 /* ENDING: inside destroy. */
 enum opool__state { OPOOL__NONE, OPOOL__OPEN, OPOOL__CLOSING, OPOOL__ENDING, OPOOL__DESTROYED };
@@ -42,6 +44,8 @@ struct opool {
     struct opool__guard guard; /* owning types */
     struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
+    const struct opool__auditor *auditor; /* NULL: nobody looks at what objects own */
+    uint32_t audited_as;
 
     uint32_t shared_state; /* enum opool__state; written under the registry lock */
     uint32_t shared_pins;  /* threads that need the pool to stay; down only under the registry lock */
@@ -82,6 +86,14 @@ enum opool_checks opool__checks_default(void);
 /* Once a process: fork handlers, the thread end hook, barriers. 0 or -ENOMEM. */
 int opool__process_init(void);
 
+/* ---- audit.c ---- */
+
+/* Is anybody there who audits puts? Once a process. */
+void opool__audit_find(void);
+
+/* With the pool's label set. An audited pool works out of line: its caches are used by slow paths only. */
+void opool__audit_join(struct opool *pool);
+
 /* ---- registry.c ---- */
 
 /* Handles. `claim` gives a zeroed one, NULL: no memory; `publish` lets walks see it; `retire` makes it DESTROYED and
@@ -102,8 +114,8 @@ void opool__registry_lock_handles(void);
 void opool__registry_unlock_handles(void);
 void opool__registry_reset_locks(void);
 
-/* The next pool after `previous`, pinned; unpins `previous`, without settling it. For walks that hold the reclaim lock:
-   settle_all follows them. */
+/* The next pool after `previous`, pinned; unpins `previous`, without settling it. For walks that hold the reclaim
+   lock: settle_all follows them. */
 struct opool *opool__registry_walk(struct opool *previous);
 
 /* ---- object life: build.c ---- */

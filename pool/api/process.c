@@ -26,6 +26,7 @@ static int init_locked(void)
     if (r != 0)
         return -ENOMEM;
     opool__barrier_init();
+    opool__audit_find();
     made = true;
     return 0;
 }

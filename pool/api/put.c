@@ -36,6 +36,8 @@ static bool prepare(struct opool *pool, void *object)
 void opool__put_slow(struct opool *pool, void *object)
 {
     opool__check_pool(pool, "put", object);
+    if (pool->auditor) /* whose puts all come here */
+        pool->auditor->put(pool->audited_as, object);
     if (!pool->cached || !opool__cache_put(&pool->cache, object)) {
         opool__count(&pool->shared_puts);
         opool__bounded_give(&pool->depot.store, object);
@@ -79,7 +81,7 @@ enum { RUN = 64 };
 static void put_run(struct opool *pool, void *const *objects, size_t n)
 {
     for (size_t done = 0; done < n;) {
-        size_t run = pool->cached ? opool__cache_put_run(&pool->cache, objects + done, n - done) : 0;
+        size_t run = pool->cached && !pool->auditor ? opool__cache_put_run(&pool->cache, objects + done, n - done) : 0;
         done += run;
         if (run == 0)
             opool__put_slow(pool, objects[done++]);

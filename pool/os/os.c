@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/os.h"
 
+#include "os/inspect.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -231,4 +233,7 @@ struct opool__os opool__os = {
     .page_size = os_page_size,
     .processors = os_processors,
     .thread_number = os_thread_number,
+    .read_memory = opool__os_read_memory,
+    .each_segment = opool__os_each_segment,
+    .symbol = opool__os_symbol,
 };

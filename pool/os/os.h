@@ -54,6 +54,12 @@ struct opool__os {
     size_t (*page_size)(void);
     unsigned (*processors)(void);
     uint64_t (*thread_number)(void);
+    /* Copy memory of this process that may be unreadable; false: some of it is, or the kernel refuses to say. */
+    bool (*read_memory)(void *to, const void *from, size_t bytes);
+    /* Show each writable segment of the program and its libraries, until `look` returns false. */
+    void (*each_segment)(bool (*look)(void *arg, const void *at, size_t bytes), void *arg);
+    /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
+    void *(*symbol)(const char *name);
 };
 
 /* The table in use: the real one, until a test puts another in its place. */

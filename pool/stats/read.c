@@ -89,11 +89,11 @@ static void count_bytes(struct opool *pool, const struct sources *from, struct o
     out->resident_bytes = from->slots * pool->slab.layout.stride + from->metadata_bytes;
 }
 
-static void read_findings(struct opool *pool, struct opool_stats *out)
+static void read_verdict(struct opool *pool, struct opool_stats *out)
 {
-    struct opool__findings findings = opool__footprint_findings(pool);
-    out->churn = findings.churn;
-    out->bloat = findings.bloat;
+    struct opool__verdict verdict = opool__footprint_verdict(pool);
+    out->churn = verdict.churn;
+    out->bloat = verdict.bloat;
 }
 
 struct opool_stats opool__stats_collect(struct opool *pool)
@@ -103,7 +103,7 @@ struct opool_stats opool__stats_collect(struct opool *pool)
     count_events(pool, &from, &all);
     count_objects(pool, &from, &all);
     count_bytes(pool, &from, &all);
-    read_findings(pool, &all);
+    read_verdict(pool, &all);
     all.epoch = opool__epoch_now();
     return all;
 }

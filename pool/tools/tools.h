@@ -5,6 +5,7 @@
 /* The sub-commands of `opool`: argv[0] is the sub-command's name, the result the exit status. Output that could not be
    written is noticed by main. */
 
+int opool__tool_audit(int argc, char **argv);
 int opool__tool_shapes(int argc, char **argv);
 
 #endif

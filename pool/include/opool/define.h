@@ -127,8 +127,8 @@
  * hold. In windows of 8192 puts the guard looks for churn (0.5 % or more of puts refused, half of those bytes made
  * again by objects that grow) and bloat (more than 8 times as much held as used): two windows running set
  * opool_stats.churn or .bloat, and the pool says once, in a line, how many bytes to have in the object instead, or that
- * footprint_max is too low. A steady load is not flagged, nor is one of two sizes that are both in daily use. The reason is a string
- * literal. In C++ T may be any class, built and destroyed by init and fini.
+ * footprint_max is too low. A steady load is not flagged, nor is one of two sizes that are both in daily use. The
+ * reason is a string literal. In C++ T may be any class, built and destroyed by init and fini.
  */
 #define OPOOL_DEFINE_OWNING(N, T, FOOTPRINT, ...) OPOOL__DEFINE_OWNING(N, T, FOOTPRINT, __VA_ARGS__, .end_ = 0)
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/pool.h"
+#include "os/os.h"
+#include "shape/sanitizer.h"
+
+/* Who audits puts: the sanitizer that the program is built with, or a library that `opool audit` preloads. A weak
+   symbol would do for the latter, but a static copy of this library in a program at a fixed address has it resolved
+   to nothing when the program is linked. */
+static const struct opool__auditor *auditor;
+
+void opool__audit_find(void)
+{
+    if (!opool__audit_wanted())
+        return;
+    auditor = opool__sanitizer_auditor();
+    if (!auditor)
+        auditor = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
+}
+
+/* In a sanitized program an owning pool has said that its objects own memory, and its footprint guard watches over
+   that: a line of ours in each test run would tell nothing new. */
+static bool is_guarded(const struct opool *pool)
+{
+    return pool->type.footprint && auditor == opool__sanitizer_auditor();
+}
+
+void opool__audit_join(struct opool *pool)
+{
+    if (!auditor || is_guarded(pool))
+        return;
+    const char *near = pool->type.type ? pool->type.type : pool->type.name ? pool->type.name : pool->type.shape;
+    pool->audited_as = auditor->pool(pool->name, pool->type_name, pool->type.size, near);
+    pool->auditor = auditor;
+}

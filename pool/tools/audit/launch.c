@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "launch.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEADERS_MOST = 256, LOOK_NS = 100000000, PATIENCE = 10 }; /* looks */
+
+static int fail(int status, const char *what, const char *why)
+{
+    fprintf(stderr, "opool audit: %s: %s\n", what, why);
+    return status;
+}
+
+/* ---- which file ---- */
+
+static bool is_program(const char *path, int *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        if (errno == EACCES)
+            *error = EACCES;
+        return false;
+    }
+    if (S_ISREG(status.st_mode) && access(path, X_OK) == 0)
+        return true;
+    *error = EACCES;
+    return false;
+}
+
+static bool find_in_path(const char *command, char *path, size_t size, int *error)
+{
+    const char *folder = getenv("PATH");
+    if (!folder)
+        folder = "/bin:/usr/bin";
+    for (;; folder++) {
+        size_t length = strcspn(folder, ":");
+        int n = snprintf(path, size, "%.*s%s%s", (int)length, folder, length ? "/" : "", command);
+        if (n > 0 && (size_t)n < size && is_program(path, error))
+            return true;
+        folder += length;
+        if (!*folder)
+            return false;
+    }
+}
+
+int opool__launch_find(const char *command, char *path, size_t size)
+{
+    int error = ENOENT;
+    bool found;
+    if (strchr(command, '/')) {
+        found = strlen(command) < size && is_program(command, &error);
+        snprintf(path, size, "%s", command);
+    } else {
+        found = *command && find_in_path(command, path, size, &error);
+    }
+    if (found)
+        return 0;
+    return fail(error == EACCES ? OPOOL__LAUNCH_REFUSED : OPOOL__LAUNCH_NOT_FOUND, command, strerror(error));
+}
+
+/* ---- which kind of file ---- */
+
+static bool read_header(int fd, ElfW(Ehdr) * header)
+{
+    return pread(fd, header, sizeof *header, 0) == (ssize_t)sizeof *header &&
+           memcmp(header->e_ident, ELFMAG, SELFMAG) == 0;
+}
+
+static bool is_of_our_kind(const ElfW(Ehdr) * header)
+{
+    ElfW(Ehdr) own;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    bool known = fd >= 0 && read_header(fd, &own);
+    if (fd >= 0)
+        close(fd);
+    return !known || (header->e_ident[EI_CLASS] == own.e_ident[EI_CLASS] && header->e_machine == own.e_machine);
+}
+
+static bool has_interpreter(int fd, const ElfW(Ehdr) * header)
+{
+    for (int i = 0; i < header->e_phnum && i < HEADERS_MOST; i++) {
+        ElfW(Phdr) segment;
+        off_t at = (off_t)(header->e_phoff + (uint64_t)i * header->e_phentsize);
+        if (at < 0 || pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+            return true; /* a broken file: exec says so better */
+        if (segment.p_type == PT_INTERP)
+            return true;
+    }
+    return false;
+}
+
+/* The loader of a program that gets rights which its caller has not ignores what it shall preload. */
+static bool gains_rights(const char *path, const struct stat *status)
+{
+    if ((status->st_mode & S_ISUID && status->st_uid != getuid()) ||
+        (status->st_mode & S_ISGID && status->st_gid != getgid()))
+        return true;
+    return getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0;
+}
+
+int opool__launch_check(const char *path)
+{
+    struct stat status;
+    ElfW(Ehdr) header;
+    if (stat(path, &status) == 0 && gains_rights(path, &status))
+        return fail(OPOOL__LAUNCH_FAILED, path,
+                    "runs with rights of its own (setuid, setgid or capabilities): nothing can be preloaded into it; "
+                    "audit a copy without them");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || !read_header(fd, &header)) { /* a script, or not to be read: then hope */
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    bool ours = is_of_our_kind(&header), dynamic = ours && has_interpreter(fd, &header);
+    close(fd);
+    if (!ours)
+        return fail(OPOOL__LAUNCH_FAILED, path, "is built for another kind of processor than this tool");
+    if (!dynamic)
+        return fail(
+            OPOOL__LAUNCH_FAILED, path,
+            "is linked statically: nothing can be preloaded into it; link it to a shared libc, or build it with "
+            "a sanitizer (-fsanitize=address), which has the audit on by itself");
+    return 0;
+}
+
+/* ---- start ---- */
+
+static sigset_t watched_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* A script whose first line names no interpreter is one for the shell, as execvp has it. */
+static void run_by_shell(const char *path, char **argv)
+{
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    char **shell = calloc(n + 2, sizeof *shell);
+    if (!shell)
+        return;
+    shell[0] = (char *)(uintptr_t) "sh";
+    shell[1] = (char *)(uintptr_t)path;
+    memcpy(shell + 2, argv + 1, (n - 1) * sizeof *shell);
+    execv("/bin/sh", shell);
+    free(shell);
+}
+
+static _Noreturn void become(const char *path, char **argv, char *const *variables, const sigset_t *mask, int errors)
+{
+    for (; *variables; variables++)
+        putenv(*variables);
+    unsetenv("OPOOL_AUDIT"); /* who asks for an audit wants one */
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execv(path, argv);
+    int error = errno;
+    if (error == ENOEXEC)
+        run_by_shell(path, argv);
+    if (write(errors, &error, sizeof error) != (ssize_t)sizeof error)
+        _exit(OPOOL__LAUNCH_FAILED);
+    _exit(OPOOL__LAUNCH_REFUSED);
+}
+
+int opool__launch_start(const char *path, char **argv, char *const *variables, pid_t *started)
+{
+    sigset_t watched = watched_signals(), before;
+    int errors[2], error = 0;
+    if (pipe2(errors, O_CLOEXEC) != 0)
+        return fail(OPOOL__LAUNCH_FAILED, path, strerror(errno));
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    sigprocmask(SIG_BLOCK, &watched, &before);
+    fflush(NULL);
+    *started = fork();
+    if (*started == 0)
+        become(path, argv, variables, &before, errors[1]);
+    close(errors[1]);
+    if (*started < 0)
+        error = errno;
+    else
+        while (read(errors[0], &error, sizeof error) < 0 && errno == EINTR)
+            continue;
+    close(errors[0]);
+    if (!error)
+        return 0;
+    if (*started > 0)
+        waitpid(*started, NULL, 0);
+    return fail(error == ENOENT ? OPOOL__LAUNCH_NOT_FOUND
+                : *started > 0  ? OPOOL__LAUNCH_REFUSED
+                                : OPOOL__LAUNCH_FAILED,
+                path, strerror(error));
+}
+
+/* ---- wait ---- */
+
+struct waiting {
+    pid_t started;
+    bool ended; /* the first one */
+    int status;
+};
+
+static int exit_status(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* False: no process is left. */
+static bool reap(struct waiting *waiting)
+{
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid <= 0)
+            return pid == 0;
+        if (pid == waiting->started) {
+            waiting->ended = true;
+            waiting->status = exit_status(status);
+        }
+    }
+}
+
+/* False: wait no more. What the terminal sends comes to the program without our help. */
+static bool pass_on(const struct waiting *waiting, const siginfo_t *signal)
+{
+    if (waiting->ended)
+        return false;
+    if (signal->si_code != SI_KERNEL)
+        kill(waiting->started, signal->si_signo);
+    return true;
+}
+
+int opool__launch_wait(pid_t started, void (*look)(void *arg), void *arg)
+{
+    struct waiting waiting = {.started = started};
+    sigset_t watched = watched_signals();
+    struct timespec a_while = {.tv_nsec = LOOK_NS};
+    int waited = 0;
+    while (reap(&waiting)) {
+        siginfo_t signal;
+        int number = sigtimedwait(&watched, &signal, &a_while);
+        look(arg);
+        if (waiting.ended && ++waited == PATIENCE)
+            fprintf(stderr, "opool audit: the command ended and left processes behind: waiting for them, "
+                            "until interrupted\n");
+        if (number > 0 && number != SIGCHLD && !pass_on(&waiting, &signal))
+            break;
+    }
+    return waiting.status;
+}

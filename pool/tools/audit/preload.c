@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The library that `opool audit` preloads: it wraps malloc and its kin to know all live blocks, and is the auditor
+ * that the program's opool finds by name. Findings go to the memory that is shared with `opool audit`, as they are
+ * made.
+ *
+ * Whatever allocator comes next in the order of libraries does the work. A block leaves the table before it is
+ * freed, and enters it after it was made, so that no address stands there for a block that is not, or not any more.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <malloc.h>
+#include <opool/inline.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "area.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "os/report.h"
+#include "shape/audit.h"
+#include "shape/reach.h"
+#include "shape/table.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* ---- the allocator behind us ---- */
+
+static struct {
+    void *(*malloc)(size_t);
+    void *(*calloc)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void (*free)(void *);
+    void *(*memalign)(size_t, size_t);
+} next;
+
+/* To find it the loader may allocate: from here, for ever. */
+static struct {
+    char memory[16 << 10] __attribute__((aligned(16)));
+    size_t used;
+} first_aid;
+
+static bool is_first_aid(const void *at)
+{
+    return (const char *)at >= first_aid.memory && (const char *)at < first_aid.memory + sizeof first_aid.memory;
+}
+
+static void *take_first_aid(size_t size)
+{
+    size_t rounded = (size + 15) / 16 * 16;
+    if (rounded < size || rounded > sizeof first_aid.memory - first_aid.used)
+        return NULL;
+    void *at = first_aid.memory + first_aid.used;
+    first_aid.used += rounded;
+    return at;
+}
+
+/* The function of this name, into a pointer to such a function. */
+static void find_behind(const char *name, void *pointer)
+{
+    void *at = dlsym(RTLD_NEXT, name);
+    if (!at) {
+        opool__say("audit: no %s behind the preloaded library", name);
+        abort();
+    }
+    memcpy(pointer, &at, sizeof at);
+}
+
+/* No thread is there before the first malloc. `malloc` comes last: it says that all are known. */
+static __attribute__((noinline, cold)) bool find_next(void)
+{
+    static bool finding;
+    if (finding)
+        return false;
+    finding = true;
+    find_behind("calloc", &next.calloc);
+    find_behind("realloc", &next.realloc);
+    find_behind("free", &next.free);
+    find_behind("memalign", &next.memalign);
+    find_behind("malloc", &next.malloc);
+    finding = false;
+    return true;
+}
+
+static inline bool found(void)
+{
+    return OPOOL__LIKELY(next.malloc != NULL) || find_next();
+}
+
+EXPORTED void *malloc(size_t size)
+{
+    if (!found())
+        return take_first_aid(size);
+    void *at = next.malloc(size);
+    opool__blocks_add(at, size);
+    return at;
+}
+
+EXPORTED void *calloc(size_t count, size_t size)
+{
+    if (!found())
+        return size && count > SIZE_MAX / size ? NULL : take_first_aid(count * size);
+    void *at = next.calloc(count, size);
+    opool__blocks_add(at, count * size);
+    return at;
+}
+
+EXPORTED void free(void *at)
+{
+    struct opool__block was;
+    if (!at || is_first_aid(at) || !found())
+        return;
+    (void)opool__blocks_remove(at, &was);
+    next.free(at);
+}
+
+static void *move_from_first_aid(const void *at, size_t size)
+{
+    size_t most = (size_t)(first_aid.memory + sizeof first_aid.memory - (const char *)at);
+    void *to = malloc(size);
+    if (to)
+        memcpy(to, at, size < most ? size : most);
+    return to;
+}
+
+EXPORTED void *realloc(void *at, size_t size)
+{
+    struct opool__block was;
+    if (!at)
+        return malloc(size);
+    if (is_first_aid(at) || !found())
+        return move_from_first_aid(at, size);
+    bool known = opool__blocks_remove(at, &was);
+    void *to = next.realloc(at, size);
+    if (to)
+        opool__blocks_add(to, size);
+    else if (known && size) /* refused: the old block stays. Of size 0 it is free */
+        opool__blocks_restore(&was);
+    return to;
+}
+
+EXPORTED void *reallocarray(void *at, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(at, count * size);
+}
+
+EXPORTED void *memalign(size_t alignment, size_t size)
+{
+    if (!found())
+        return NULL;
+    void *at = next.memalign(alignment, size);
+    opool__blocks_add(at, size);
+    return at;
+}
+
+EXPORTED void *aligned_alloc(size_t alignment, size_t size)
+{
+    return memalign(alignment, size);
+}
+
+EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
+{
+    if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
+        return EINVAL;
+    int saved = errno;
+    void *at = memalign(alignment, size);
+    errno = saved;
+    if (!at)
+        return ENOMEM;
+    *out = at;
+    return 0;
+}
+
+EXPORTED void *valloc(size_t size)
+{
+    return memalign(opool__os.page_size(), size);
+}
+
+EXPORTED void *pvalloc(size_t size)
+{
+    size_t page = opool__os.page_size();
+    if (size > SIZE_MAX - page) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return memalign(page, (size + page - 1) / page * page);
+}
+
+/* ---- the area of this process ---- */
+
+static struct opool__area_file *file; /* NULL: `opool audit` is not there */
+static uint32_t shared_area_lock, shared_has_area;
+
+static bool has_own_malloc(void)
+{
+    Dl_info used, ours;
+    void *in_use = dlsym(RTLD_DEFAULT, "malloc");
+    return dladdr(in_use, &used) && dladdr(&file, &ours) && used.dli_fbase != ours.dli_fbase;
+}
+
+/* Without an area findings go where nobody reads them. */
+static struct opool__findings *take_area(void)
+{
+    uint32_t number = opool__add_relaxed(&file->taken, 1u);
+    if (number >= OPOOL__AREAS)
+        return opool__pages_take(sizeof(struct opool__findings));
+    struct opool__area *area = opool__area_at(file, number);
+    ssize_t n = readlink("/proc/self/exe", area->program, sizeof area->program - 1);
+    if (n < 0)
+        memcpy(area->program, "?", 2);
+    area->own_malloc = has_own_malloc();
+    opool__store_release(&area->ready, 1u);
+    return &area->findings;
+}
+
+/* False: there is nowhere to write to. */
+static bool have_area(void)
+{
+    if (OPOOL__LIKELY(opool__load_acquire(&shared_has_area)))
+        return true;
+    if (!file)
+        return false;
+    opool__lock_take(&shared_area_lock);
+    struct opool__findings *findings = opool__load_relaxed(&shared_has_area) ? NULL : take_area();
+    if (findings) {
+        opool__audit_write_to(findings);
+        opool__store_release(&shared_has_area, 1u);
+    }
+    bool have = opool__load_relaxed(&shared_has_area);
+    opool__lock_drop(&shared_area_lock);
+    return have;
+}
+
+/* ---- the auditor ---- */
+
+/* The file that this address is of, for debug information. */
+static void file_of(const void *near, char *out, size_t size)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    char path[PATH_MAX];
+    out[0] = '\0';
+    if (!dladdr1(near, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+        return;
+    if (!realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", path))
+        return;
+    if (strlen(path) < size)
+        memcpy(out, path, strlen(path) + 1);
+}
+
+static uint32_t audit_pool(const char *name, const char *type, size_t size, const void *near)
+{
+    char of[OPOOL__FINDING_PATH];
+    if (!have_area())
+        return OPOOL__FINDING_POOLS;
+    file_of(near, of, sizeof of);
+    return opool__audit_pool(name, type, size, of);
+}
+
+static void audit_put(uint32_t pool, const void *object)
+{
+    if (have_area())
+        opool__audit_put(pool, object);
+}
+
+extern const struct opool__auditor opool__auditor_1;
+EXPORTED const struct opool__auditor opool__auditor_1 = {.pool = audit_pool,
+                                                         .built = opool__audit_built,
+                                                         .got = opool__audit_got,
+                                                         .put = audit_put,
+                                                         .gone = opool__audit_gone};
+
+/* ---- fork ---- */
+
+static void prepare(void)
+{
+    opool__lock_take(&shared_area_lock);
+    opool__audit_fork_prepare();
+}
+
+static void parent(void)
+{
+    opool__audit_fork_parent();
+    opool__lock_drop(&shared_area_lock);
+}
+
+static void child(void)
+{
+    opool__audit_fork_child();
+    opool__lock_reset(&shared_area_lock);
+    opool__store_relaxed(&shared_has_area, 0u);
+}
+
+/* ---- start ---- */
+
+static struct opool__area_file *map_file(const char *path)
+{
+    struct stat status;
+    struct opool__area_file *mapped = NULL;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &status) == 0 && (uint64_t)status.st_size == opool__area_file_bytes()) {
+        void *at = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        mapped = at == MAP_FAILED ? NULL : at;
+    }
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return mapped;
+}
+
+static __attribute__((constructor)) void start(void)
+{
+    int saved = errno;
+    const char *path = getenv(OPOOL__AUDIT_FILE), *interior = getenv(OPOOL__AUDIT_INTERIOR);
+    (void)found();
+    if (interior)
+        opool__reach_interior = strtoul(interior, NULL, 10) % (OPOOL__INTERIOR_MOST + 1);
+    file = path ? map_file(path) : NULL;
+    if (path && (!file || file->magic != OPOOL__AUDIT_MAGIC)) {
+        opool__say("audit: process %ld can not write its findings to %s: %s", (long)getpid(), path, strerror(errno));
+        file = NULL;
+    }
+    (void)opool__os.at_fork(prepare, parent, child);
+    errno = saved;
+}
