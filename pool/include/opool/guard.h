@@ -228,6 +228,7 @@
                   !opool__guard::listed<OPOOL__TYPEOF(OPOOL__F(c, f))>::holds_no_pointer, \
         OPOOL__SAYS(c, f, "of " OPOOL__STR(OPOOL__T c) " holds what g++ can not look into: OPOOL_OPAQUE(" #f \
         ") if its size does not vary and it owns nothing"));
+#define OPOOL__LOOK_KEPT(c, i, j, f) OPOOL__LOOK_FIXED(c, i, j, f)
 #define OPOOL__LOOK_BORROWED(c, i, j, f)
 #define OPOOL__LOOK_OPAQUE(c, i, j, f)
 #define OPOOL__LOOK_BITS(c, i, j, f)
