@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test/compile/generate.py [--language c|c++] [--kind KIND] [--structs N] SEED: a file of random pools.
 
-Each struct has a comment with what it holds, at any depth: `pointer`, `union`, `volatile`, or a gap's name.
+Each struct has a comment with what it holds, at any depth: `pointer`, `union`, `volatile`, `constructor`, a gap's name.
 test/compile/random compares that with what compilers say of the pool behind it.
 
 plain    OPOOL_DEFINE: scalars, bit-fields, vectors, arrays, structs and unions within (named, unnamed, anonymous,
@@ -15,10 +15,11 @@ const    the same of const members, in files of their own: gcc looks for pointer
 import argparse
 import random
 
-SCALARS = ["char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned", "long", "unsigned long",
-           "long long", "unsigned long long", "float", "double", "long double", "enum color", "uint8_t", "int32_t",
+SCALARS = ["char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned", "long",
+           "unsigned long", "long long", "unsigned long long", "float", "double", "long double", "enum color", "uint8_t", "int32_t",
            "uint64_t", "size_t", "uintptr_t", "ptrdiff_t", "__int128", "vector_t", "number_t", "aligned_t", "bool_t",
            "complex_t", "ref_t"]
+CXX_SCALARS = ["private_numbers_t", "shade_t", "list_t<short, 3>", "derived_t", "throwing_t"]
 # {} is the name with its dimensions.
 POINTERS = ["void *{}", "char *{}", "const char *{}", "int **{}", "struct opaque *{}", "struct opaque *const *{}",
             "function_t *{}", "pointer_t {}", "const volatile double *{}", "void (*{})(int)", "int (*{})[4]",
@@ -78,6 +79,10 @@ void puts_(const char *);
 class private_pointer_t { int n = 0; char *p = nullptr; public: char *get() { return p + n; } };
 class private_pointers_t { int n = 0; char *p[2] = {}; public: char *get() { return p[n]; } };
 class private_union_t { union { int i; float f; } u = {}; public: int get() { return u.i; } };
+enum class shade_t : unsigned char { LIGHT, DARK };
+template <class T, int n> struct list_t { T all[n]; T first; };
+struct derived_t : member_t { shade_t shade; };
+struct throwing_t { int n; throwing_t() : n(1) {} };
 class private_numbers_t { double d[3] = {}; long n = 0; public: double get() { return d[n]; } };
 class private_reference_t { int &r; public: private_reference_t(int &to) : r(to) {} int get() { return r; } };
 """,
@@ -135,7 +140,7 @@ class Generator:
             dimensions, times = "", 1
         return Member(kind.format(name + dimensions) + ";", name, holds, "OPOOL_BORROWED", 16 * times)
 
-    def scalar(self):
+    def scalar(self, depth):
         name, (dimensions, times) = self.name(), self.dimensions()
         qualifier, holds = "", set()
         if self.random.random() < 0.03:
@@ -147,6 +152,9 @@ class Generator:
             type = self.random.choice(["int", "unsigned char", "long long", "double", "bool_t"])
             return Member("_Atomic(%s) %s%s;" % (type, name, dimensions), name, size=8 * times)
         type = self.random.choice(SCALARS)
+        if self.language == "c++" and not qualifier and depth == 0 and self.random.random() < 0.06:
+            type = self.random.choice([type for type in CXX_SCALARS if (self.kind, type) != ("listed", "derived_t")])
+            holds = {"throwing_t": {"constructor"}, "private_numbers_t": {"initialiser"}}.get(type, set())
         return Member("%s%s %s%s;" % (qualifier, type, name, dimensions), name, holds, "OPOOL_OPAQUE", 16 * times)
 
     def bits(self):
@@ -156,9 +164,13 @@ class Generator:
         text = text % self.random.randint(1, 17) if "%" in text else text
         return Member(text.format(name) + ";", name, mark="OPOOL_BITS")
 
-    def known_struct(self):
+    def known_struct(self, depth):
+        """A union may be around us, unless we are not deep, and can not hold what has to be constructed."""
         name, (dimensions, times) = self.name(), self.dimensions()
-        type, holds, size = self.random.choice(self.known[-60:])
+        fit = [known for known in self.known[-60:] if depth == 0 or not known[1] & {"constructor", "initialiser"}]
+        if not fit:
+            return self.scalar(depth)
+        type, holds, size = self.random.choice(fit)
         qualifier = ""
         if self.random.random() < 0.03:
             qualifier, holds = "volatile ", holds | {"volatile"}
@@ -191,14 +203,14 @@ class Generator:
         if self.random.random() < pointers:
             return self.pointer()
         if chance < 0.5:
-            return self.scalar()
+            return self.scalar(depth)
         if chance < 0.6:
             return self.bits()
         if chance < 0.8 and self.known:
-            return self.known_struct()
+            return self.known_struct(depth)
         if depth < 3 and not (anonymous and self.language == "c++"):
             return self.within(pointers, depth)
-        return self.scalar()
+        return self.scalar(depth)
 
     def gap(self):
         other = CXX_ONLY if self.language == "c" else C_ONLY

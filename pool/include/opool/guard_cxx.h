@@ -11,9 +11,9 @@
  *   T{ {}, {}, x }     is a valid expression if x converts to T's third member. An x with `template <class U> operator
  *                      U()` converts to any, and U is then the member's type: anonymous structs, bit-fields and bases
  *                      included. An array takes x for its first element, through all its dimensions: U is the element.
- *   noexcept(...)      of that expression says whether operator U is noexcept, which it is if U holds no pointer: the
- *                      answer comes back without being a reason not to convert. That matters, because a class to which
- *                      x did not convert would hand it to its own first member, unasked.
+ *   = delete           is what its operator U is, where U holds a pointer. The compiler still chooses it, and then the
+ *                      expression is not valid. Were there none to choose, it would hand x to the first member of the
+ *                      class that x did not convert to, unasked.
  *
  * So each member of an aggregate is looked at in turn, in an expression that is never evaluated, and so are its own.
  *
@@ -82,41 +82,44 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 extern "C++" {
 namespace opool__guard
 {
-/* These convert to all types: is there such a member? */
-struct quiet
+/* Converts to all types: is there such a member? */
+struct anything
 {
-    template <class U> operator U() const noexcept;
+    template <class U> operator U() const;
 };
-struct loud
+struct nothing
 {
-    template <class U> operator U() const noexcept(false);
+    template <class U> operator U() const = delete;
 };
-/* And this says what Test says of the type. */
+/* And this may do so for those that pass Test. */
+template <bool is> struct when {};
+template <> struct when<true> { typedef int type; };
 template <template <class> class Test> struct probe
 {
-    template <class U> operator U() const noexcept(Test<U>::passes);
+    template <class U, typename when<Test<U>::passes>::type = 0> operator U() const;
+    template <class U, typename when<!Test<U>::passes>::type = 0> operator U() const = delete;
 };
 
-template <class X> X make() noexcept;
+template <class X> X make();
 
-/* May T be initialised so, and is that noexcept? */
+struct possible
+{
+    static constexpr bool is = true;
+};
 struct impossible
 {
-    static constexpr bool exists = false, is_quiet = false;
-};
-template <bool is> struct possible
-{
-    static constexpr bool exists = true, is_quiet = is;
+    static constexpr bool is = false;
 };
 
-/* after<i>::ask<T, X>: asks that of T{{}, ..., X}, with i times {}; ask<T>: without X. Defined for i up to 128. */
+/* after<i>::ask<T, X>: may T be initialised by {{}, ..., X}, with i times {}? ask<T>: by i times {} alone? Defined for
+   i up to 128. */
 template <int i> struct after
 {
     template <class T, class... X> static impossible ask(...);
 };
 #define OPOOL__AFTER(i, ...) \
     template <> struct after<i> { \
-        template <class T, class... X> static possible<noexcept(T{__VA_ARGS__ make<X>()...})> ask(int); \
+        template <class T, class... X> static decltype(T{__VA_ARGS__ make<X>()...}, possible()) ask(int); \
         template <class T, class... X> static impossible ask(...); \
     };
 #define OPOOL__1 {},
@@ -165,32 +168,21 @@ template <class Where> struct tell
     template <class T> struct of;
 };
 
-/* What Test says of member i. */
-template <template <class> class Test, class T, int i, bool answers = starts<T, i - 1, quiet>::is_quiet> struct answer
-{
-    static constexpr bool passes = starts<T, i - 1, probe<Test>>::is_quiet;
-};
-/* Other members have constructors that may throw, which drowns the answer: trouble is an error right here then. */
-template <template <class> class Test, class T, int i> struct answer<Test, T, i, false>
-{
-    static constexpr bool passes = starts<T, i - 1, probe<tell<member<T, i>>::template of>>::exists;
-};
-
 /* Does a conversion initialise member i, and nothing else that takes our probe, such as a constructor for any type? */
-template <class T, int i, bool there = starts<T, i>::exists && starts<T, i - 1, quiet>::exists> struct asks
+template <class T, int i, bool there = starts<T, i>::is && starts<T, i - 1, anything>::is> struct asks
 {
     static constexpr bool is = false;
 };
 template <class T, int i> struct asks<T, i, true>
 {
-    static constexpr bool is = !starts<T, i - 1, loud>::is_quiet;
+    static constexpr bool is = !starts<T, i - 1, nothing>::is;
 };
 
 /* Members i and following. `seen`: each could be asked, and there are no more. */
-template <template <class> class Test, class T, int i, bool there = starts<T, i>::exists, bool asked = asks<T, i>::is>
+template <template <class> class Test, class T, int i, bool there = starts<T, i>::is, bool asked = asks<T, i>::is>
 struct members
 {
-    static constexpr bool passes = true, seen = !starts<T, i - 1, quiet>::exists;
+    static constexpr bool passes = true, seen = !starts<T, i - 1, anything>::is;
 };
 template <template <class> class Test, class T, int i> struct members<Test, T, i, true, false>
 {
@@ -200,11 +192,11 @@ template <template <class> class Test, class T, int i> struct members<Test, T, i
 template <template <class> class Test, class T, int i> struct members<Test, T, i, true, true>
 {
     typedef members<Test, T, i + 1> rest;
-    static constexpr bool passes = answer<Test, T, i>::passes && rest::passes, seen = rest::seen;
+    static constexpr bool passes = starts<T, i - 1, probe<Test>>::is && rest::passes, seen = rest::seen;
 };
 
 /* A reference among the members forbids {} alone, and so does a class without a default constructor. */
-template <template <class> class Test, class T, bool empty = starts<T, 0>::exists> struct aggregate
+template <template <class> class Test, class T, bool empty = starts<T, 0>::is> struct aggregate
 {
     static constexpr bool passes = members<Test, T, 1>::passes, seen = members<Test, T, 1>::seen;
 };
@@ -273,9 +265,9 @@ template <class T, class Where> struct told<T, Where, is_class>
     static_assert(foreign<T>::passes, "opool: this member is a class that holds a pointer, a union or something "
         "volatile");
 };
-template <class T, class Where, int i, bool there = starts<T, i>::exists> struct told_members
+template <class T, class Where, int i, bool there = starts<T, i>::is> struct told_members
 {
-    static constexpr bool passes = starts<T, i - 1, probe<tell<member<T, i, Where>>::template of>>::exists &&
+    static constexpr bool passes = starts<T, i - 1, probe<tell<member<T, i, Where>>::template of>>::is &&
         told_members<T, Where, i + 1>::passes;
 };
 template <class T, class Where, int i> struct told_members<T, Where, i, false>
