@@ -16,9 +16,9 @@ import argparse
 import random
 
 SCALARS = ["char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned", "long",
-           "unsigned long", "long long", "unsigned long long", "float", "double", "long double", "enum color", "uint8_t", "int32_t",
-           "uint64_t", "size_t", "uintptr_t", "ptrdiff_t", "__int128", "vector_t", "number_t", "aligned_t", "bool_t",
-           "complex_t", "ref_t"]
+           "unsigned long", "long long", "unsigned long long", "float", "double", "long double", "enum color",
+           "uint8_t", "int32_t", "uint64_t", "size_t", "uintptr_t", "ptrdiff_t", "__int128", "vector_t", "number_t",
+           "aligned_t", "bool_t", "complex_t", "ref_t"]
 CXX_SCALARS = ["private_numbers_t", "shade_t", "list_t<short, 3>", "derived_t", "throwing_t"]
 # {} is the name with its dimensions.
 POINTERS = ["void *{}", "char *{}", "const char *{}", "int **{}", "struct opaque *{}", "struct opaque *const *{}",
