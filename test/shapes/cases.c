@@ -307,9 +307,12 @@ int cases_use(const struct nested *nested, union either either)
     struct owner_pool *owner;
     struct oddities_pool *oddities;
     struct with_ref_pool *ref;
+    struct local {
+        char *text;
+    } local = {NULL};
     return plain_pool_create(&plain, NULL) | job_pool_create(&job, NULL) | locked_pool_create(&locked, NULL) |
            holes_pool_create(&holes, NULL) | owner_pool_create(&owner, NULL) | oddities_pool_create(&oddities, NULL) |
-           with_ref_pool_create(&ref, NULL) | (nested->table != NULL) | either.i;
+           with_ref_pool_create(&ref, NULL) | (nested->table != NULL) | (local.text != NULL) | either.i;
 }
 
 #ifdef CASES_MAIN

@@ -134,10 +134,9 @@ static bool is_growing(const struct guess *guess, const struct node *member)
     return guess->likely == LIKELY_GROWABLE && member->kind == NODE_POINTER && member->array == ARRAY_NONE;
 }
 
-static uint64_t whole_size(const struct define *define, uint64_t size)
+static uint64_t whole_size(uint64_t size)
 {
     uint64_t total = SMALLEST_TOTAL;
-    (void)define;
     while (total < size * 2 && total < OPOOL_SIZE_MAX)
         total *= 2;
     return total;
@@ -147,7 +146,7 @@ static uint64_t whole_size(const struct define *define, uint64_t size)
 static uint64_t capacity(const struct define *define, uint64_t element_size)
 {
     uint64_t fixed = define->report->size - define->growing_size;
-    uint64_t room = whole_size(define, define->report->size) - fixed;
+    uint64_t room = whole_size(define->report->size) - fixed;
     return room / (define->growing ? define->growing : 1) / (element_size ? element_size : 1);
 }
 
@@ -159,7 +158,7 @@ static const char *element_of(const struct node *pointer)
 static void advise_array(struct define *define, struct sentences *to, const struct node *member, const char *what,
                          const char *element, uint64_t element_size)
 {
-    uint64_t whole = whole_size(define, define->report->size);
+    uint64_t whole = whole_size(define->report->size);
     const char *format =
         "%s: %s %s[N] instead of %s; what does not fit is allocated for one use and not kept. N: what 99 in "
         "100 uses need (`opool audit` tells); N = %llu makes the object %llu bytes";
@@ -341,9 +340,9 @@ static void write_forms(struct define *define)
             base);
 }
 
-static void advise_class(struct define *define, const struct node *tree)
+static void advise_class(struct define *define)
 {
-    if (tree->has_destructor || define->is_class)
+    if (define->is_class)
         change(define, "a class with bases, private members, virtual functions or a destructor can not be listed: make "
                        "it a plain struct, or let the pool own it");
 }
@@ -362,7 +361,7 @@ static void advise_whole(struct define *define, const struct node *tree)
     if (plain)
         define->is_class = false;
     else
-        advise_class(define, tree);
+        advise_class(define);
     for (size_t i = 0; define->marks > 0 && i < define->parts.count; i++)
         change(define, define->parts.all[i]);
     if (define->marks > 0 && define->members > LISTED_MOST)

@@ -44,17 +44,18 @@ bool opool__shapes_number(Dwarf_Die *die, unsigned name, uint64_t *to)
 }
 
 /* Not dwarf_decl_file: that takes clang's number 0 of DWARF 5 for "no file", and aborts in split units (elfutils
-   0.188). */
+   0.188). The number is one of the unit in which the attribute stands: with -flto that is another than the entry's. */
 const char *opool__shapes_file(Dwarf_Die *die)
 {
+    Dwarf_Attribute attribute;
+    Dwarf_Word index;
     Dwarf_Die unit;
     Dwarf_Files *files;
     size_t count;
-    uint64_t index;
     Dwarf_Half version = 0;
-    if (!opool__shapes_number(die, DW_AT_decl_file, &index) || !dwarf_diecu(die, &unit, NULL, NULL) ||
-        dwarf_cu_info(unit.cu, &version, NULL, NULL, NULL, NULL, NULL, NULL) != 0 || (index == 0 && version < 5) ||
-        dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count)
+    if (!dwarf_attr_integrate(die, DW_AT_decl_file, &attribute) || dwarf_formudata(&attribute, &index) != 0 ||
+        dwarf_cu_info(attribute.cu, &version, NULL, &unit, NULL, NULL, NULL, NULL) != 0 ||
+        (index == 0 && version < 5) || dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count)
         return NULL;
     return dwarf_filesrc(files, (size_t)index, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ar.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -257,6 +258,28 @@ static bool report(struct file *file, const char *path, int fd, bool is_archive)
     return report_members(file, fd);
 }
 
+/* Readers stop in silence where an archive is broken: what lies behind would not be missed. */
+static bool is_whole_archive(int fd)
+{
+    struct ar_hdr header;
+    struct stat about;
+    off_t at = SARMAG;
+    if (fstat(fd, &about) != 0)
+        return false;
+    while (at < about.st_size) {
+        char digits[sizeof header.ar_size + 1] = "", *end;
+        if (pread(fd, &header, sizeof header, at) != (ssize_t)sizeof header ||
+            memcmp(header.ar_fmag, ARFMAG, sizeof header.ar_fmag) != 0)
+            return false;
+        memcpy(digits, header.ar_size, sizeof header.ar_size);
+        long long size = strtoll(digits, &end, 10);
+        if (end == digits || size < 0 || size > about.st_size - at - (off_t)sizeof header)
+            return false;
+        at += (off_t)sizeof header + size + size % 2;
+    }
+    return true;
+}
+
 /* ---- the file, opened ---- */
 
 static Dwfl *begin(void)
@@ -289,6 +312,8 @@ bool opool__shapes_open(struct file *file, struct memory *memory, const char *pa
     }
     file->dwfl = begin();
     bool reported = report(file, path, fd, is_archive);
+    if (is_archive && !is_whole_archive(fd))
+        file->error = "the archive is malformed, or cut short";
     close(fd);
     if (!reported) {
         *why = dwfl_error(memory);

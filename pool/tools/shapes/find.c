@@ -65,21 +65,32 @@ static bool address_of(Dwarf_Die *variable, uint64_t *address)
     return true;
 }
 
-/* The address decides; a name alone will do as long as nothing better is known. */
+/* The record at that address; else one of that name that has nothing yet: where code was moved after the link, addresses
+   do not fit. */
+static struct record *record_of(struct module *module, const char *name, const uint64_t *address)
+{
+    struct record *loose = NULL;
+    for (size_t i = 0; i < module->count; i++) {
+        struct record *record = &module->records[i];
+        if (record->is_exact || strcmp(record->name, name) != 0)
+            continue;
+        if (address && record->address == *address)
+            return record;
+        if (!loose && !record->variable.addr)
+            loose = record;
+    }
+    return loose;
+}
+
 static void match(struct module *module, Dwarf_Die *variable, const char *name)
 {
     uint64_t address = 0;
     bool has_address = address_of(variable, &address);
-    for (size_t i = 0; i < module->count; i++) {
-        struct record *record = &module->records[i];
-        bool exact = has_address && record->address == address;
-        if (record->is_exact || strcmp(record->name, name) != 0 || (!exact && record->variable.addr))
-            continue;
-        record->variable = *variable;
-        record->is_exact = exact;
-        if (exact)
-            return;
-    }
+    struct record *record = record_of(module, name, has_address ? &address : NULL);
+    if (!record)
+        return;
+    record->variable = *variable;
+    record->is_exact = has_address && record->address == address;
 }
 
 static void look_for_records(struct record_search *search, Dwarf_Die *parent, int depth)

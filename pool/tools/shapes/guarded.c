@@ -23,8 +23,8 @@
 #endif
 
 enum {
-    SECONDS = 20,              /* of processor time, for a file of the first 100 MB */
-    BYTES_A_SECOND = 10000000, /* ten times as long as is measured */
+    SECONDS = 20,              /* of processor time */
+    BYTES_A_SECOND = 10000000, /* a second more for each: 40 ms are measured */
     WAIT_SECONDS = 600,        /* in all: debug information may come over a network */
     TEXT_MOST = 256 << 20,
 };

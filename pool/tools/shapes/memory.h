@@ -20,7 +20,7 @@ char *opool__shapes_format(struct memory *memory, const char *format, ...) __att
 /** Gives all back; the memory can be used again. */
 void opool__shapes_give(struct memory *memory);
 
-/** A pool for the array `*items` of items of `size` bytes that grows by doubling: room for one more than `count`. */
+/** An array of `count` items of `size` bytes that grows by doubling: the array, or a copy with room for one more. */
 void *opool__shapes_grow(struct memory *memory, void *items, size_t count, size_t size);
 
 #endif
