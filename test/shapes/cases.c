@@ -244,6 +244,26 @@ OPOOL_DEFINE_MEMBERS(oddities_pool, oddities_t,
  * !   write fixed
  */
 
+struct parts {
+    union {
+        int number;
+        float real;
+    };
+    struct {
+        char *text;
+    };
+    int n;
+};
+struct parts parts_used;
+/*
+ * ! type struct parts rejected
+ * !   reject text +8 borrowed or owned
+ * !   hole union (anonymous) +4 4
+ * !   hole n +20 4
+ * !   order struct (anonymous), union (anonymous), n 16
+ * !   write fixed owning
+ */
+
 typedef const volatile struct plain *plain_ref;
 struct nested {
     struct {

@@ -175,7 +175,7 @@ OPOOL_DEFINE(inner_pool, outer::inner);
  * ! type outer::inner fixed
  * !   write fixed
  */
-}
+} // namespace net
 
 int main()
 {

@@ -19,9 +19,9 @@
  *                      into arrays. Only the rules of the list are checked (direct members, coverage, marks), and that
  *                      T needs no destructor.
  *
- * What no compiler sees is left to `opool shapes` of a later version, which reads debug information: pointers kept as
- * numbers, a listed anonymous union that holds a pointer, a one-element array at the end, _Atomic(T *) in a nested
- * struct (clang).
+ * What no compiler sees is left to `opool shapes`, which reads debug information: a listed anonymous union that holds a
+ * pointer, a zero-length or one-element array at the end, _Atomic(T *) in a nested struct (clang), C++ by g++. Pointers
+ * kept as numbers nobody sees.
  * test/compile holds a case for each rule and message.
  */
 

@@ -34,8 +34,9 @@ struct define {
     const char *list;  /* "a, OPOOL_BORROWED(b)" */
     const char *owned; /* what may own memory: "a, b" */
     unsigned members, marks, anonymous;
-    unsigned growing;      /* buffers that would become arrays */
-    uint64_t growing_size; /* bytes that they take as pointers */
+    struct sentences parts; /* one for each anonymous member */
+    unsigned growing;       /* buffers that would become arrays */
+    uint64_t growing_size;  /* bytes that they take as pointers */
     bool is_impossible, is_class;
     bool is_varying; /* in no form: a slot has one size */
     bool is_ownable; /* the shape does not matter then; size and a name do */
@@ -209,7 +210,7 @@ static void advise_pointer(struct define *define, const struct node *parent, con
         advise_array(define, &define->to->better, member, "the pointer", element_of(member), member->target_size);
 }
 
-static void advise_inside(struct define *define, const struct node *member, const struct content *content)
+static void advise_inside(struct define *define, const char *name, const struct content *content)
 {
     const struct node *inner = content->pointer ? content->pointer : content->reference;
     if (!inner) {
@@ -217,14 +218,14 @@ static void advise_inside(struct define *define, const struct node *member, cons
             remark(define, opool__shapes_format(define->memory,
                                                 "%s is opaque because clang looks into no union; gcc "
                                                 "would take it as it is",
-                                                member->name));
+                                                name));
         return;
     }
-    define->owned = and_also(define, define->owned, member->name);
+    define->owned = and_also(define, define->owned, name);
     remark(define, opool__shapes_format(define->memory,
                                         "%s is opaque: put does not clear '%s' in it. Reset has to; or make that an "
                                         "OPOOL_REF_TYPE, or a direct member that is OPOOL_BORROWED",
-                                        member->name, inner->name));
+                                        name, inner->name));
 }
 
 static void refuse_member(struct define *define, const struct node *member)
@@ -243,14 +244,28 @@ static void refuse_member(struct define *define, const struct node *member)
     change(define, opool__shapes_format(define->memory, "%s: %s", member->name, cure));
 }
 
+/* Members of anonymous structs and unions can not be listed: what to call them, should a list be needed. */
+static const char *name_part(struct define *define, const struct node *member)
+{
+    const char *name = opool__shapes_format(define->memory, "part%u", ++define->anonymous);
+    const char *line = member->line > 0 ? opool__shapes_format(define->memory, " in line %d", member->line) : "";
+    say(define, &define->parts,
+        opool__shapes_format(define->memory,
+                             "name the anonymous %s%s, '%s' for example: the members of those can not be listed",
+                             member->kind == NODE_UNION ? "union" : "struct", line, name));
+    return name;
+}
+
 static void add_member(struct define *define, const struct node *parent, const struct node *member)
 {
     static const char *const marks[] = {"%s", "OPOOL_BORROWED(%s)", "OPOOL_OPAQUE(%s)", "OPOOL_BITS(%s)", "%s"};
     struct content content = {0};
+    const char *name = member->name;
     look_into(&content, member);
     enum mark mark = mark_of(define, member, &content);
     define->members++;
-    define->anonymous += member->name[0] == '\0' && !member->is_base;
+    if (member->name[0] == '\0' && !member->is_base)
+        name = name_part(define, member);
     define->is_class =
         define->is_class || member->is_base || member->is_hidden || content.has_table || content.has_destructor;
     define->marks += mark != MARK_NONE && mark != MARK_BITS;
@@ -260,11 +275,11 @@ static void add_member(struct define *define, const struct node *parent, const s
         refuse_member(define, member);
     else if (is_pointer(member))
         advise_pointer(define, parent, member);
-    else if (mark == MARK_OPAQUE && member->name[0])
-        advise_inside(define, member, &content);
+    else if (mark == MARK_OPAQUE)
+        advise_inside(define, name, &content);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    define->list = and_also(define, define->list, opool__shapes_format(define->memory, marks[mark], member->name));
+    define->list = and_also(define, define->list, opool__shapes_format(define->memory, marks[mark], name));
 #pragma GCC diagnostic pop
 }
 
@@ -312,7 +327,7 @@ static void write_forms(struct define *define)
     }
     if (!define->is_impossible && define->marks == 0 && !define->is_class)
         to->fixed = opool__shapes_format(memory, "%sOPOOL_DEFINE(%s_pool, %s);", first, base, type);
-    else if (!define->is_impossible && define->anonymous == 0 && define->members <= LISTED_MOST && !define->is_class)
+    else if (!define->is_impossible && define->members <= LISTED_MOST && !define->is_class)
         to->fixed =
             opool__shapes_format(memory, "%sOPOOL_DEFINE_MEMBERS(%s_pool, %s, (%s));", first, base, type, define->list);
     to->owned = define->owned;
@@ -348,8 +363,8 @@ static void advise_whole(struct define *define, const struct node *tree)
         define->is_class = false;
     else
         advise_class(define, tree);
-    if (define->marks > 0 && define->anonymous > 0)
-        change(define, "give the anonymous structs and unions names: members of those can not be listed");
+    for (size_t i = 0; define->marks > 0 && i < define->parts.count; i++)
+        change(define, define->parts.all[i]);
     if (define->marks > 0 && define->members > LISTED_MOST)
         change(define, "a list holds at most 64 members: gather some in structs of their own");
     if (report->size == 0 || report->size > OPOOL_SIZE_MAX || report->align > OPOOL_ALIGN_MAX) {

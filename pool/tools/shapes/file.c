@@ -128,7 +128,7 @@ static int add_module(Dwfl_Module *handle, void **userdata, const char *name, Dw
     return DWARF_CB_OK;
 }
 
-static _Noreturn void no_memory(void)
+static __attribute__((noreturn)) void no_memory(void)
 {
     _exit(GUARDED_NO_MEMORY);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dwarf.h"
+#include "entry.h"
 #include "find.h"
 
 enum { NAMESPACES_MOST = 16, QUALIFIED_MOST = 4096 };

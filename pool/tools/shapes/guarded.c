@@ -29,7 +29,7 @@ enum {
     TEXT_MOST = 256 << 20,
 };
 
-static void limit(int what, rlim_t most)
+static void limit(unsigned what, rlim_t most)
 {
     struct rlimit now;
     if (getrlimit(what, &now) != 0)
@@ -42,11 +42,12 @@ static void limit(int what, rlim_t most)
 
 static void bound(unsigned long long file_size)
 {
-    static const int defaults[] = {SIGALRM, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    static const int always[] = {SIGALRM, SIGXCPU, SIGABRT}, crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     sigset_t none;
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
-        if (!SANITIZED || defaults[i] == SIGALRM || defaults[i] == SIGXCPU)
-            signal(defaults[i], SIG_DFL);
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        signal(always[i], SIG_DFL);
+    for (size_t i = 0; !SANITIZED && i < sizeof crashes / sizeof *crashes; i++)
+        signal(crashes[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     limit(RLIMIT_CORE, 0);

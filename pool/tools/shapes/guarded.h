@@ -9,8 +9,8 @@
  * reader that crashes there, ours or libdw's, is a message here.
  */
 
-/* Exit statuses of the child that are no result. */
-enum { GUARDED_NO_MEMORY = 63, GUARDED_RESULT = 64, GUARDED_MOST = 63 };
+/* Exit statuses of the child; those of a sanitizer that ends it are below GUARDED_RESULT. */
+enum { GUARDED_NO_MEMORY = 63, GUARDED_RESULT = 192, GUARDED_MOST = 63 };
 
 struct guarded {
     int result;    /* of the work: 0 to GUARDED_MOST */

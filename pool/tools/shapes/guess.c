@@ -42,6 +42,8 @@ static const struct node *previous(const struct node *parent, const struct node 
    of that, to which it belongs. */
 static const struct node *size_beside(const struct node *parent, const struct node *member)
 {
+    if (parent->kind == NODE_UNION)
+        return NULL;
     const struct node *behind = member->next;
     for (int i = 0; i < 2 && behind && behind->kind == NODE_VALUE; i++, behind = behind->next)
         if (is_size(behind))

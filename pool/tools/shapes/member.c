@@ -18,7 +18,7 @@ struct question {
     struct memory *memory;
     struct module *module;
     const char *name; /* the answer */
-    enum answer answer;
+    int answer;       /* enum answer */
 };
 
 /* The first type of that name that can be read and is large enough. */

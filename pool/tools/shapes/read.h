@@ -2,7 +2,7 @@
 #ifndef OPOOL_SHAPES_READ_H
 #define OPOOL_SHAPES_READ_H
 
-#include "dwarf.h"
+#include "reader.h"
 #include "find.h"
 
 /** The tree of a type of a module; types that are only declared are looked for by name. NULL: `why` says why. */

@@ -65,7 +65,8 @@ struct definition {
 struct report {
     const char *pool; /* NULL: a type that was asked for */
     const char *type, *kind, *more;
-    const char *module; /* member of an archive, or NULL */
+    const char *element; /* what a typedef stands for; of a type that was asked for */
+    const char *module;  /* member of an archive, or NULL */
     const char *file;
     int line;
     uint64_t size, align;

@@ -2,6 +2,7 @@
 #include <dwarf.h>
 #include <string.h>
 
+#include "entry.h"
 #include "file.h"
 #include "read.h"
 #include "scan.h"
@@ -30,8 +31,18 @@ static bool same_file(const char *a, const char *b)
     return same_text(left ? left : a, right ? right : b);
 }
 
+/* `typedef struct conn conn` names the same twice. */
+static bool is_alias(const struct report *a, const struct report *b)
+{
+    bool is_typedef = !same_text(a->type, a->element) || !same_text(b->type, b->element);
+    return !a->pool && !b->pool && is_typedef && a->element && same_text(a->element, b->element) &&
+           !strstr(a->element, "(anonymous") && a->size == b->size;
+}
+
 static bool is_same(const struct report *a, const struct report *b)
 {
+    if (is_alias(a, b))
+        return true;
     return same_text(a->pool, b->pool) && same_text(a->type, b->type) && same_text(a->kind, b->kind) &&
            same_text(a->more, b->more) && same_file(a->file, b->file) && a->line == b->line && a->size == b->size &&
            a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why);
@@ -220,6 +231,7 @@ static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
     report.is_cxx = is_cxx(type);
     struct node *tree = opool__shapes_read(scanning->module, memory, type, &why);
     if (tree) {
+        report.element = tree->element;
         report.size = tree->size;
         report.align = tree->align;
     }

@@ -54,7 +54,7 @@ static const char help[] =
     "In a project built by meson, as a test:\n"
     "\n"
     "    opool = find_program('opool')\n"
-    "    test('shapes', opool, args: ['shapes', server])    # server: an executable, built with -Ddebug=true\n";
+    "    test('shapes', opool, args: ['shapes', server])    # server: an executable, built with debug information\n";
 
 struct options {
     const char *type, *at;

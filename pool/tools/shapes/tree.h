@@ -7,7 +7,7 @@
 
 /*
  * A type as a tree of its members, free of where it was read from. Everything that judges, prints or names works on
- * this; only dwarf.c knows debug information.
+ * this; only reader.c and entry.c know debug information.
  */
 
 enum node_kind {

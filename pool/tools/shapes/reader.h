@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef OPOOL_SHAPES_DWARF_H
-#define OPOOL_SHAPES_DWARF_H
+#ifndef OPOOL_SHAPES_READER_H
+#define OPOOL_SHAPES_READER_H
 
 #include <elfutils/libdw.h>
 
@@ -11,8 +11,7 @@
    chains, depths and members are bounded. */
 
 enum {
-    CHAIN_MOST = 256, /* typedefs and qualifiers on the way to a type */
-    DEPTH_MOST = 64,  /* structs inside structs */
+    DEPTH_MOST = 64, /* structs inside structs */
     MEMBERS_MOST = 200000,
 };
 
@@ -28,15 +27,5 @@ struct reader {
 
 /** The tree of a type, as a node without a name. NULL: `reader->broken` says why. */
 struct node *opool__shapes_tree(struct reader *reader, Dwarf_Die *type);
-
-/* The small questions that others ask too. */
-bool opool__shapes_type_of(Dwarf_Die *die, Dwarf_Die *type);
-bool opool__shapes_flag(Dwarf_Die *die, unsigned attribute);
-/** The next entry beside `die`, in place; false: there is none, or it does not lie behind. */
-bool opool__shapes_next(Dwarf_Die *die);
-bool opool__shapes_child(Dwarf_Die *die, Dwarf_Die *child);
-const char *opool__shapes_file(Dwarf_Die *die);
-int opool__shapes_line(Dwarf_Die *die);
-const char *opool__shapes_type_name(struct memory *memory, Dwarf_Die *type);
 
 #endif

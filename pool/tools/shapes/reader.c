@@ -2,156 +2,8 @@
 #include <dwarf.h>
 #include <string.h>
 
-#include "dwarf.h"
-
-/* ---- small questions ---- */
-
-bool opool__shapes_type_of(Dwarf_Die *die, Dwarf_Die *type)
-{
-    Dwarf_Attribute attribute;
-    return dwarf_attr_integrate(die, DW_AT_type, &attribute) && dwarf_formref_die(&attribute, type);
-}
-
-bool opool__shapes_flag(Dwarf_Die *die, unsigned attribute)
-{
-    Dwarf_Attribute found;
-    bool flag = false;
-    return dwarf_attr(die, attribute, &found) && dwarf_formflag(&found, &flag) == 0 && flag;
-}
-
-bool opool__shapes_next(Dwarf_Die *die)
-{
-    Dwarf_Die next;
-    if (dwarf_siblingof(die, &next) != 0 || (const char *)next.addr <= (const char *)die->addr)
-        return false;
-    *die = next;
-    return true;
-}
-
-bool opool__shapes_child(Dwarf_Die *die, Dwarf_Die *child)
-{
-    return dwarf_child(die, child) == 0;
-}
-
-static bool number(Dwarf_Die *die, unsigned name, uint64_t *to)
-{
-    Dwarf_Attribute attribute;
-    Dwarf_Word value;
-    if (!dwarf_attr_integrate(die, name, &attribute) || dwarf_formudata(&attribute, &value) != 0)
-        return false;
-    *to = value;
-    return true;
-}
-
-/* Not dwarf_decl_file: that takes clang's number 0 of DWARF 5 for "no file", and aborts in split units (libdw 0.188). */
-const char *opool__shapes_file(Dwarf_Die *die)
-{
-    Dwarf_Die unit;
-    Dwarf_Files *files;
-    size_t count;
-    uint64_t index;
-    Dwarf_Half version = 0;
-    if (!number(die, DW_AT_decl_file, &index) || !dwarf_diecu(die, &unit, NULL, NULL) ||
-        dwarf_cu_info(unit.cu, &version, NULL, NULL, NULL, NULL, NULL, NULL) != 0 || (index == 0 && version < 5) ||
-        dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count)
-        return NULL;
-    return dwarf_filesrc(files, (size_t)index, NULL, NULL);
-}
-
-int opool__shapes_line(Dwarf_Die *die)
-{
-    int line = 0;
-    return dwarf_decl_line(die, &line) == 0 ? line : 0;
-}
-
-/* ---- names of types ---- */
-
-static bool is_qualifier(int tag)
-{
-    switch (tag) {
-    case DW_TAG_const_type:
-    case DW_TAG_volatile_type:
-    case DW_TAG_restrict_type:
-    case DW_TAG_atomic_type:
-    case DW_TAG_immutable_type:
-    case DW_TAG_packed_type:
-    case DW_TAG_shared_type:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static const char *of_tag(struct memory *memory, int tag, const char *name)
-{
-    const char *word = tag == DW_TAG_structure_type     ? "struct "
-                       : tag == DW_TAG_union_type       ? "union "
-                       : tag == DW_TAG_class_type       ? "class "
-                       : tag == DW_TAG_enumeration_type ? "enum "
-                                                        : "";
-    if (!name)
-        name = tag == DW_TAG_unspecified_type ? "nullptr" : "(anonymous)";
-    return opool__shapes_format(memory, "%s%s", word, name);
-}
-
-static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth);
-
-static const char *wrapped(struct memory *memory, const char *format, Dwarf_Die *type, int depth)
-{
-    Dwarf_Die inner;
-    const char *name = opool__shapes_type_of(type, &inner) ? name_of(memory, &inner, depth + 1) : "void";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    return opool__shapes_format(memory, format, name);
-#pragma GCC diagnostic pop
-}
-
-static const char *pointer_name(struct memory *memory, Dwarf_Die *type, int depth)
-{
-    Dwarf_Die target;
-    if (opool__shapes_type_of(type, &target) && dwarf_tag(&target) == DW_TAG_subroutine_type)
-        return "function pointer";
-    const char *name = wrapped(memory, "%s *", type, depth);
-    size_t length = strlen(name);
-    if (length > 3 && strcmp(name + length - 3, "* *") == 0)
-        return opool__shapes_format(memory, "%.*s**", (int)(length - 3), name);
-    return name;
-}
-
-static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth)
-{
-    if (depth > 16)
-        return "...";
-    switch (dwarf_tag(type)) {
-    case DW_TAG_pointer_type:
-        return pointer_name(memory, type, depth);
-    case DW_TAG_reference_type:
-        return wrapped(memory, "%s &", type, depth);
-    case DW_TAG_rvalue_reference_type:
-        return wrapped(memory, "%s &&", type, depth);
-    case DW_TAG_ptr_to_member_type:
-        return "pointer to member";
-    case DW_TAG_const_type:
-        return wrapped(memory, "const %s", type, depth);
-    case DW_TAG_volatile_type:
-        return wrapped(memory, "volatile %s", type, depth);
-    case DW_TAG_atomic_type:
-        return wrapped(memory, "_Atomic(%s)", type, depth);
-    case DW_TAG_array_type:
-        return wrapped(memory, "%s[]", type, depth);
-    case DW_TAG_subroutine_type:
-        return "function";
-    default:
-        if (is_qualifier(dwarf_tag(type)))
-            return wrapped(memory, "%s", type, depth);
-        return of_tag(memory, dwarf_tag(type), dwarf_diename(type));
-    }
-}
-
-const char *opool__shapes_type_name(struct memory *memory, Dwarf_Die *type)
-{
-    return name_of(memory, type, 0);
-}
+#include "entry.h"
+#include "reader.h"
 
 /* ---- a member's type ---- */
 
@@ -229,7 +81,7 @@ static bool strip(struct reader *reader, struct node *node, Dwarf_Die *type)
         int tag = dwarf_tag(type);
         Dwarf_Attribute vector;
         bool is_array = tag == DW_TAG_array_type && !dwarf_attr(type, DW_AT_GNU_vector, &vector);
-        if (tag != DW_TAG_typedef && !is_qualifier(tag) && !is_array)
+        if (tag != DW_TAG_typedef && !opool__shapes_is_qualifier(tag) && !is_array)
             return true;
         note_qualifier(node, tag);
         if (is_array && !add_dimensions(reader, node, type))
@@ -255,7 +107,7 @@ static uint64_t power_of_two_up_to(uint64_t size, uint64_t most)
 
 static void measure_number(struct reader *reader, struct node *node, Dwarf_Die *type)
 {
-    if (!number(type, DW_AT_byte_size, &node->element_size)) {
+    if (!opool__shapes_number(type, DW_AT_byte_size, &node->element_size)) {
         Dwarf_Word size = 0; /* vectors: their elements */
         node->element_size = dwarf_aggregate_size(type, &size) == 0 ? size : 0;
     }
@@ -286,7 +138,7 @@ static bool skip_names(Dwarf_Die *type, bool *is_const)
         Dwarf_Die inner;
         int tag = dwarf_tag(type);
         *is_const = *is_const || tag == DW_TAG_const_type;
-        if (tag != DW_TAG_typedef && !is_qualifier(tag))
+        if (tag != DW_TAG_typedef && !opool__shapes_is_qualifier(tag))
             return true;
         if (!opool__shapes_type_of(type, &inner))
             return false;
@@ -298,7 +150,7 @@ static bool skip_names(Dwarf_Die *type, bool *is_const)
 static const char *unqualified_name(struct reader *reader, Dwarf_Die type)
 {
     Dwarf_Die inner;
-    for (int steps = 0; steps < CHAIN_MOST && is_qualifier(dwarf_tag(&type)); steps++) {
+    for (int steps = 0; steps < CHAIN_MOST && opool__shapes_is_qualifier(dwarf_tag(&type)); steps++) {
         if (!opool__shapes_type_of(&type, &inner))
             return NULL;
         type = inner;
@@ -306,19 +158,12 @@ static const char *unqualified_name(struct reader *reader, Dwarf_Die type)
     return opool__shapes_type_name(reader->memory, &type);
 }
 
-static uint64_t address_size(Dwarf_Die *type)
-{
-    Dwarf_Die unit;
-    uint8_t size = 0;
-    return dwarf_diecu(type, &unit, &size, NULL) && size != 0 ? size : 8;
-}
-
 static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *type, const struct frame *frame)
 {
     Dwarf_Die target, bare;
     uint64_t size;
     node->kind = dwarf_tag(type) == DW_TAG_pointer_type ? NODE_POINTER : NODE_REFERENCE;
-    node->element_size = number(type, DW_AT_byte_size, &size) ? size : address_size(type);
+    node->element_size = opool__shapes_number(type, DW_AT_byte_size, &size) ? size : opool__shapes_address_size(type);
     node->align = power_of_two_up_to(node->element_size, 16);
     if (!opool__shapes_type_of(type, &target))
         return;
@@ -326,7 +171,7 @@ static void read_pointer(struct reader *reader, struct node *node, Dwarf_Die *ty
     bare = target;
     if (!skip_names(&bare, &node->to_const))
         return;
-    (void)number(&bare, DW_AT_byte_size, &node->target_size);
+    (void)opool__shapes_number(&bare, DW_AT_byte_size, &node->target_size);
     if (dwarf_tag(&bare) == DW_TAG_subroutine_type && node->kind == NODE_POINTER)
         node->kind = NODE_FUNCTION;
     node->to_own_type = is_around(frame, &bare);
@@ -338,7 +183,7 @@ static void read_member_pointer(struct node *node, Dwarf_Die *type)
     Dwarf_Die target;
     bool to_function = opool__shapes_type_of(type, &target) && dwarf_tag(&target) == DW_TAG_subroutine_type;
     node->kind = NODE_MEMBER_POINTER;
-    node->align = address_size(type);
+    node->align = opool__shapes_address_size(type);
     node->element_size = node->align * (to_function ? 2 : 1);
 }
 
@@ -373,7 +218,7 @@ static bool read_aggregate(struct reader *reader, struct node *node, Dwarf_Die *
         node->note = "incomplete in this debug information (clang: -fstandalone-debug writes it)";
         return true;
     }
-    if (!number(type, DW_AT_byte_size, &node->element_size))
+    if (!opool__shapes_number(type, DW_AT_byte_size, &node->element_size))
         node->element_size = 0;
     if (depth >= DEPTH_MOST) {
         refuse(reader, "structs inside structs, more than 64 deep");
@@ -413,13 +258,13 @@ static bool read_type(struct reader *reader, struct node *node, Dwarf_Die type, 
         measure_number(reader, node, &type);
         break;
     case DW_TAG_unspecified_type: /* nullptr_t */
-        node->element_size = node->align = address_size(&type);
+        node->element_size = node->align = opool__shapes_address_size(&type);
         break;
     default:
         node->kind = NODE_UNKNOWN;
         node->note = "of a kind that is not understood";
     }
-    if (number(&type, DW_AT_alignment, &align) && align > node->align)
+    if (opool__shapes_number(&type, DW_AT_alignment, &align) && align > node->align)
         node->align = align;
     if (__builtin_mul_overflow(node->count, node->element_size, &node->size))
         good = refuse(reader, "an array larger than memory");
@@ -439,7 +284,7 @@ static bool byte_offset(Dwarf_Die *member, uint64_t *offset)
     *offset = 0;
     if (!dwarf_attr(member, DW_AT_data_member_location, &attribute))
         return true;
-    if (number(member, DW_AT_data_member_location, offset))
+    if (opool__shapes_number(member, DW_AT_data_member_location, offset))
         return true;
     if (dwarf_getlocation(&attribute, &operations, &count) != 0 || count != 1 ||
         operations[0].atom != DW_OP_plus_uconst)
@@ -452,13 +297,13 @@ static bool byte_offset(Dwarf_Die *member, uint64_t *offset)
 static void place_bits(struct node *node, Dwarf_Die *member)
 {
     uint64_t bits, bit, unit = node->element_size;
-    if (!number(member, DW_AT_bit_size, &bits) || bits == 0 || bits > 128)
+    if (!opool__shapes_number(member, DW_AT_bit_size, &bits) || bits == 0 || bits > 128)
         return;
     node->bits = (unsigned)bits;
-    if (!number(member, DW_AT_data_bit_offset, &bit)) {
-        if (!number(member, DW_AT_bit_offset, &bit))
+    if (!opool__shapes_number(member, DW_AT_data_bit_offset, &bit)) {
+        if (!opool__shapes_number(member, DW_AT_bit_offset, &bit))
             bit = 0;
-        (void)number(member, DW_AT_byte_size, &unit);
+        (void)opool__shapes_number(member, DW_AT_byte_size, &unit);
         bit = node->offset * 8 + (unit * 8 - bit - bits);
     }
     node->offset = bit / 8;
@@ -469,7 +314,7 @@ static void place_bits(struct node *node, Dwarf_Die *member)
 static bool is_hidden(Dwarf_Die *member, Dwarf_Die *type)
 {
     uint64_t access = dwarf_tag(type) == DW_TAG_class_type ? DW_ACCESS_private : DW_ACCESS_public;
-    (void)number(member, DW_AT_accessibility, &access);
+    (void)opool__shapes_number(member, DW_AT_accessibility, &access);
     return access != DW_ACCESS_public;
 }
 
@@ -498,7 +343,7 @@ static struct node *read_member(struct reader *reader, Dwarf_Die *member, Dwarf_
     /* The place of an unnamed member is its type's. */
     node->file = file ? opool__shapes_copy(reader->memory, file) : NULL;
     node->line = opool__shapes_line(member);
-    if (number(member, DW_AT_alignment, &align) && align > node->align)
+    if (opool__shapes_number(member, DW_AT_alignment, &align) && align > node->align)
         node->align = align;
     if (!byte_offset(member, &node->offset)) {
         node->kind = NODE_UNKNOWN;
@@ -523,7 +368,7 @@ static bool is_data(Dwarf_Die *child)
 static bool is_passed_by_value(Dwarf_Die *type)
 {
     uint64_t convention = DW_CC_normal;
-    return number(type, DW_AT_calling_convention, &convention) && convention == DW_CC_pass_by_value;
+    return opool__shapes_number(type, DW_AT_calling_convention, &convention) && convention == DW_CC_pass_by_value;
 }
 
 /* Not one that the compiler made up, nor one that is defaulted where it is declared. */
@@ -533,7 +378,7 @@ static bool is_destructor(Dwarf_Die *child)
     const char *name = dwarf_tag(child) == DW_TAG_subprogram ? dwarf_diename(child) : NULL;
     if (!name || name[0] != '~' || opool__shapes_flag(child, DW_AT_artificial))
         return false;
-    (void)number(child, DW_AT_defaulted, &defaulted);
+    (void)opool__shapes_number(child, DW_AT_defaulted, &defaulted);
     return defaulted != DW_DEFAULTED_in_class;
 }
 
