@@ -82,7 +82,7 @@ static size_t end_of(const struct opool *pool, const struct opool_member *member
 
 static bool is_bits(const struct opool_member *member)
 {
-    return member->kind == OPOOL_MEMBER_BITS;
+    return member->kind == OPOOL_MEMBER_BITS || member->kind == OPOOL_MEMBER_KEPT_BITS;
 }
 
 static void unwatch_kept(struct opool *pool, const struct opool_member *kept)
@@ -91,26 +91,28 @@ static void unwatch_kept(struct opool *pool, const struct opool_member *kept)
         unwatch(&pool->fresh, bounded(pool, kept->offset), end_of(pool, kept));
 }
 
-/* Bytes between members hold bit-fields, where the list has some there, else padding. */
+/* Bytes between members hold bit-fields, where the list has some there, else padding. Which byte is whose is not known:
+   one that is kept is enough for all. */
 static void unwatch_by_members(struct opool *pool, const struct opool_member *member)
 {
     size_t end = 0;
-    bool bits = false;
+    bool bits = false, kept = false;
     if (!member)
         return;
     for (; member->name; member++) {
         if (is_bits(member)) {
             bits = true;
+            kept = kept || member->kind == OPOOL_MEMBER_KEPT_BITS;
             continue;
         }
-        if (!bits)
+        if (!bits || kept)
             unwatch(&pool->fresh, end, bounded(pool, member->offset));
         if (member->kind != OPOOL_MEMBER_FIXED)
             unwatch(&pool->fresh, bounded(pool, member->offset), end_of(pool, member));
         end = end_of(pool, member);
-        bits = false;
+        bits = kept = false;
     }
-    if (!bits)
+    if (!bits || kept)
         unwatch(&pool->fresh, end, pool->type.size);
 }
 
@@ -353,9 +355,11 @@ static void tell(const struct opool *pool, const void *object, const struct find
             "declare the member in .kept = OPOOL_MEMBERS(...); `opool shapes -t '%s' --at %zu PROGRAM` names it",
             n, n == 1 ? "byte" : "bytes", from, now, then, pool->label.type, from);
     else if (finding->bits)
-        opool__report(&pool->label,
-                      "reset leaves '%s' to the next user: %s at offset %zu, %s in a new object: reset it",
-                      finding->name, now, from, then);
+        opool__report(
+            &pool->label,
+            "reset leaves '%s' to the next user: %s at offset %zu, %s in a new object: reset it, or list it as "
+            "OPOOL_KEPT_BITS",
+            finding->name, now, from, then);
     else
         opool__report(
             &pool->label,
