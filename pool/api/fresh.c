@@ -34,6 +34,30 @@ static uint64_t watched(const struct opool__fresh *fresh, size_t at)
     return opool__load_relaxed(&fresh->shared_watched[at]);
 }
 
+/* What is watched and not as in the image, of word number `at`. */
+static uint64_t difference(const struct opool *pool, const void *object, size_t at)
+{
+    return (word_of(pool, object, at) ^ pool->fresh.image[at]) & watched(&pool->fresh, at);
+}
+
+/* The next word from `at` on in which the object differs; fresh.words: none. A put of a large object spends its time here:
+   whole words without a look at the object's end. */
+static size_t next_difference(const struct opool *pool, const void *object, size_t at)
+{
+    const struct opool__fresh *fresh = &pool->fresh;
+    const uint64_t *image = fresh->image, *shared_watched = fresh->shared_watched;
+    const char *bytes = object;
+    for (size_t whole = pool->type.size / WORD; at < whole; at++) {
+        uint64_t word;
+        memcpy(&word, bytes + at * WORD, WORD);
+        if ((word ^ image[at]) & opool__load_relaxed(&shared_watched[at]))
+            return at;
+    }
+    while (at < fresh->words && !difference(pool, object, at))
+        at++;
+    return at;
+}
+
 /* Under the lock, or before anybody else knows the pool. */
 static void unwatch(struct opool__fresh *fresh, size_t from, size_t end)
 {
@@ -58,7 +82,7 @@ static size_t end_of(const struct opool *pool, const struct opool_member *member
 
 static bool is_bits(const struct opool_member *member)
 {
-    return member->kind == OPOOL_MEMBER_BITS;
+    return member->kind == OPOOL_MEMBER_BITS || member->kind == OPOOL_MEMBER_KEPT_BITS;
 }
 
 static void unwatch_kept(struct opool *pool, const struct opool_member *kept)
@@ -67,26 +91,28 @@ static void unwatch_kept(struct opool *pool, const struct opool_member *kept)
         unwatch(&pool->fresh, bounded(pool, kept->offset), end_of(pool, kept));
 }
 
-/* Bytes between members hold bit-fields, where the list has some there, else padding. */
+/* Bytes between members hold bit-fields, where the list has some there, else padding. Which byte is whose is not known:
+   one that is kept is enough for all. */
 static void unwatch_by_members(struct opool *pool, const struct opool_member *member)
 {
     size_t end = 0;
-    bool bits = false;
+    bool bits = false, kept = false;
     if (!member)
         return;
     for (; member->name; member++) {
         if (is_bits(member)) {
             bits = true;
+            kept = kept || member->kind == OPOOL_MEMBER_KEPT_BITS;
             continue;
         }
-        if (!bits)
+        if (!bits || kept)
             unwatch(&pool->fresh, end, bounded(pool, member->offset));
         if (member->kind != OPOOL_MEMBER_FIXED)
             unwatch(&pool->fresh, bounded(pool, member->offset), end_of(pool, member));
         end = end_of(pool, member);
-        bits = false;
+        bits = kept = false;
     }
-    if (!bits)
+    if (!bits || kept)
         unwatch(&pool->fresh, end, pool->type.size);
 }
 
@@ -161,10 +187,10 @@ static bool take_image(struct opool *pool, const void *object)
     return first;
 }
 
-static void unwatch_differing(struct opool__fresh *fresh, size_t at, uint64_t difference)
+static void unwatch_differing(struct opool__fresh *fresh, size_t at, uint64_t bits)
 {
     unsigned char bytes[WORD];
-    memcpy(bytes, &difference, WORD);
+    memcpy(bytes, &bits, WORD);
     opool__lock_take(&fresh->lock);
     for (size_t i = 0; i < WORD; i++)
         if (bytes[i])
@@ -179,11 +205,8 @@ void opool__fresh_learn(struct opool *pool, const void *object)
         return;
     if (!opool__load_acquire(&fresh->shared_known) && take_image(pool, object))
         return;
-    for (size_t at = 0; at < fresh->words; at++) {
-        uint64_t difference = (word_of(pool, object, at) ^ fresh->image[at]) & watched(fresh, at);
-        if (difference)
-            unwatch_differing(fresh, at, difference);
-    }
+    for (size_t at = 0; (at = next_difference(pool, object, at)) < fresh->words; at++)
+        unwatch_differing(fresh, at, difference(pool, object, at));
 }
 
 /* ---- verifying ---- */
@@ -198,9 +221,8 @@ struct finding {
 
 static bool differs(const struct opool *pool, const void *object, size_t i)
 {
-    const struct opool__fresh *fresh = &pool->fresh;
-    uint64_t difference = (word_of(pool, object, i / WORD) ^ fresh->image[i / WORD]) & watched(fresh, i / WORD);
-    return ((const unsigned char *)&difference)[i % WORD] != 0;
+    uint64_t word = difference(pool, object, i / WORD);
+    return ((const unsigned char *)&word)[i % WORD] != 0;
 }
 
 /* Between two members: the bit-fields that the list has there. */
@@ -333,9 +355,11 @@ static void tell(const struct opool *pool, const void *object, const struct find
             "declare the member in .kept = OPOOL_MEMBERS(...); `opool shapes -t '%s' --at %zu PROGRAM` names it",
             n, n == 1 ? "byte" : "bytes", from, now, then, pool->label.type, from);
     else if (finding->bits)
-        opool__report(&pool->label,
-                      "reset leaves '%s' to the next user: %s at offset %zu, %s in a new object: reset it",
-                      finding->name, now, from, then);
+        opool__report(
+            &pool->label,
+            "reset leaves '%s' to the next user: %s at offset %zu, %s in a new object: reset it, or list it as "
+            "OPOOL_KEPT_BITS",
+            finding->name, now, from, then);
     else
         opool__report(
             &pool->label,
@@ -380,7 +404,6 @@ void opool__fresh_verify(struct opool *pool, const void *object)
     struct opool__fresh *fresh = &pool->fresh;
     if (!fresh->map || !opool__load_acquire(&fresh->shared_known))
         return;
-    for (size_t at = 0; at < fresh->words; at++)
-        if ((word_of(pool, object, at) ^ fresh->image[at]) & watched(fresh, at))
-            look_at(pool, object, at);
+    for (size_t at = 0; (at = next_difference(pool, object, at)) < fresh->words; at++)
+        look_at(pool, object, at);
 }

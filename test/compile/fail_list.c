@@ -191,6 +191,11 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT(in)));
 struct a { int n; unsigned f : 3; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT(f)));
 
+#elif defined(CASE_kept_bits_pointer)
+/* any: member p is declared OPOOL_BITS but is not a bit-field */
+struct a { int n; char *p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_KEPT_BITS(p)));
+
 #elif defined(CASE_kept_behind_a_bit_field)
 /* any: bit-field */
 struct a { int n; unsigned f : 3; };

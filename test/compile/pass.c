@@ -151,7 +151,7 @@ USE(a_pool, struct a)
 struct in { int n; char c[20]; };
 struct a { int n; char *p; struct in in; unsigned f : 3; char buffer[200]; };
 static bool a_reset(struct a *a, void *arg) { a->n = arg != NULL; return true; }
-OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p), OPOOL_KEPT(in), OPOOL_BITS(f), OPOOL_KEPT(buffer)),
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, OPOOL_BORROWED(p), OPOOL_KEPT(in), OPOOL_KEPT_BITS(f), OPOOL_KEPT(buffer)),
                      .reset = a_reset);
 OPOOL_DEFINE_MEMBERS(b_pool, struct a, (OPOOL_KEPT(n), OPOOL_BORROWED(p), in, OPOOL_BITS(f), buffer),
                      .kept = OPOOL_MEMBERS(in.c, buffer), .reset = a_reset);

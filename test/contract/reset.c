@@ -451,9 +451,47 @@ START_TEST(bit_fields_are_named_by_the_list)
     item->flag = 1;
     item->lone = 256;
     item_pool_put(pool, item);
-    EXPECT_LINES(ITEM "'flag' to 'mode' to the next user: 01 at offset 16, 00 in a new object: reset it",
-                 ITEM "'lone' to the next user: 01 at offset 81, 00 in a new object: reset it");
+    EXPECT_LINES(
+        ITEM "'flag' to 'mode' to the next user: 01 at offset 16, 00 in a new object: reset it, or list it as "
+             "OPOOL_KEPT_BITS",
+        ITEM "'lone' to the next user: 01 at offset 81, 00 in a new object: reset it, or list it as OPOOL_KEPT_BITS");
     item_pool_destroy(&pool);
+}
+END_TEST
+
+struct flags {
+    int n;
+    unsigned seen : 1, used : 1;
+    int m;
+    unsigned lone : 3;
+    unsigned : 0;
+    unsigned tail : 5;
+};
+
+static bool flags_reset(struct flags *flags, void *arg)
+{
+    (void)arg;
+    return flags->m == 0;
+}
+
+OPOOL_DEFINE_MEMBERS(flags_pool, struct flags,
+                     (n, OPOOL_BITS(seen), OPOOL_KEPT_BITS(used), m, OPOOL_KEPT_BITS(lone), OPOOL_BITS(tail)),
+                     .reset = flags_reset);
+
+START_TEST(kept_bit_fields_are_not_told)
+{
+    struct flags_pool *pool;
+    ck_assert_int_eq(flags_pool_create(&pool, &full), 0);
+    struct flags *flags = flags_pool_get(pool);
+    flags->used = 1;
+    flags->lone = 7;
+    flags_pool_put(pool, flags);
+    expect_silence();
+    flags = flags_pool_get(pool);
+    flags->n = 1;
+    flags_pool_put(pool, flags);
+    ck_assert_uint_eq(lines.count, 1);
+    flags_pool_destroy(&pool);
 }
 END_TEST
 
@@ -668,7 +706,7 @@ START_TEST(gaps_of_an_untyped_list)
     opool_put(pool, object);
     EXPECT_LINES(
         "opool: pool 'raw_pool' (raw_pool): reset leaves 'bits' to the next user: 02 02 02 at offset 5, 00 00 00 "
-        "in a new object: reset it");
+        "in a new object: reset it, or list it as OPOOL_KEPT_BITS");
     opool_destroy(&pool);
 }
 END_TEST
@@ -724,6 +762,7 @@ int main(void)
     tcase_add_test(lists, members_of_a_list_are_named);
     tcase_add_test(lists, borrowed_opaque_and_kept_members_are_not_told);
     tcase_add_test(lists, bit_fields_are_named_by_the_list);
+    tcase_add_test(lists, kept_bit_fields_are_not_told);
     tcase_add_test(lists, a_list_takes_kept_members_behind_it_too);
     tcase_add_test(lists, padding_between_members_of_a_list_is_not_told);
 #ifdef OPOOL__KNOWS_PADDING

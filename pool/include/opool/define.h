@@ -108,8 +108,8 @@
  *
  * A bare name holds no pointer at any depth; OPOOL_BORROWED(m) is a pointer, or an array of up to two dimensions of
  * them, to something that the object does not own, zeroed after reset (whatever it returned) and before any fini, so
- * init leaves it NULL; OPOOL_OPAQUE(m) is not looked into; OPOOL_BITS(m) is a bit-field; OPOOL_KEPT(m) is a bare name
- * whose value may stay for the next user (see .kept). A member left out, listed
+ * init leaves it NULL; OPOOL_OPAQUE(m) is not looked into; OPOOL_BITS(m) is a bit-field; OPOOL_KEPT(m) is a bare name,
+ * and OPOOL_KEPT_BITS(m) a bit-field, whose value may stay for the next user (see .kept). A member left out, listed
  * twice or out of order is an error, so a pointer that is added to T later can not slip in. T is a plain struct (C++:
  * standard layout). Members of anonymous structs and unions can not be listed fully: name them.
  */

@@ -4,7 +4,7 @@
 
 /*
  * Shape guards: is the object type of a pool of fixed shape? Asked of the compiler, at no run-time cost; the definition
- * macros in define.h use what stands here. Nothing here is public but the four markers of a member list.
+ * macros in define.h use what stands here. Nothing here is public but the five markers of a member list.
  *
  * "Holds T a pointer, at any depth?" is answered by the compilers' own knowledge of T:
  *
@@ -52,6 +52,8 @@
 #define OPOOL_KEPT(member) opool__is_KEPT(member)
 /** A bit-field: the list has to say so, because C can not ask for its type. */
 #define OPOOL_BITS(member) opool__is_BITS(member)
+/** A bit-field whose value may stay for the next user; neighbours that share its bytes are not verified either. */
+#define OPOOL_KEPT_BITS(member) opool__is_KEPT_BITS(member)
 
 /* clang-format off */
 
@@ -209,6 +211,7 @@
 #define OPOOL__KEEP_BORROWED(c, i, j, f)
 #define OPOOL__KEEP_OPAQUE(c, i, j, f)
 #define OPOOL__KEEP_BITS(c, i, j, f)
+#define OPOOL__KEEP_KEPT_BITS(c, i, j, f) OPOOL__KEEP_BITS(c, i, j, f)
 
 #elif defined(OPOOL__LOOKS_INTO_MEMBERS)
 #define OPOOL__KERNEL_FIXED(N, T) \
@@ -232,6 +235,7 @@
 #define OPOOL__LOOK_BORROWED(c, i, j, f)
 #define OPOOL__LOOK_OPAQUE(c, i, j, f)
 #define OPOOL__LOOK_BITS(c, i, j, f)
+#define OPOOL__LOOK_KEPT_BITS(c, i, j, f)
 
 #elif defined(__cplusplus)
 #define OPOOL__KERNEL_FIXED(N, T) \
@@ -276,6 +280,7 @@
 #define OPOOL__WRAP_BORROWED(c, i, j, f)
 #define OPOOL__WRAP_OPAQUE(c, i, j, f)
 #define OPOOL__WRAP_BITS(c, i, j, f)
+#define OPOOL__WRAP_KEPT_BITS(c, i, j, f) OPOOL__WRAP_BITS(c, i, j, f)
 #define OPOOL__LOOK(c, i, j, x) OPOOL__DO(OPOOL__LOOK_, c, i, j, x)
 #define OPOOL__LOOK_FIXED(c, i, j, f) \
     OPOOL__PROBE(struct OPOOL__ID(OPOOL__N c, shape, i), OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f))
@@ -283,6 +288,7 @@
 #define OPOOL__LOOK_BORROWED(c, i, j, f)
 #define OPOOL__LOOK_OPAQUE(c, i, j, f)
 #define OPOOL__LOOK_BITS(c, i, j, f)
+#define OPOOL__LOOK_KEPT_BITS(c, i, j, f) OPOOL__LOOK_BITS(c, i, j, f)
 #endif
 
 /* ---- Lists: one operation a kind of member --------------------------------------------------------------------- */
@@ -293,6 +299,7 @@
 #define OPOOL__IS_opool__is_OPAQUE(f) ~, OPAQUE, f
 #define OPOOL__IS_opool__is_KEPT(f) ~, KEPT, f
 #define OPOOL__IS_opool__is_BITS(f) ~, BITS, f
+#define OPOOL__IS_opool__is_KEPT_BITS(f) ~, KEPT_BITS, f
 #define OPOOL__KIND_(a, kind, f, ...) kind
 #define OPOOL__NAME_(a, kind, f, ...) f
 #define OPOOL__KIND(...) OPOOL__KIND_(__VA_ARGS__)
@@ -327,6 +334,7 @@
         OPOOL__SAYS(c, f, "is declared OPOOL_OPAQUE but is a pointer: write OPOOL_BORROWED(" #f \
         ") if the object does not own what it points to")); \
     OPOOL__PLACE(c, i, j, f)
+#define OPOOL__RULE_KEPT_BITS(c, i, j, f) OPOOL__RULE_BITS(c, i, j, f)
 #define OPOOL__RULE_BITS(c, i, j, f) \
     OPOOL__ASSERT(OPOOL__IS_NUMBER(OPOOL__F(c, f)), \
         OPOOL__SAYS(c, f, "is declared OPOOL_BITS but is not a bit-field: a pointer is OPOOL_BORROWED(" #f \
@@ -362,6 +370,7 @@
 #define OPOOL__INIT_KEPT(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 #define OPOOL__INIT_BORROWED(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
 #define OPOOL__INIT_OPAQUE(c, i, j, f) OPOOL__INIT_FIXED(c, i, j, f)
+#define OPOOL__INIT_KEPT_BITS(c, i, j, f) OPOOL__INIT_BITS(c, i, j, f)
 /* C++17 counts better: a structured binding must name them all, a system header does not mute it, and it refuses
    anonymous unions. */
 #if defined(__cpp_structured_bindings)
@@ -391,6 +400,7 @@
 #define OPOOL__SIZE_BORROWED(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_OPAQUE(c, i, j, f) OPOOL__SIZE_FIXED(c, i, j, f)
 #define OPOOL__SIZE_BITS(c, i, j, f) + sizeof(long long) + OPOOL__ALIGNOF(OPOOL__T c) - 1
+#define OPOOL__SIZE_KEPT_BITS(c, i, j, f) OPOOL__SIZE_BITS(c, i, j, f)
 #if defined(__clang__) && !defined(__cplusplus)
 #define OPOOL__IS_COUNTED(N, T, ...) (OPOOL__COUNT(__VA_ARGS__) > 1 && !OPOOL__HAS_ATOMIC(N, T, __VA_ARGS__))
 #define OPOOL__HAS_ATOMIC(N, T, ...) (0 OPOOL__MAP(OPOOL__ATOMIC, (N, T), __VA_ARGS__))
@@ -403,6 +413,7 @@
 #define OPOOL__ATOMIC_BORROWED(c, i, j, f) OPOOL__ATOMIC_FIXED(c, i, j, f)
 #define OPOOL__ATOMIC_OPAQUE(c, i, j, f) OPOOL__ATOMIC_FIXED(c, i, j, f)
 #define OPOOL__ATOMIC_BITS(c, i, j, f)
+#define OPOOL__ATOMIC_KEPT_BITS(c, i, j, f) OPOOL__ATOMIC_BITS(c, i, j, f)
 #else
 #define OPOOL__IS_COUNTED(N, T, ...) (OPOOL__COUNT(__VA_ARGS__) > 1)
 #define OPOOL__COUNTED(N, T, ...) T
@@ -415,6 +426,7 @@
 #define OPOOL__TEXT_BORROWED(c, i, j, f) "BORROWED(" #f ") "
 #define OPOOL__TEXT_OPAQUE(c, i, j, f) "OPAQUE(" #f ") "
 #define OPOOL__TEXT_BITS(c, i, j, f) "BITS(" #f ") "
+#define OPOOL__TEXT_KEPT_BITS(c, i, j, f) OPOOL__TEXT_BITS(c, i, j, f)
 
 /* The list as a table, for messages and reset verification. */
 #define OPOOL__MEMBER(c, i, j, x) OPOOL__DO(OPOOL__MEMBER_, c, i, j, x)
@@ -423,6 +435,7 @@
 #define OPOOL__MEMBER_BORROWED(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_BORROWED)
 #define OPOOL__MEMBER_OPAQUE(c, i, j, f) OPOOL__ROW(OPOOL__T c, f, OPOOL_MEMBER_OPAQUE)
 #define OPOOL__MEMBER_BITS(c, i, j, f) {#f, 0, 0, OPOOL_MEMBER_BITS},
+#define OPOOL__MEMBER_KEPT_BITS(c, i, j, f) {#f, 0, 0, OPOOL_MEMBER_KEPT_BITS},
 #define OPOOL__ROW(T, f, KIND) {#f, (uint32_t)__builtin_offsetof(T, f), (uint32_t)sizeof(((T *)0)->f), KIND},
 #define OPOOL__ROWS_END {NULL, 0, 0, OPOOL_MEMBER_FIXED}
 
@@ -433,12 +446,14 @@
 #define OPOOL__BORROWS_BORROWED(c, i, j, f) +1
 #define OPOOL__BORROWS_OPAQUE(c, i, j, f)
 #define OPOOL__BORROWS_BITS(c, i, j, f)
+#define OPOOL__BORROWS_KEPT_BITS(c, i, j, f) OPOOL__BORROWS_BITS(c, i, j, f)
 #define OPOOL__CLEAR(c, i, j, x) OPOOL__DO(OPOOL__CLEAR_, c, i, j, x)
 #define OPOOL__CLEAR_FIXED(c, i, j, f)
 #define OPOOL__CLEAR_KEPT(c, i, j, f) OPOOL__CLEAR_FIXED(c, i, j, f)
 #define OPOOL__CLEAR_BORROWED(c, i, j, f) __builtin_memset((void *)&object_->f, 0, sizeof object_->f);
 #define OPOOL__CLEAR_OPAQUE(c, i, j, f)
 #define OPOOL__CLEAR_BITS(c, i, j, f)
+#define OPOOL__CLEAR_KEPT_BITS(c, i, j, f) OPOOL__CLEAR_BITS(c, i, j, f)
 
 /* ---- The record for `opool shapes` ----------------------------------------------------------------------------- */
 

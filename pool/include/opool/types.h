@@ -41,7 +41,8 @@ enum opool_member_kind {
     OPOOL_MEMBER_KEPT,     /**< its value may stay for the next user */
     OPOOL_MEMBER_BORROWED, /**< zeroed at put */
     OPOOL_MEMBER_OPAQUE,   /**< not looked into */
-    OPOOL_MEMBER_BITS      /**< a bit-field, behind the member before it: offset and size are not known */
+    OPOOL_MEMBER_BITS,     /**< a bit-field, behind the member before it: offset and size are not known */
+    OPOOL_MEMBER_KEPT_BITS /**< the same, and its value may stay for the next user */
 };
 
 /** A member of a pool's objects: for messages, and for what full checks verify. */
