@@ -199,6 +199,38 @@ START_TEST(every_kind_of_pool_ages)
 }
 END_TEST
 
+/* Meeting the capacity a pool takes back what sleeping threads cache, between ticks: that makes nothing older. */
+
+static void *burst_32(void *unused)
+{
+    burst(32);
+    return unused;
+}
+
+START_TEST(what_a_full_pool_takes_back_keeps_its_age)
+{
+    struct worker worker;
+    hire(&worker);
+    open_with((struct opool_options){.capacity = 32, .magazine = 128});
+    bool before = is_locked();
+    ticks(1);
+    tell(&worker, burst_32, NULL); /* used in epoch 1 */
+    ticks(1);
+    struct thing *thing = get();
+    if (before == is_locked()) {
+        ck_assert_ptr_nonnull(thing);
+        ck_assert_uint_eq(figures(thing_pool_base(pool)).tightened, 1);
+        ticks(1);
+        ck_assert_uint_eq(alive(), 32);
+        ticks(1);
+        ck_assert_uint_eq(alive(), 1);
+    }
+    put(thing);
+    dismiss(&worker);
+    close_pool();
+}
+END_TEST
+
 /* ---- at random, against the two sentences ---- */
 
 enum { WORKERS = 4, HELD_MOST = 400 };
@@ -283,6 +315,7 @@ int main(void)
     tcase_add_test(promise, keep_stays_and_no_more);
     tcase_add_test(promise, prefilled_objects_age_too);
     tcase_add_loop_test(promise, every_kind_of_pool_ages, 0, (int)(sizeof kinds / sizeof *kinds));
+    tcase_add_test(promise, what_a_full_pool_takes_back_keeps_its_age);
     tcase_add_loop_test(promise, at_random, 0, 6);
     return run_suite_as(suite, CK_FORK);
 }
