@@ -81,8 +81,8 @@ END_TEST
 /* ---- any call ---- */
 
 /*
- * With a cancellation pending, no call of the library ends the thread, not even one that writes a line, tells an eventfd,
- * sleeps or joins. Only opool_stats_write may, in the calls of the user's FILE.
+ * With a cancellation pending, no call of the library ends the thread, not even one that writes a line, tells an
+ * eventfd, sleeps or joins. Only opool_stats_write may, in the calls of the user's FILE.
  */
 
 static void crossed(struct opool *of, enum opool_watch_figure figure, bool above, uint64_t value, void *arg)
