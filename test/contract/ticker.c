@@ -81,6 +81,45 @@ START_TEST(what_is_kept_is_below_every_limit)
 }
 END_TEST
 
+/* ---- back-off ---- */
+
+struct block {
+    unsigned char bytes[4096];
+};
+OPOOL_DEFINE(block_pool, struct block);
+
+enum { BLOCKS = 2000 };
+
+static void use_blocks(struct block_pool *of)
+{
+    static struct block *blocks[BLOCKS];
+    ck_assert_uint_eq(block_pool_get_batch(of, blocks, BLOCKS), BLOCKS);
+    block_pool_put_batch(of, blocks, BLOCKS);
+}
+
+/* A few small objects that are torn down and built again all the time hold no large idle pool back. Three periods are
+   30 ms; were each of these rounds a reason to double them, it would be two seconds. */
+START_TEST(small_churn_holds_nothing_back)
+{
+    struct block_pool *blocks;
+    ck_assert_int_eq(block_pool_create(&blocks, NULL), 0);
+    open_pool();
+    start_ticking(10, 0);
+    for (unsigned round = 1; round <= 8; round++) {
+        burst(16);
+        ck_assert(await_torn_down(thing_pool_base(pool), 16 * round));
+    }
+    burst(16);
+    use_blocks(blocks);
+    int64_t start = now_ms();
+    ck_assert(await_torn_down(block_pool_base(blocks), BLOCKS));
+    ck_assert_int_lt(now_ms() - start, 1000);
+    opool_epoch_stop();
+    block_pool_destroy(&blocks);
+    close_pool();
+}
+END_TEST
+
 /* ---- what is idle when the last tick found nothing ---- */
 
 static void use_other_pool(struct thing *thing, void *arg)
@@ -326,6 +365,7 @@ int main(void)
     tcase_add_test(unasked, the_thread_ticks);
     tcase_add_loop_test(unasked, a_soft_limit_makes_epochs_short, 0, 2);
     tcase_add_test(unasked, what_is_kept_is_below_every_limit);
+    tcase_add_test(unasked, small_churn_holds_nothing_back);
     tcase_add_test(unasked, what_a_fini_puts_goes_too);
     tcase_add_test(unasked, what_was_out_goes_too);
     tcase_add_test(unasked, slow_paths_tick);

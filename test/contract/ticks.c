@@ -211,6 +211,55 @@ START_TEST(pools_come_and_go_under_ticks)
 }
 END_TEST
 
+/* ---- destroy beside a tick ---- */
+
+static struct {
+    sem_t in, leave;
+    bool done; /* atomic */
+} last;
+
+static void block(struct thing *thing, void *arg)
+{
+    (void)thing, (void)arg;
+    sem_post(&last.in);
+    wait_for(&last.leave);
+    sleep_ms(20); /* whoever does not wait for it is past it by then */
+    __atomic_store_n(&last.done, true, __ATOMIC_RELEASE);
+}
+
+OPOOL_DEFINE(blocking_pool, struct thing, .fini = block);
+
+static void *tick_once(void *unused)
+{
+    opool_epoch_advance();
+    return unused;
+}
+
+static void *leave_soon(void *unused)
+{
+    sleep_ms(30);
+    sem_post(&last.leave);
+    return unused;
+}
+
+START_TEST(destroy_waits_for_callbacks_of_a_tick)
+{
+    struct blocking_pool *blocking;
+    sem_init(&last.in, 0, 0);
+    sem_init(&last.leave, 0, 0);
+    ck_assert_int_eq(blocking_pool_create(&blocking, NULL), 0);
+    blocking_pool_put(blocking, blocking_pool_get(blocking));
+    ticks(2);
+    pthread_t ticking = start_thread(tick_once, NULL);
+    wait_for(&last.in);
+    pthread_t leaver = start_thread(leave_soon, NULL);
+    blocking_pool_destroy(&blocking);
+    ck_assert(__atomic_load_n(&last.done, __ATOMIC_ACQUIRE)); /* what fini uses may go now */
+    join_thread(leaver);
+    join_thread(ticking);
+}
+END_TEST
+
 /* ---- flush and release ---- */
 
 static void *get_100(void *unused)
@@ -278,6 +327,7 @@ int main(void)
     tcase_add_test(calls, a_forked_child_ticks);
     tcase_add_test(calls, a_thousand_pools);
     tcase_add_test(calls, pools_come_and_go_under_ticks);
+    tcase_add_test(calls, destroy_waits_for_callbacks_of_a_tick);
     tcase_add_test(calls, flush_gives_to_others);
     tcase_add_test(calls, release_takes_all_that_is_idle);
     return run_suite_as(suite, CK_FORK);
