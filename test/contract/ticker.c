@@ -231,7 +231,7 @@ static void exit_beside_a_fini(void)
 {
     CHILD_ASSERT(atexit(end_the_program) == 0);
     block_the_thread();
-    (void)start_thread(leave_soon, NULL);
+    pthread_detach(start_thread(leave_soon, NULL));
     exit(EXIT_SUCCESS);
 }
 
@@ -239,8 +239,8 @@ static void exit_beside_a_stop(void)
 {
     CHILD_ASSERT(atexit(end_the_program) == 0);
     block_the_thread();
-    (void)start_to_stop();
-    (void)start_thread(leave_soon, NULL);
+    pthread_detach(start_to_stop());
+    pthread_detach(start_thread(leave_soon, NULL));
     exit(EXIT_SUCCESS);
 }
 

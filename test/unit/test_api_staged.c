@@ -264,7 +264,7 @@ START_TEST(a_waiter_looks_again_for_what_an_owner_hid)
     await(&in);
     waiter = unit_thread(wait_for_one, NULL);
     (void)id_of(&waiter_id);
-    while (full->cache.steal_timeouts == 0) /* it looked in vain, and waits */
+    while (opool__cache_read(&full->cache).steal_timeouts == 0) /* until it looked in vain, and waits */
         unit_nap(1);
     unit_nap(30);
     opool__store_release(&stopped->busy, 0u);
