@@ -40,8 +40,8 @@ static uint64_t difference(const struct opool *pool, const void *object, size_t 
     return (word_of(pool, object, at) ^ pool->fresh.image[at]) & watched(&pool->fresh, at);
 }
 
-/* The next word from `at` on in which the object differs; fresh.words: none. A put of a large object spends its time here:
-   whole words without a look at the object's end. */
+/* The next word from `at` on in which the object differs; fresh.words: none. A put of a large object spends its time
+   here: whole words without a look at the object's end. */
 static size_t next_difference(const struct opool *pool, const void *object, size_t at)
 {
     const struct opool__fresh *fresh = &pool->fresh;

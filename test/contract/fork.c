@@ -489,7 +489,9 @@ END_TEST
 
 /* ---- fork at any moment ---- */
 
-enum { FORKS = THREAD_SANITIZER ? 20 : 200, HELD = 12 };
+enum { FORKS = THREAD_SANITIZER ? 20 : 200, HELD = 12, FEW = 10 };
+
+static unsigned left_in_bounded; /* of its capacity, for the threads */
 
 /* What a thread writes down as held is out: written after get, and wiped before put. The child has a copy. */
 static struct thing *notes[THREADS][POOLS][HELD];
@@ -537,28 +539,48 @@ static void get_distinct(int i)
         got++;
     }
     if (i == 2)
-        CHILD_ASSERT(got <= CAPACITY - (THREADS * HELD - noted(i, NULL)));
+        CHILD_ASSERT(got <= left_in_bounded - (THREADS * HELD - noted(i, NULL)));
     for (unsigned k = 0; k < got; k++) {
         CHILD_ASSERT(things[k]->n == k + 1);
         put(i, things[k]);
     }
-    CHILD_ASSERT(got >= CAPACITY - THREADS * (HELD + 1));
+    CHILD_ASSERT(got + THREADS * (HELD + 1) >= (i == 2 ? left_in_bounded : CAPACITY));
+}
+
+static uint64_t idle_in_the_child(struct opool *pool)
+{
+    struct opool_stats s;
+    CHILD_ASSERT(opool_stats_read(pool, &s) == 0);
+    return s.idle_thread + s.idle_depot + s.idle_victim;
 }
 
 static void live_for_a_moment(void)
 {
     alarm(20); /* a deadlock ends the child by a signal */
     for (int i = 0; i < POOLS; i++)
+        check_pool(pools[i]); /* as if no other thread had been inside a call */
+    for (int i = 0; i < POOLS; i++)
         get_distinct(i);
     if (__atomic_load_n(&notes[0][0][0], __ATOMIC_RELAXED))
         put(0, notes[0][0][0]);
+    for (int tick = 0; tick < 4; tick++)
+        opool_epoch_advance();
+    for (int i = 0; i < POOLS; i++) {
+        check_pool(pools[i]);
+        CHILD_ASSERT(idle_in_the_child(pools[i]) == 0);
+    }
     _exit(EXIT_SUCCESS);
 }
 
+/* In the second run the parent's pool with a capacity is full all the time, so in its tight mode. */
 START_TEST(fork_at_any_moment)
 {
     pthread_t threads[THREADS];
     make_pools();
+    struct thing *filling[CAPACITY] = {NULL};
+    for (int i = 0; _i && i < CAPACITY - FEW; i++)
+        ck_assert_ptr_nonnull(filling[i] = get(2));
+    left_in_bounded = _i ? FEW : CAPACITY;
     for (int i = 0; i < THREADS; i++)
         threads[i] = start_thread(hammer, notes[i]);
     for (int i = 0; i < FORKS; i++) {
@@ -572,6 +594,10 @@ START_TEST(fork_at_any_moment)
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < THREADS; i++)
         join_thread(threads[i]);
+    if (_i)
+        ck_assert_uint_gt(figures(pools[2]).tightened, 0);
+    for (int i = 0; _i && i < CAPACITY - FEW; i++)
+        put(2, filling[i]);
     for (int i = 0; i < POOLS; i++) {
         for (int t = 0; t < THREADS; t++)
             for (int k = 0; k < HELD; k++)
@@ -596,6 +622,6 @@ int main(void)
     tcase_add_test(tcase, a_callback_may_fork);
     tcase_add_test(tcase, an_object_being_built_is_out_in_the_child);
     tcase_add_test(tcase, waiters_of_the_parent_do_not_exist_in_the_child);
-    tcase_add_test(tcase, fork_at_any_moment);
+    tcase_add_loop_test(tcase, fork_at_any_moment, 0, 2);
     return run_suite(suite);
 }

@@ -158,6 +158,80 @@ START_TEST(a_burst_goes_back)
 }
 END_TEST
 
+/* ---- next to what stays ---- */
+
+/* One in so many objects stays out: one in each slab, on one of its four pages. */
+enum { APART = SLAB_KIB * 1024 / SIZE };
+
+static struct block *many[OBJECTS];
+
+static void get_many(void)
+{
+    for (int i = 0; i < OBJECTS; i++) {
+        ck_assert_ptr_nonnull(many[i] = block_pool_get(pool));
+        memset(many[i], i, sizeof *many[i]);
+    }
+}
+
+static void put_but(int apart)
+{
+    for (int i = 0; i < OBJECTS; i++)
+        if (!apart || i % apart)
+            block_pool_put(pool, many[i]);
+}
+
+static void tick_often(int ticks)
+{
+    for (; ticks > 0; ticks--)
+        opool_epoch_advance();
+}
+
+START_TEST(one_object_holds_one_page)
+{
+    memset(many, 1, sizeof many);
+    ck_assert_int_eq(block_pool_create(&pool, NULL), 0);
+    long before = dirty_kib();
+    get_many();
+    long peak = dirty_kib() - before;
+    uint64_t resident_peak = figures(block_pool_base(pool)).resident_bytes;
+    put_but(APART);
+    tick_often(TICKS + 1);
+    struct opool_stats stats = figures(block_pool_base(pool));
+    long after = dirty_kib() - before;
+    printf("one object in %d stays: %ld KiB at the peak, %ld after %d ticks\n", APART, peak, after, TICKS + 1);
+    ck_assert_uint_eq(stats.live, (OBJECTS + APART - 1) / APART);
+    ck_assert_int_gt(peak, OBJECTS / 1024 * SIZE * 9 / 10);
+    ck_assert_int_lt(after, peak * 2 / 5); /* a quarter, and what it takes to know about slabs */
+    ck_assert_uint_lt(stats.resident_bytes, resident_peak * 2 / 5);
+    for (int i = 0; i < OBJECTS; i += APART) {
+        for (int at = 0; at < SIZE; at++) /* what stayed is whole */
+            ck_assert_msg(many[i]->bytes[at] == (unsigned char)i, "object %d", i);
+        block_pool_put(pool, many[i]);
+    }
+    get_many(); /* and what went is there again, zeroed or not */
+    put_but(0);
+    block_pool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(a_quiet_pool_keeps_no_slab)
+{
+    ck_assert_int_eq(block_pool_create(&pool, NULL), 0);
+    for (int round = 0; round < 3; round++) {
+        uint64_t locked = figures(block_pool_base(pool)).locked;
+        get_many();
+        put_but(0);
+        tick_often(TICKS + 1);
+        struct opool_stats stats = figures(block_pool_base(pool));
+        if (stats.locked != locked) /* refused membarrier just now: what this thread caches is left alone */
+            continue;
+        ck_assert_uint_eq(stats.slots, 0);
+        ck_assert_uint_eq(stats.resident_bytes, 0);
+    }
+    block_pool_destroy(&pool);
+}
+END_TEST
+
 int main(void)
 {
     if (WATCHED) {
@@ -167,5 +241,7 @@ int main(void)
     Suite *suite = suite_create("memory");
     TCase *tests = new_case(suite, "from outside");
     tcase_add_loop_test(tests, a_burst_goes_back, 0, (int)(sizeof afterwards / sizeof *afterwards));
+    tcase_add_test(tests, one_object_holds_one_page);
+    tcase_add_test(tests, a_quiet_pool_keeps_no_slab);
     return run_suite_as(suite, CK_FORK);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Threads that come and go: hand objects on, end, are cancelled, use pools from destructors, and outlive pools. */
+/* Threads that come and go: hand objects on, end, use pools from destructors, and outlive pools. */
 
 #include <threads.h>
 
@@ -268,93 +268,6 @@ START_TEST(first_use_in_a_destructor)
 }
 END_TEST
 
-/* ---- cancellation ---- */
-
-struct cancelled {
-    struct thing_pool *pool;
-    struct thing *thing;
-    pid_t id;
-    sem_t called;
-    int got_past;
-};
-
-static void put_at_cancellation(void *arg)
-{
-    struct cancelled *cancelled = arg;
-    thing_pool_put(cancelled->pool, cancelled->thing);
-}
-
-static void *wait_to_be_cancelled(void *arg)
-{
-    struct cancelled *cancelled = arg;
-    pthread_cleanup_push(put_at_cancellation, cancelled);
-    cancelled->id = thread_id();
-    sem_post(&cancelled->called);
-    cancelled->thing = thing_pool_get_wait(cancelled->pool, -1);
-    pthread_testcancel();
-    cancelled->got_past = 1;
-    pthread_cleanup_pop(1);
-    return NULL;
-}
-
-START_TEST(a_cancelled_waiter_loses_nothing)
-{
-    struct cancelled cancelled = {.pool = new_pool((struct opool_options){.capacity = 1})};
-    sem_init(&cancelled.called, 0, 0);
-    for (int i = 0; i < 20; i++) {
-        struct thing *thing = thing_pool_get(cancelled.pool);
-        void *result;
-        ck_assert_ptr_nonnull(thing);
-        pthread_t thread = start_thread(wait_to_be_cancelled, &cancelled);
-        wait_for(&cancelled.called);
-        until_asleep(cancelled.id);
-        pthread_cancel(thread);
-        thing_pool_put(cancelled.pool, thing);
-        pthread_join(thread, &result);
-        ck_assert_ptr_eq(result, PTHREAD_CANCELED);
-        ck_assert_int_eq(cancelled.got_past, 0);
-        ck_assert_uint_eq(idle_objects(thing_pool_base(cancelled.pool)), 1);
-    }
-    thing_pool_destroy(&cancelled.pool);
-}
-END_TEST
-
-/* With a cancellation pending, no call of the library ends the thread, not even one that writes a line. */
-static void *work_on(void *arg)
-{
-    struct cancelled *cancelled = arg;
-    pthread_cancel(pthread_self());
-    struct thing_pool *other, *refused;
-    if (thing_pool_create(&other, NULL) != 0 ||
-        thing_pool_create(&refused, &(struct opool_options){.magazine = 1000}) != -EINVAL)
-        abort();
-    use_some(cancelled->pool);
-    use_some(other);
-    struct opool_stats stats;
-    cancelled->got_past = opool_stats_read(thing_pool_base(other), &stats) == 0;
-    thing_pool_destroy(&other);
-    cancelled->got_past += other == NULL;
-    pthread_testcancel();
-    cancelled->got_past = 100;
-    return NULL;
-}
-
-START_TEST(no_call_is_a_cancellation_point)
-{
-    struct cancelled cancelled = {.pool = new_pool((struct opool_options){.name = NULL})};
-    void *result;
-    char text[1024];
-    struct capture capture = capture_start();
-    pthread_join(start_thread(work_on, &cancelled), &result);
-    capture_stop(capture, text, sizeof text);
-    expect_match(text, "^opool: [^\n]*magazine[^\n]*\n$");
-    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
-    ck_assert_int_eq(cancelled.got_past, 2);
-    ck_assert_uint_eq(figures(thing_pool_base(cancelled.pool)).idle_depot, 100);
-    thing_pool_destroy(&cancelled.pool);
-}
-END_TEST
-
 /* ---- pools that come and go under a thread that stays ---- */
 
 enum { GENERATIONS = 1500 };
@@ -427,9 +340,6 @@ int main(void)
     tcase_add_test(ends, objects_outlive_their_thread);
     tcase_add_loop_test(ends, destructors_may_use_pools, 0, 8);
     tcase_add_test(ends, first_use_in_a_destructor);
-    TCase *cancellation = new_case(suite, "cancellation");
-    tcase_add_test(cancellation, a_cancelled_waiter_loses_nothing);
-    tcase_add_test(cancellation, no_call_is_a_cancellation_point);
     TCase *numbers = new_case(suite, "numbers");
     tcase_add_test(numbers, a_new_pool_has_no_old_objects);
     return run_suite(suite);

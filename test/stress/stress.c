@@ -8,7 +8,8 @@
  *
  * The pools: plain, with init, reset and fini, with a reset that refuses, with an init that fails, listed with borrowed
  * members, with a capacity and waiters; 8 bytes to 64 KiB. Besides, one pool a round that is closed while objects are
- * out, pools that live for a few calls, and a thread that reads figures all the time.
+ * out, pools that live for a few calls, and a thread that reads figures all the time. With --ticks another thread
+ * ticks, and releases all that is idle now and then.
  *
  * After each round, when only this thread is left, the equations of struct opool_stats hold exactly.
  */
@@ -473,6 +474,48 @@ static void *watch(void *null)
     return null;
 }
 
+/* ---- ticks ---- */
+
+enum { RELEASE_EACH = 16, ENOUGH = 20 * RELEASE_EACH }; /* ticks */
+
+/* Held while a tick runs, and while the equations are looked at, which hold when no call is in progress. */
+static pthread_mutex_t no_tick = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t shared_released;
+
+static void tick_once(uint64_t tick)
+{
+    pthread_mutex_lock(&no_tick);
+    if (tick % RELEASE_EACH == RELEASE_EACH - 1)
+        count(&shared_released, opool_release());
+    else
+        (void)opool_epoch_advance();
+    pthread_mutex_unlock(&no_tick);
+}
+
+static void *tick_often(void *null)
+{
+    for (uint64_t tick = 0; !__atomic_load_n(&shared_stop, __ATOMIC_RELAXED); tick++) {
+        tick_once(tick);
+        sleep_us(stress.ticks_us);
+    }
+    return null;
+}
+
+/* Nothing is out, and nothing is kept: three ticks leave nothing. */
+static void check_ticked(void)
+{
+    struct opool_stats s;
+    for (int i = 0; i < 3; i++)
+        (void)opool_epoch_advance();
+    for (unsigned kind = 0; kind < LASTING; kind++) {
+        check_that(opool_stats_read(pools[kind], &s) == 0 && s.built == s.torn_down, "all that is idle goes",
+                   kinds[kind].name);
+        check_that(s.torn_down > s.discarded, "ticks tear down", kinds[kind].name);
+    }
+    check_that(shared_released > 0 || opool_epoch_now() < ENOUGH, "releases give memory back", "end");
+    printf("%" PRIu64 " ticks, %" PRIu64 " bytes released\n", opool_epoch_now(), shared_released);
+}
+
 /* Nobody else is left: the equations hold, and what we count is what the pool counts. */
 static void check_equations(unsigned number)
 {
@@ -545,8 +588,10 @@ static void run_rounds(struct worker *workers)
     for (; goes_on(round); round++) {
         open_pool(OF_ROUND);
         run_threads(workers, round);
+        pthread_mutex_lock(&no_tick);
         for (unsigned kind = 0; kind < LASTING; kind++)
             check_equations(kind);
+        pthread_mutex_unlock(&no_tick);
         clear_transfers(&own, false);
         opool_close(&pools[OF_ROUND]);
     }
@@ -572,7 +617,7 @@ static void close_pools(void)
 
 int main(int argc, char **argv)
 {
-    pthread_t watcher;
+    pthread_t watcher, ticker;
     start_stress(argc, argv, 8, 8);
     struct worker *workers = calloc(stress.threads, sizeof *workers);
     if (!workers)
@@ -581,9 +626,15 @@ int main(int argc, char **argv)
         open_pool(kind);
     if (pthread_create(&watcher, NULL, watch, NULL) != 0)
         return 1;
+    if (stress.ticks_us && pthread_create(&ticker, NULL, tick_often, NULL) != 0)
+        return 1;
     run_rounds(workers);
     __atomic_store_n(&shared_stop, true, __ATOMIC_RELAXED);
     pthread_join(watcher, NULL);
+    if (stress.ticks_us) {
+        pthread_join(ticker, NULL);
+        check_ticked();
+    }
     close_pools();
     free(workers);
     return end_stress();

@@ -6,7 +6,8 @@
  * What the stress programs share: arguments, a scale that sanitizers lower, random numbers that follow from --seed,
  * counted checks, and objects that know when they are handed out twice or written to by others.
  *
- * Arguments: --seed N, --threads N, --rounds N (0: until the time is over), --seconds N, --scale PERCENT (of the work).
+ * Arguments: --seed N, --threads N, --rounds N (0: until the time is over), --seconds N, --scale PERCENT (of the work),
+ * --ticks MICROSECONDS (between ticks, where a program has a thread for these; 0: none).
  */
 
 #include <errno.h>
@@ -36,7 +37,7 @@ enum { EXIT_BAD_USAGE = 2, REPORTS_MOST = 20 };
 
 struct stress {
     uint64_t seed;
-    unsigned threads, rounds, seconds, scale;
+    unsigned threads, rounds, seconds, scale, ticks_us;
     uint64_t deadline;
 };
 
@@ -119,6 +120,8 @@ static inline void read_argument(const char *name, const char *text)
         stress.rounds = (unsigned)value;
     else if (strcmp(name, "--seconds") == 0)
         stress.seconds = (unsigned)value;
+    else if (strcmp(name, "--ticks") == 0)
+        stress.ticks_us = (unsigned)value;
     else if (strcmp(name, "--scale") == 0 && value > 0)
         stress.scale = (unsigned)value;
     else {
