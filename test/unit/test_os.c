@@ -851,7 +851,7 @@ END_TEST
 static int a_variable = 1;
 
 struct looked {
-    bool found;
+    bool found, code;
     int segments, most;
 };
 
@@ -859,15 +859,16 @@ static bool look_for_variable(void *void_looked, const void *at, size_t bytes)
 {
     struct looked *looked = void_looked;
     looked->found |= (uintptr_t)&a_variable - (uintptr_t)at < bytes;
+    looked->code |= (uintptr_t)look_for_variable - (uintptr_t)at < bytes;
     return ++looked->segments < looked->most;
 }
 
 START_TEST(segments_are_those_of_variables)
 {
-    struct looked looked = {false, 0, 1000};
+    struct looked looked = {false, false, 0, 1000};
     opool__os.each_segment(look_for_variable, &looked);
-    EXPECT(looked.found && looked.segments > 1 && a_variable);
-    looked = (struct looked){false, 0, 1};
+    EXPECT(looked.found && !looked.code && looked.segments > 1 && a_variable);
+    looked = (struct looked){false, false, 0, 1};
     opool__os.each_segment(look_for_variable, &looked);
     ck_assert_int_eq(looked.segments, 1);
 }
