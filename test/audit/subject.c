@@ -201,6 +201,13 @@ static void use_freed(struct conn *conn, int use)
     own(conn, NULL);
 }
 
+/* The pointer stays. */
+static void use_dangling(struct conn *conn, int use)
+{
+    own(conn, get_memory(100 * (size_t)(use + 1)));
+    free(owned(conn));
+}
+
 /* The block is freed and the pointer left; another holder gets blocks of all sizes, maybe at the same address. */
 static void use_stale(struct conn *conn, int use)
 {
@@ -517,6 +524,7 @@ static const struct {
     {"lazy", use_lazy, NULL},
     {"lazy_heap", use_lazy_heap, NULL},
     {"freed", use_freed, NULL},
+    {"dangling", use_dangling, NULL},
     {"stale", use_stale, NULL},
     {"bytes", use_bytes, NULL},
     {"tagged", use_tagged, NULL},

@@ -985,6 +985,65 @@ static void add_system(Suite *suite)
     tcase_add_test(tests, figures_of_the_machine);
 }
 
+/* ---- inspect ---- */
+
+START_TEST(memory_that_can_not_be_read_is_told)
+{
+    size_t one = opool__os.page_size();
+    void *pages;
+    char text[64] = "";
+    ck_assert_int_eq(opool__os.reserve(&pages, 2 * one), 0);
+    ck_assert_int_eq(opool__os.commit(pages, one), 0);
+    memcpy((char *)pages + one - 4, "end", 4);
+    errno = 7;
+    EXPECT(opool__os.read_memory(text, (char *)pages + one - 4, 4) && strcmp(text, "end") == 0);
+    EXPECT(!opool__os.read_memory(text, (char *)pages + one - 4, 5));
+    EXPECT(!opool__os.read_memory(text, (char *)pages + one, 1));
+    ck_assert_int_eq(errno, 7);
+}
+END_TEST
+
+static int a_variable = 1;
+
+struct looked {
+    bool found, code;
+    int segments, most;
+};
+
+static bool look_for_variable(void *void_looked, const void *at, size_t bytes)
+{
+    struct looked *looked = void_looked;
+    looked->found |= (uintptr_t)&a_variable - (uintptr_t)at < bytes;
+    looked->code |= (uintptr_t)look_for_variable - (uintptr_t)at < bytes;
+    return ++looked->segments < looked->most;
+}
+
+START_TEST(segments_are_those_of_variables)
+{
+    struct looked looked = {false, false, 0, 1000};
+    opool__os.each_segment(look_for_variable, &looked);
+    EXPECT(looked.found && !looked.code && looked.segments > 1 && a_variable);
+    looked = (struct looked){false, false, 0, 1};
+    opool__os.each_segment(look_for_variable, &looked);
+    ck_assert_int_eq(looked.segments, 1);
+}
+END_TEST
+
+START_TEST(symbols_are_found_by_name)
+{
+    EXPECT(opool__os.symbol("environ") == (void *)&environ);
+    EXPECT(!opool__os.symbol("opool__no_such_symbol"));
+}
+END_TEST
+
+static void add_inspect(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "inspect");
+    tcase_add_test(tests, memory_that_can_not_be_read_is_told);
+    tcase_add_test(tests, segments_are_those_of_variables);
+    tcase_add_test(tests, symbols_are_found_by_name);
+}
+
 static void add_sleeper(Suite *suite)
 {
     TCase *tests = unit_case(suite, "sleeper");
@@ -1014,5 +1073,6 @@ int main(void)
     add_memory(suite);
     add_system(suite);
     add_sleeper(suite);
+    add_inspect(suite);
     return unit_main(suite);
 }
