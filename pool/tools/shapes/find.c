@@ -65,8 +65,8 @@ static bool address_of(Dwarf_Die *variable, uint64_t *address)
     return true;
 }
 
-/* The record at that address; else one of that name that has nothing yet: where code was moved after the link, addresses
-   do not fit. */
+/* The record at that address; else one of that name that has nothing yet: where code was moved after the link,
+   addresses do not fit. */
 static struct record *record_of(struct module *module, const char *name, const uint64_t *address)
 {
     struct record *loose = NULL;
