@@ -160,10 +160,15 @@ struct __attribute__((packed)) packed {
     void *p;
     short s;
 };
+typedef struct packed packed; /* one type, two names */
+packed *packed_used;
 RECORD(packed_pool, struct packed, "fixed", "")
 /*
  * ! packed_pool rejected
  * !   reject p +1 borrowed or owned
+ * ! type packed rejected
+ * !   reject p +1 borrowed or owned
+ * !   write fixed owning
  */
 
 struct owner {

@@ -126,6 +126,31 @@ START_TEST(guarded_bounds_time)
 }
 END_TEST
 
+static int tell_limit(void *arg, FILE *out)
+{
+    struct rlimit limit;
+    (void)arg;
+    if (getrlimit(RLIMIT_CPU, &limit) != 0)
+        return 1;
+    fprintf(out, "%llu", (unsigned long long)limit.rlim_cur);
+    return 0;
+}
+
+/* The bound that the child sets itself grows with the file. */
+START_TEST(guarded_bounds_by_size)
+{
+    const unsigned long long sizes[] = {0, 1000000000};
+    const char *seconds[] = {"20", "120"};
+    for (int i = 0; i < 2; i++) {
+        struct guarded result;
+        const char *why;
+        ck_assert_int_eq(opool__shapes_guarded(tell_limit, NULL, sizes[i], &result, &why), 0);
+        ck_assert_str_eq(result.text, seconds[i]);
+        free(result.text);
+    }
+}
+END_TEST
+
 /* Many readings leave no descriptor and no child behind. */
 START_TEST(guarded_leaves_nothing)
 {
@@ -224,6 +249,7 @@ int main(void)
     tcase_add_test(guarded, guarded_survives_crashes);
     tcase_add_test(guarded, guarded_is_not_stopped_by_handlers);
     tcase_add_test(guarded, guarded_bounds_time);
+    tcase_add_test(guarded, guarded_bounds_by_size);
     tcase_add_test(guarded, guarded_leaves_nothing);
     tcase_add_test(members, member_names);
     tcase_add_test(members, member_errors);
