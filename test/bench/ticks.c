@@ -66,21 +66,38 @@ static double tick_us(void)
 /* ---- idle pools and sleeping threads ---- */
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t all_asleep = PTHREAD_COND_INITIALIZER, next_turn = PTHREAD_COND_INITIALIZER;
 static int asleep, pools_used;
 static bool let_go;
 
-static void *use_all_and_sleep(void *unused)
+/* Younger threads use the pools again each turn; the others once. */
+static int turns;
+static char younger;
+
+static void *use_all_and_sleep(void *arg)
 {
-    for (int i = 0; i < pools_used; i++)
-        object_pool_put(pools[i], object_pool_get(pools[i]));
+    bool again = true;
+    while (again) {
+        for (int i = 0; i < pools_used; i++)
+            object_pool_put(pools[i], object_pool_get(pools[i]));
+        pthread_mutex_lock(&gate);
+        int seen = turns;
+        asleep++;
+        pthread_cond_signal(&all_asleep);
+        while (!let_go && (arg != &younger || turns == seen))
+            pthread_cond_wait(&next_turn, &gate);
+        again = !let_go;
+        pthread_mutex_unlock(&gate);
+    }
+    return NULL;
+}
+
+static void await_asleep(int n)
+{
     pthread_mutex_lock(&gate);
-    asleep++;
-    pthread_cond_broadcast(&changed);
-    while (!let_go)
-        pthread_cond_wait(&changed, &gate);
+    while (asleep < n)
+        pthread_cond_wait(&all_asleep, &gate);
     pthread_mutex_unlock(&gate);
-    return unused;
 }
 
 /* Returns how many threads there could be. */
@@ -89,20 +106,27 @@ static int start_sleepers(pthread_t *threads, int wanted)
     int n = 0;
     asleep = 0;
     let_go = false;
-    while (n < wanted && start_thread(&threads[n], use_all_and_sleep, NULL) == 0)
+    while (n < wanted && start_thread(&threads[n], use_all_and_sleep, n < wanted / 2 ? NULL : &younger) == 0)
         n++;
-    pthread_mutex_lock(&gate);
-    while (asleep < n)
-        pthread_cond_wait(&changed, &gate);
-    pthread_mutex_unlock(&gate);
+    await_asleep(n);
     return n;
+}
+
+static void take_a_turn(int n, int wanted)
+{
+    pthread_mutex_lock(&gate);
+    asleep = 0;
+    turns++;
+    pthread_cond_broadcast(&next_turn);
+    pthread_mutex_unlock(&gate);
+    await_asleep(n > wanted / 2 ? n - wanted / 2 : 0);
 }
 
 static void end_sleepers(const pthread_t *threads, int n)
 {
     pthread_mutex_lock(&gate);
     let_go = true;
-    pthread_cond_broadcast(&changed);
+    pthread_cond_broadcast(&next_turn);
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
@@ -148,6 +172,23 @@ static void all_sleeping(bool quick)
         if (!quick || sizes[i].quick)
             sleeping(sizes[i].pools, sizes[i].threads);
     puts("*: the system gave no more threads");
+}
+
+/* What a tick does with threads that fall idle while younger ones, in front of them in its list, go on. */
+static void falling_idle(bool quick)
+{
+    static pthread_t threads[THREADS_MOST];
+    static const int sizes[] = {1000, 2000, 4000, 8000};
+    pools_used = 1;
+    puts("The tick at which the older half of threads is idle, and the younger half is not, ms; us a thread");
+    for (size_t i = 0; i < (quick ? 2 : sizeof sizes / sizeof *sizes); i++) {
+        int n = start_sleepers(threads, sizes[i]);
+        (void)tick_us();
+        take_a_turn(n, sizes[i]);
+        double us = tick_us();
+        printf("%14d%s %10.2f %10.3f\n", n, n < sizes[i] ? "*" : " ", us / 1e3, n ? us / n : 0);
+        end_sleepers(threads, n);
+    }
 }
 
 /* ---- running threads ---- */
@@ -251,6 +292,7 @@ int main(int argc, char **argv)
             return 1;
         }
     all_sleeping(quick);
+    falling_idle(quick);
     running = true;
     if (start_thread(&ticker, tick_each_ms, NULL) != 0) {
         perror("ticks: thread");
