@@ -256,6 +256,8 @@ class Generator:
         if self.random.random() < 0.15:
             kinds = ["packed", "packed", "aligned(64)", "packed, aligned(4)"]
             attributes = " __attribute__((%s))" % self.random.choice(kinds)
+        if "packed" in attributes: # then lists with an _Atomic member are counted by size, which unnamed bits spoil
+            members = [member for member in members if not member.text.startswith("unsigned :")]
         text = "\n".join("    " + member.text for member in members)
         if self.random.random() < 0.2 and "struct self" not in text:
             declaration, type = "typedef struct%s\n{\n%s\n} %s_t;" % (attributes, text, name), name + "_t"

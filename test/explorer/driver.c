@@ -12,11 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { TESTS = 64, NAME = 160, MUTANT_EXECUTIONS = 200000, REDUCED = 3, NO_BOUNDS = 4 };
+enum { TESTS = 64, NAME = 160, MUTANT_EXECUTIONS = 200000, REDUCED = 2, NO_BOUNDS = 4 };
 
 struct options {
     const char *test, *replay;
-    bool list, mutants;
+    bool list, mutants, must;
     double seconds;
     uint64_t executions, random, seed;
 };
@@ -24,8 +24,8 @@ struct options {
 /*
  * A test on its way through the levels: level n allows n preemptions and n stale reads, up to the test's own bounds. A
  * test without a bound of its own has none from level 4 on: few bugs need more, and most searches that end at all end
- * then. The reduction works without a bound on preemptions only, and saves more than a bound does: it begins at
- * level 3.
+ * then. The reduction works without a bound on preemptions only, and saves more than one does: level 2 has it, and
+ * stale reads rise on.
  */
 struct climb {
     unsigned level;
@@ -38,7 +38,7 @@ struct climb {
 
 struct totals {
     uint64_t executions;
-    unsigned bugs, complete, passed, failed, skipped, run;
+    unsigned bugs, complete, passed, failed, skipped, run, must, kept;
 };
 
 static double now(void)
@@ -55,13 +55,18 @@ static unsigned lower(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
+static unsigned stale_of(const struct explorer_test *test, unsigned level)
+{
+    return test->reduce && level >= REDUCED ? level - REDUCED + 1 : level;
+}
+
 static struct explorer_bounds level_bounds(const struct explorer_test *test, unsigned level)
 {
     struct explorer_bounds bounds = EXPLORER_ALL;
     if (test->preemptions || level < (test->reduce ? REDUCED : NO_BOUNDS))
         bounds.preemptions = lower(level, test->preemptions ? test->preemptions : EXPLORER_UNBOUNDED);
     if (test->stale || level < NO_BOUNDS)
-        bounds.stale = lower(level, test->stale ? test->stale : EXPLORER_UNBOUNDED);
+        bounds.stale = lower(stale_of(test, level), test->stale ? test->stale : EXPLORER_UNBOUNDED);
     return bounds;
 }
 
@@ -69,7 +74,7 @@ static struct explorer_bounds level_bounds(const struct explorer_test *test, uns
 static bool last_level(const struct explorer_test *test, const struct explorer_result *result, unsigned level)
 {
     return (!result->cut_preemptions || (test->preemptions && level >= test->preemptions)) &&
-           (!result->cut_stale || (test->stale && level >= test->stale));
+           (!result->cut_stale || (test->stale && stale_of(test, level) >= test->stale));
 }
 
 /* One level. Small bounds first: they find most bugs, with the shortest schedules, for almost nothing. */
@@ -167,12 +172,16 @@ static void run_one(const struct explorer_test *test, const struct options *opti
     else
         climb_all(test, &c, options, seconds);
     print_climb(test, &c);
-    bool ok = passed(test, &c.result);
+    bool kept = !test->must || c.complete, ok = passed(test, &c.result) && (kept || !options->must);
     totals->executions += c.executions;
-    totals->bugs += !ok;
+    totals->bugs += !passed(test, &c.result);
+    totals->must += test->must != 0;
+    totals->kept += test->must && c.complete;
     totals->complete += c.complete || (test->expect && ok);
     totals->passed += ok;
     totals->failed += !ok;
+    if (!ok && !kept)
+        printf("  FAILED: its bounds were not reached; %ju executions did that once\n", (uintmax_t)test->must);
     if (!ok && *c.result.bug) {
         static struct explorer_result again;
         replay(test, c.result.schedule, &again);
@@ -184,24 +193,39 @@ static bool wanted(const struct explorer_test *test, const struct options *optio
     return !options->test || !strcmp(test->name, options->test);
 }
 
+/* With --must: first those that have to reach their bounds, each in the time that it needs. */
+static bool in_turn(const struct explorer_test *test, const struct options *options, bool must)
+{
+    return wanted(test, options) && (!options->must || must == (test->must != 0));
+}
+
+static void run_some(const struct explorer_program *program, const struct options *options, double end, bool must,
+                     struct totals *totals)
+{
+    unsigned left = 0;
+    for (size_t i = 0; i < program->count; i++)
+        left += in_turn(&program->tests[i], options, must);
+    for (size_t i = 0; i < program->count; i++) {
+        if (!in_turn(&program->tests[i], options, must))
+            continue;
+        /* What a test leaves of its share goes to those after it. */
+        double share = options->seconds > 0 ? (end - now()) / (must ? 1 : left--) : 0;
+        run_one(&program->tests[i], options, options->seconds > 0 && share < 0.01 ? 0.01 : share, totals);
+    }
+}
+
 static int run_all(const struct explorer_program *program, const struct options *options)
 {
     struct totals totals = {.executions = 0};
     double end = now() + options->seconds;
     for (size_t i = 0; i < program->count; i++)
         totals.run += wanted(&program->tests[i], options);
-    unsigned left = totals.run;
-    for (size_t i = 0; i < program->count; i++) {
-        if (!wanted(&program->tests[i], options)) {
-            totals.skipped++;
-            continue;
-        }
-        /* What a test leaves of its share goes to those after it. */
-        double share = options->seconds > 0 ? (end - now()) / left-- : 0;
-        run_one(&program->tests[i], options, options->seconds > 0 && share < 0.01 ? 0.01 : share, &totals);
-    }
-    printf("executions=%ju bugs=%u complete=%u/%u\n", (uintmax_t)totals.executions, totals.bugs, totals.complete,
-           totals.run);
+    totals.skipped = (unsigned)program->count - totals.run;
+    if (options->must)
+        run_some(program, options, end, true, &totals);
+    run_some(program, options, end, false, &totals);
+    printf("executions=%ju bugs=%u complete=%u/%u must=%u/%u\n", (uintmax_t)totals.executions, totals.bugs,
+           totals.complete, totals.run, totals.kept, totals.must);
     printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed, totals.skipped);
     return totals.failed || !totals.run ? 1 : 0;
 }
@@ -362,9 +386,10 @@ static int run_mutants(const struct explorer_program *program, const struct opti
 static int usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--list] [--test NAME] [--seconds N] [--executions N] [--random N [--seed N]]\n"
+            "usage: %s [--list] [--test NAME] [--seconds N] [--must] [--executions N] [--random N [--seed N]]\n"
             "          [--replay SCHEDULE --test NAME] [--mutants]\n"
             "  --seconds N     of the whole run, shared by the tests (with --mutants: of each search)\n"
+            "  --must          tests that promise to reach their bounds come first, and fail if they do not\n"
             "  --executions N  of each test (with --mutants: of each mutant and test, default %d)\n"
             "  --random N      N random executions of each test instead of all of them\n"
             "  --replay S      the one execution S, with a trace\n"
@@ -373,12 +398,21 @@ static int usage(const char *program)
     return 2;
 }
 
+static bool *flag_of(struct options *options, const char *name)
+{
+    return !strcmp(name, "--list")      ? &options->list
+           : !strcmp(name, "--mutants") ? &options->mutants
+           : !strcmp(name, "--must")    ? &options->must
+                                        : NULL;
+}
+
 static bool parse(struct options *options, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--mutants")) {
-            *(argv[i][2] == 'l' ? &options->list : &options->mutants) = true;
+        bool *flag = flag_of(options, argv[i]);
+        if (flag) {
+            *flag = true;
             continue;
         }
         if (!value)

@@ -2,7 +2,8 @@
 #ifndef EXPLORER_ENGINE_H
 #define EXPLORER_ENGINE_H
 
-/* Shared by the explorer's own files: explorer.c (executions, choices, threads), memory.c (the memory model). */
+/* Shared by the explorer's own files: explorer.c (executions, choices, threads), memory.c (the memory model), reduce.c
+   (which orders matter). */
 
 #include "explorer.h"
 
@@ -14,7 +15,9 @@ enum {
     VIEW_BLOCKS = 13,
     VIEW_LOCATIONS = 8, /* in a view: byte t < 8 is the clock of thread t, byte 8 + x the timestamp of location x */
     RECENT_STALE = 8,
-    TLS_SLOTS = 8
+    TLS_SLOTS = 8,
+    FOOTPRINTS = 1024,
+    PLACES = FOOTPRINTS + 1 /* the last stands for all that found no room */
 };
 
 typedef uint8_t view_block __attribute__((vector_size(16)));
@@ -41,15 +44,20 @@ struct late_store {
     uint64_t value;
 };
 
-/* What a thread does next when it is chosen: decides whether an order matters. */
-enum pending { STARTS, READS, WRITES, FENCES, ANYTHING };
+/* What a thread does next when it is chosen: decides whether an order matters. AWAITS: goes on from a yield, because of
+   what it read before. LOCKS: takes a lock, which it can as long as nobody has it. */
+enum pending { STARTS, READS, WRITES, LOCKS, FENCES, AWAITS, ANYTHING };
 
 struct thread {
     enum pending pending;
-    const volatile void *address; /* of READS and WRITES; of FENCES: the struct thread that is fenced */
-    struct view current;          /* what its loads and stores are bound by */
-    struct view acquired;         /* what an acquire fence would add to it */
-    struct view released;         /* what a relaxed store passes on: the state at the last release fence */
+    uint16_t place;       /* of READS, WRITES and LOCKS: which location; of FENCES: the thread that is fenced */
+    const uint32_t *lock; /* LOCKS: 0 if free */
+    bool ready;           /* AWAITS: something that it read since its last yield is now different */
+    bool timed;           /* looked at the clock since its last yield: the loop ends by itself */
+    unsigned vain_rounds; /* yields in a row that it passed without being ready */
+    struct view current;  /* what its loads and stores are bound by */
+    struct view acquired; /* what an acquire fence would add to it */
+    struct view released; /* what a relaxed store passes on: the state at the last release fence */
     bool done;
     unsigned idle;          /* yields in a row between which nothing was written and nothing stale was read */
     unsigned passed_over;   /* yields of others in a row that chose somebody else */
@@ -73,6 +81,7 @@ struct engine {
     struct explorer_bounds bounds;
     bool replaying, tracing;
     bool reducing;
+    bool modelling;  /* reducing, or replaying what that found: locks block, yields wait for a change */
     unsigned asleep; /* bit t: running thread t next would repeat an execution (explorer.c) */
     bool learning;   /* a location turned out to be shared: what ran so far had too few scheduling points */
     bool cut_preemptions, cut_stale; /* a bound withheld something */
@@ -82,10 +91,12 @@ extern struct engine explorer__engine;
 
 /* explorer.c */
 _Noreturn void explorer__limit(const char *text);
+/* The running thread can not take a lock: nobody will drop it, or this execution is to be thrown away. */
+_Noreturn void explorer__blocked(void);
 /* Counts a step. */
 void explorer__step(void);
 /* Other threads may run here; `next` is what the running one is about to do. */
-void explorer__point(enum pending next, const volatile void *address);
+void explorer__point(enum pending next, unsigned place);
 /* Which of `count` messages a load returns: 0 is the latest. */
 unsigned explorer__choose_message(unsigned count);
 
@@ -95,6 +106,19 @@ void explorer__memory_reset(void);
 void explorer__footprints_reset(void);
 /* Thread t starts: it knows what init did. */
 void explorer__thread_reset(struct thread *thread, unsigned t);
+/* What the running thread has read since its last yield, as places: *count of them. */
+const uint16_t *explorer__watched(unsigned t, unsigned *count);
+bool explorer__watches(unsigned t, unsigned place);
+/* It begins a new round. */
+void explorer__watch_nothing(unsigned t);
+/* It waits for a single location, without a clock: ready once that was changed, and nothing undoes that. */
+bool explorer__waits_simply(unsigned t);
+/* The event that did; -1: it had been changed when the thread looked. */
+int explorer__changed_by(unsigned t);
+/* Of what it read only this location matters. */
+void explorer__watch_only(unsigned t, const volatile void *p);
+/* Is there a newer value of something that it read? */
+bool explorer__read_stale(unsigned t);
 /* A store that a mutant held back is done at the latest now. */
 void explorer__flush(void);
 /* A line of a trace. */
@@ -105,6 +129,23 @@ void explorer__print_step(const struct explorer_site *site, const char *format, 
         if (__builtin_expect(explorer__engine.tracing, 0)) \
             explorer__print_step(__VA_ARGS__); \
     } while (0)
+
+/* reduce.c */
+void explorer__reduce_reset(void);
+/* Does the order of what two threads do next matter? */
+bool explorer__conflict(unsigned a, unsigned b);
+/* Thread t does what it has pending; `choice` (-1: none) is where another thread could have been chosen. */
+void explorer__event(unsigned t, int choice);
+/* The last event only read after all. */
+void explorer__event_only_reads(void);
+/* It took a lock, if its location is one. */
+void explorer__event_takes(void);
+unsigned explorer__event_count(void);
+/* Finds pairs of conflicting events, the later one not before `first`, that could have come in the other order. */
+void explorer__find_races(unsigned first);
+
+/* explorer.c, for reduce.c: one of the threads (a mask) has to be tried at that choice; `preferred` if it is one. */
+void explorer__try_also(int choice, unsigned threads, unsigned preferred);
 
 /* sites.c */
 struct explorer_site *explorer__register(struct explorer_site *site);

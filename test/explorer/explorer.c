@@ -35,6 +35,7 @@ enum {
     STEPS = 2000,
     IDLE_LIMIT = 100, /* yields in a row with nothing written: the thread waits for what never comes */
     IDLE_PRUNED = 2,  /* after so many, nobody is preempted in favour of the thread until something is written */
+    VAIN_ROUNDS = 1,  /* of a waiting loop that looks at the clock, with nothing changed: more are not explored */
     PASSED_OVER = 3   /* yields that may pass a thread over: schedules that starve a thread are not explored */
 };
 
@@ -45,6 +46,9 @@ struct choice {
     bool usual;    /* needs no mention in a schedule */
     char kind;     /* 't': which thread runs, 's': how stale a load is */
     uint8_t value; /* the thread, or how many messages behind the latest */
+    uint8_t todo, tried,
+        asleep;           /* reduced, of threads: to be tried here, tried, not to be tried; `options` is a mask */
+    unsigned first_event; /* reduced: the event that the choice belongs to */
 };
 
 struct fiber {
@@ -62,6 +66,7 @@ static struct explorer_result *report;
 
 static struct choice choices[CHOICES];
 static unsigned choice_count, choice_next;
+static unsigned search_from;             /* reduced: events before this one are those of the execution before */
 static struct choice decisions[CHOICES]; /* of the schedule that is replayed */
 static unsigned decision_count, decision_next;
 static uint64_t random_state;
@@ -146,6 +151,7 @@ static void push(char kind, unsigned count, unsigned taken)
         explorer__limit("more choices in an execution than the explorer has room for");
     choices[choice_count++] =
         (struct choice){.step = (uint16_t)E.step, .options = (uint16_t)count, .taken = (uint16_t)taken, .kind = kind};
+    choices[choice_count - 1].first_event = explorer__event_count() - (kind == 's' && E.reducing);
 }
 
 static unsigned replayed(char kind, const uint8_t *values, unsigned count)
@@ -179,15 +185,20 @@ static unsigned choose(char kind, uint8_t usual, const uint8_t *values, unsigned
     return c->taken;
 }
 
+static bool try_next(struct choice *c);
+
 /* The next execution in depth-first order. False: there is none. */
 static bool backtrack(void)
 {
-    while (choice_count && choices[choice_count - 1].taken + 1 == choices[choice_count - 1].options)
-        choice_count--;
-    if (!choice_count)
-        return false;
-    choices[choice_count - 1].taken++;
-    return true;
+    for (; choice_count; choice_count--) {
+        struct choice *c = &choices[choice_count - 1];
+        if (E.reducing && c->kind == 't') {
+            if (try_next(c))
+                return true;
+        } else if (++c->taken != c->options)
+            return true;
+    }
+    return false;
 }
 
 unsigned explorer__choose_message(unsigned count)
@@ -288,51 +299,149 @@ static unsigned others(uint8_t *options, unsigned count, bool vain_too)
     return count;
 }
 
-/*
- * Sleep sets (Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996). When all executions
- * that go on with thread a were run, and now b goes first, then a asleep means: as long as nothing happens that
- * conflicts with what a does next, going on with a leads to executions that were run, with the two swapped. A thread
- * that was not begun conflicts with nothing, a fence with other fences and with what the fenced thread does, a thread
- * that yielded with everything. A bound on preemptions could cut off the very execution that stands for the others, so
- * there is none with this.
- */
-static bool conflict(const struct thread *a, const struct thread *b)
+/* ---- the reduced search (reduce.c) ------------------------------------------------------------------------------- */
+
+static bool may_go_on(const struct thread *thread)
 {
-    if (a->pending == STARTS || b->pending == STARTS)
-        return false;
-    if (a->pending == ANYTHING || b->pending == ANYTHING)
-        return true;
-    if (a->pending == FENCES || b->pending == FENCES)
-        return a->pending == b->pending || a->address == b || b->address == a;
-    return a->address == b->address && (a->pending == WRITES || b->pending == WRITES);
+    if (thread->pending == LOCKS)
+        return *thread->lock == 0;
+    return thread->pending != AWAITS || thread->ready || (thread->timed && thread->vain_rounds < VAIN_ROUNDS);
 }
 
-/* options[chosen] goes next; those before it were run in its place. */
-static void sleep_and_wake(const uint8_t *options, unsigned chosen)
+static unsigned enabled_threads(void)
 {
-    if (!E.reducing)
-        return;
-    for (unsigned i = 0; i < chosen; i++)
-        E.asleep |= 1u << options[i];
+    unsigned result = 0;
     for (unsigned t = 1; t <= E.threads; t++)
-        if (conflict(&E.thread[t], &E.thread[options[chosen]]))
-            E.asleep &= ~(1u << t);
-    E.asleep &= ~(1u << options[chosen]);
+        if (!E.thread[t].done && may_go_on(&E.thread[t]))
+            result |= 1u << t;
+    return result;
 }
 
-/* Takes sleeping threads out of the options. With none left, this execution is one that was run, in another order. */
-static unsigned awake(uint8_t *options, unsigned count)
+static unsigned lowest(unsigned threads)
 {
-    unsigned left = 0;
-    if (!E.asleep)
-        return count;
-    for (unsigned i = 0; i < count; i++)
-        if (!(E.asleep >> options[i] & 1))
-            options[left++] = options[i];
-    if (!left)
-        leave(REDUNDANT);
-    return left;
+    return (unsigned)__builtin_ctz(threads);
 }
+
+/* All wait. Those whose time is over some day go on, else the first one, for its livelock to be told. */
+static unsigned go_on_in_vain(void)
+{
+    unsigned alive = 0, timed = 0;
+    for (unsigned t = 1; t <= E.threads; t++) {
+        alive |= (unsigned)!E.thread[t].done << t;
+        timed |= (unsigned)(!E.thread[t].done && E.thread[t].timed && E.thread[t].pending == AWAITS) << t;
+    }
+    E.asleep = 0;
+    return timed ? timed : alive & -alive;
+}
+
+/* A choice among threads: begins with one, others are added as races are found. */
+static unsigned choose_thread(unsigned usual, unsigned threads, bool all, int *index)
+{
+    unsigned first = threads >> E.running & 1 ? E.running : lowest(threads);
+    *index = -1;
+    if (threads == 1u << usual)
+        return usual;
+    if (choice_next == choice_count) {
+        push('t', threads, 0);
+        struct choice *c = &choices[choice_count - 1];
+        c->value = (uint8_t)first;
+        c->todo = (uint8_t)(all || E.bounds.every_order ? threads : 1u << first);
+        c->asleep = (uint8_t)E.asleep;
+        c->tried = 0;
+    }
+    *index = (int)choice_next;
+    struct choice *c = &choices[choice_next++];
+    if (c->options != threads || c->kind != 't' || c->step != (uint16_t)E.step)
+        explorer__limit("the test is not deterministic: the same choices led somewhere else");
+    c->usual = c->value == usual;
+    if (!E.bounds.every_order)
+        E.asleep |= c->tried;
+    return c->value;
+}
+
+static void wake(unsigned chosen)
+{
+    for (unsigned t = 1; t <= E.threads; t++)
+        if (E.asleep >> t & 1 && explorer__conflict(t, chosen))
+            E.asleep &= ~(1u << t);
+    E.asleep &= ~(1u << chosen);
+}
+
+/* Going on from a simple wait conflicts with nothing: no other order has to be tried. */
+static unsigned woken_thread(void)
+{
+    for (unsigned t = 1; t <= E.threads && !E.bounds.every_order; t++)
+        if (!E.thread[t].done && E.thread[t].pending == AWAITS && E.thread[t].ready && explorer__waits_simply(t))
+            return 1u << t;
+    return 0;
+}
+
+void explorer__blocked(void)
+{
+    if (E.learning)
+        leave(REDUNDANT);
+    explorer_fail("livelock: thread %u waits for a lock that nobody drops", E.running);
+}
+
+/* Who runs now; `usual`: whom a schedule need not mention. */
+static unsigned schedule(unsigned usual)
+{
+    int choice;
+    unsigned woken = woken_thread(), enabled = woken ? woken : enabled_threads();
+    bool vain = !enabled;
+    if (vain && !(enabled = go_on_in_vain()))
+        leave(FINISHED);
+    if (!(enabled & ~E.asleep))
+        leave(REDUNDANT); /* one that was run, in another order */
+    unsigned chosen = choose_thread(usual, enabled & ~E.asleep, vain, &choice);
+    if (vain)
+        E.thread[chosen].pending = ANYTHING;
+    wake(chosen);
+    explorer__event(chosen, choice);
+    return chosen;
+}
+
+void explorer__try_also(int choice, unsigned threads, unsigned preferred)
+{
+    struct choice *c = &choices[choice];
+    if (threads & (c->todo | c->asleep))
+        return;
+    threads &= c->options; /* others could not run there: they wait for what conflicts */
+    if (threads)
+        c->todo |= (uint8_t)(1u << (threads >> preferred & 1 ? preferred : lowest(threads)));
+}
+
+/* The thread that is tried next at a choice. False: all that matter were. */
+static bool try_next(struct choice *c)
+{
+    c->tried |= (uint8_t)(1u << c->value);
+    unsigned left = c->todo & ~c->tried;
+    if (left)
+        c->value = (uint8_t)lowest(left);
+    return left != 0;
+}
+
+/* Waits in a loop, in the reduced search. */
+static void await(void)
+{
+    struct thread *me = &E.thread[E.running];
+    unsigned self = E.running;
+    me->ready = me->ready || explorer__read_stale(self);
+    me->pending = AWAITS;
+    unsigned chosen = schedule(0);
+    if (chosen != self)
+        switch_to(chosen);
+    me->vain_rounds = me->ready ? 0 : me->vain_rounds + 1;
+    me->ready = me->timed = false;
+    explorer__watch_nothing(self);
+}
+
+void explorer_timed(void)
+{
+    E.thread[E.running].timed = true;
+}
+
+/* ---- scheduling points ------------------------------------------------------------------------------------------- */
 
 static bool may_preempt(void)
 {
@@ -342,18 +451,22 @@ static bool may_preempt(void)
     return false;
 }
 
-void explorer__point(enum pending next, const volatile void *address)
+void explorer__point(enum pending next, unsigned place)
 {
     struct thread *me = &E.thread[E.running];
     uint8_t options[THREADS] = {(uint8_t)E.running};
     me->pending = next;
-    me->address = address;
-    unsigned count = others(options, 1, false);
+    me->place = (uint16_t)place;
+    if (E.reducing) {
+        unsigned next_thread = schedule(E.running);
+        if (next_thread != E.running)
+            switch_to(next_thread);
+        return;
+    }
+    unsigned count = others(options, 1, E.modelling);
     if (count > 1 && !may_preempt())
         return;
-    count = awake(options, count);
     unsigned chosen = choose('t', (uint8_t)E.running, options, count);
-    sleep_and_wake(options, chosen);
     if (options[chosen] == E.running)
         return;
     E.preempted++;
@@ -366,7 +479,7 @@ void explorer_point(void)
         return;
     explorer__flush();
     explorer__step();
-    explorer__point(ANYTHING, NULL);
+    explorer__point(ANYTHING, 0);
 }
 
 static void end_thread(void)
@@ -378,15 +491,15 @@ static void end_thread(void)
     if (!count)
         leave(FINISHED);
     explorer__step();
-    uint8_t usual = options[0];
-    count = awake(options, count);
-    unsigned chosen = choose('t', usual, options, count);
-    sleep_and_wake(options, chosen);
-    go(options[chosen]);
+    if (E.reducing)
+        go(schedule(options[0]));
+    go(options[choose('t', options[0], options, count)]);
 }
 
 void explorer_end_others(void)
 {
+    if (E.reducing || E.replaying)
+        explorer_point();
     for (unsigned t = 1; t <= E.threads; t++)
         E.thread[t].done = E.thread[t].done || t != E.running;
 }
@@ -427,6 +540,13 @@ static unsigned after_yield(uint8_t *options)
     return count;
 }
 
+void explorer__wait(struct explorer_site *site, const uint32_t *word)
+{
+    if (E.modelling && E.running != 0)
+        explorer__watch_only(E.running, word);
+    explorer__yield(site);
+}
+
 void explorer__yield(struct explorer_site *site)
 {
     static unsigned in_main;
@@ -435,17 +555,26 @@ void explorer__yield(struct explorer_site *site)
             explorer_fail("livelock: %s waits in init or fini", site->function);
         return;
     }
-    uint8_t options[THREADS];
+    uint8_t options[2 * THREADS];
     explorer__flush();
     explorer__step();
     E.thread[E.running].last.site = NULL;
     EXPLORER_TRACE(site, "%s", "");
     count_idle(&E.thread[E.running]);
-    E.thread[E.running].pending = ANYTHING;
-    E.asleep = 0; /* who runs after a yield is also a matter of fairness: no reduction across it */
+    if (E.reducing) {
+        await();
+        return;
+    }
     unsigned count = after_yield(options);
-    if (count)
-        switch_to(options[choose('t', options[0], options, count)]);
+    if (!count && !E.modelling)
+        return;
+    if (E.modelling) { /* the reduced search may go on after a yield, and passes over whom it likes */
+        count = others(options, count, true);
+        options[count++] = (uint8_t)E.running;
+    }
+    unsigned chosen = options[choose('t', options[0], options, count)];
+    if (chosen != E.running)
+        switch_to(chosen);
 }
 
 /* ---- one execution --------------------------------------------------------------------------------------------- */
@@ -470,7 +599,10 @@ static void run_threads(void)
 {
     uint8_t options[THREADS];
     unsigned count = others(options, 0, true);
-    go(options[E.reducing ? 0 : choose('t', options[0], options, count)]); /* to begin conflicts with nothing */
+    if (!E.reducing)
+        go(options[choose('t', options[0], options, count)]);
+    explorer__event(options[0], -1); /* to begin conflicts with nothing */
+    go(options[0]);
 }
 
 static void run_fini(void)
@@ -487,6 +619,7 @@ static void reset(void)
     E.learning = false;
     choice_next = decision_next = 0;
     explorer__memory_reset();
+    explorer__reduce_reset();
     for (unsigned t = 0; t <= E.threads; t++) {
         explorer__thread_reset(&E.thread[t], t);
         started[t] = false;
@@ -506,11 +639,13 @@ static enum ending play(void)
     return ending;
 }
 
+#define REDUCED "reduced" /* begins schedules of the reduced search */
+
 /* ---- schedules ------------------------------------------------------------------------------------------------- */
 
 static void write_schedule(char *text, size_t size)
 {
-    size_t used = (size_t)snprintf(text, size, "-");
+    size_t used = (size_t)snprintf(text, size, E.reducing ? REDUCED : "-");
     for (unsigned i = 0; i < choice_next; i++) {
         const struct choice *c = &choices[i];
         if (c->usual)
@@ -527,6 +662,9 @@ static void write_schedule(char *text, size_t size)
 static bool read_schedule(const char *text)
 {
     decision_count = 0;
+    E.modelling = !strncmp(text, REDUCED, strlen(REDUCED));
+    if (E.modelling)
+        text += strlen(REDUCED) + (text[strlen(REDUCED)] == '.');
     if (!strcmp(text, "-"))
         return true;
     for (int length; *text; text += length + (text[length] == '.')) {
@@ -561,8 +699,9 @@ static void begin(const struct explorer_test *test, const struct explorer_bounds
     while (E.threads < EXPLORER_THREADS && test->body[E.threads])
         E.threads++;
     E.reducing = test->reduce && bounds->preemptions == EXPLORER_UNBOUNDED && !bounds->random;
+    E.modelling = E.reducing;
     E.cut_preemptions = E.cut_stale = E.replaying = E.tracing = false;
-    choice_count = 0;
+    choice_count = search_from = 0;
     random_state = bounds->seed * 0x9e3779b97f4a7c15u + 1;
     catch_crashes();
     explorer__footprints_reset();
@@ -584,11 +723,16 @@ static bool next_execution(void)
         return true;
     }
     if (E.learning) {
-        choice_count = 0;
+        choice_count = search_from = 0;
         E.cut_preemptions = E.cut_stale = false;
         return true;
     }
-    return backtrack();
+    if (E.reducing && !E.bounds.every_order)
+        explorer__find_races(search_from);
+    if (!backtrack())
+        return false;
+    search_from = choices[choice_count - 1].first_event;
+    return true;
 }
 
 void explorer_run(const struct explorer_test *test, const struct explorer_bounds *bounds,

@@ -29,9 +29,11 @@ struct explorer_test {
     void (*body[EXPLORER_THREADS])(void); /* the first NULL ends the list; body[0] is thread 1 */
     void (*fini)(void);                   /* NULL: none */
     unsigned preemptions, stale;          /* bounds that count as complete; 0: without bound */
-    bool reduce; /* threads share nothing but what is hooked or owned: orders that only swap accesses which do not
-                    conflict are run once. Takes effect where preemptions are not bounded */
+    bool
+        reduce; /* threads share nothing but what is hooked or owned: orders that only swap events which do not conflict
+                    are run once (reduce.c). Takes effect where preemptions are not bounded */
     const char *expect; /* a control: passes when a bug whose text contains this is found */
+    uint64_t must; /* so many executions reach its bounds; a run with --must fails when it does not. 0: no promise */
 };
 
 /** What one run may do. Start from EXPLORER_ALL and narrow it. */
@@ -41,6 +43,7 @@ struct explorer_bounds {
     unsigned steps;       /* hooked accesses per execution, below 65536; more is reported as a livelock. 0: 2000 */
     uint64_t executions;  /* 0: no limit */
     double seconds;       /* 0: no limit */
+    bool every_order;     /* of a test with `reduce`: nothing is left out. For the check of the reduction */
     bool random;          /* random choices from `seed`, `executions` times, instead of all of them */
     uint64_t seed;
 };
@@ -81,6 +84,8 @@ void explorer_fail(const char *format, ...) __attribute__((noreturn, format(prin
 #define explorer_disown(object) explorer__disown(EXPLORER_SITE(EXPLORER_DISOWN, EXPLORER_RELAXED, #object), (object))
 /** A point where other threads may run, for a test that has to look between two accesses. */
 void explorer_point(void);
+/** The running thread looks at a clock, so the loop that it may be in ends by itself, if others stand still too. */
+void explorer_timed(void);
 /** The other threads run no further: what a fork leaves of them in the child. fini, which sees memory as it is, can go
     on as the child. */
 void explorer_end_others(void);
@@ -94,6 +99,13 @@ void **explorer_tls(unsigned slot);
 
 /** membarrier(2) of the test's own table of system calls. */
 #define explorer_membarrier() explorer__membarrier(EXPLORER_SITE(EXPLORER_MEMBARRIER, EXPLORER_SEQ_CST, ""))
+/** A wait until *word is no longer what the running thread last saw there: goes on at the latest then. */
+#define explorer_wait(word) explorer__wait(EXPLORER_SITE(EXPLORER_YIELD, EXPLORER_RELAXED, #word), (word))
+/**
+ * Takes a lock whose word is 0 when free and becomes `taken`, if locks block here: in reduced searches, where the turns
+ * of a loop that waits for a lock are not explored again for each lock. False: take it as the code does.
+ */
+#define explorer_lock(word, taken) explorer__lock(EXPLORER_SITE(EXPLORER_CAS, EXPLORER_ACQUIRE, #word), (word), (taken))
 /** In a loop that waits: another thread runs, if there is one. */
 #define explorer_yield() explorer__yield(EXPLORER_SITE(EXPLORER_YIELD, EXPLORER_RELAXED, ""))
 
@@ -185,6 +197,8 @@ void explorer__fence(struct explorer_site *site);
 void explorer__light_barrier(struct explorer_site *site);
 void explorer__membarrier(struct explorer_site *site);
 void explorer__yield(struct explorer_site *site);
+void explorer__wait(struct explorer_site *site, const uint32_t *word);
+bool explorer__lock(struct explorer_site *site, uint32_t *word, uint32_t taken);
 void explorer__own(struct explorer_site *site, const void *object);
 void explorer__disown(struct explorer_site *site, const void *object);
 

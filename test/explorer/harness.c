@@ -11,7 +11,7 @@
 
 /* ---- system calls ---- */
 
-enum { ARENA = 1 << 20, PAGE = 64, COMMITS = 64, CLOCK_STEP = 4000000 };
+enum { ARENA = 1 << 20, PAGE = 64, COMMITS = 64, CLOCK_STEP = 8000000 };
 
 /* Small on purpose: what an execution may have written is zeroed before the next one. */
 static _Alignas(4096) char arena[ARENA];
@@ -24,7 +24,7 @@ static unsigned commit_count;
 
 static unsigned ticks_begun; /* what the library's clock says, without a look that others could see */
 static unsigned shard_count, refuse_from, barriers_so_far;
-static uint64_t clock_now, clock_step;
+static uint64_t clock_now[EXPLORER_THREADS + 1], clock_step; /* each thread has a clock of its own: no order matters */
 
 static int fake_reserve(void **out, size_t bytes)
 {
@@ -71,18 +71,21 @@ static int fake_barrier(void)
     return 0;
 }
 
-/* Three looks at the clock and a bounded wait is over. */
+/* Two looks at the clock behind the first one and a wait of 10 ms is over. */
 static uint64_t fake_now(void)
 {
-    return clock_now += clock_step;
+    if (clock_step)
+        explorer_timed();
+    return clock_now[explorer_self()] += clock_step;
 }
 
 static void fake_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
 {
-    (void)word;
     (void)expected;
-    (void)deadline;
-    explorer_yield();
+    if (deadline)
+        explorer_yield();
+    else
+        explorer_wait(word);
 }
 
 static void fake_wake(uint32_t *word, int count)
@@ -135,6 +138,24 @@ static void install_table(void)
     opool__os.thread_number = fake_thread_number;
 }
 
+/* ---- locks ---- */
+
+static bool real_locks;
+
+/* The linker puts this in the place of opool__lock_take (--wrap). */
+void __real_opool__lock_take(uint32_t *lock);
+void __wrap_opool__lock_take(uint32_t *lock);
+void __wrap_opool__lock_take(uint32_t *lock)
+{
+    if (real_locks || !explorer_lock(lock, 1u))
+        __real_opool__lock_take(lock);
+}
+
+void harness_real_locks(void)
+{
+    real_locks = true;
+}
+
 /* ---- state ---- */
 
 extern char __start_opool_state[], __stop_opool_state[]; /* made by the linker: os/state.h */
@@ -166,6 +187,7 @@ static void *objects[HARNESS_OBJECTS];
 static unsigned used_in[HARNESS_OBJECTS]; /* ticks begun when a get returned it or a put received it */
 static bool gone[HARNESS_OBJECTS];        /* torn down, or not built yet */
 static struct opool *open_pools[2];
+static uint32_t pools_version;  /* hooked, so that the order of a change and a look is explored */
 static struct opool__slab slab; /* of all pools: its slots are the objects, by index */
 
 static int number_of(const void *object)
@@ -182,16 +204,18 @@ void harness_reset(unsigned shards)
         memset(commits[commit_count].at, 0, commits[commit_count].bytes);
     }
     arena_used = 0;
-    clock_now = 0;
+    memset(clock_now, 0, sizeof clock_now);
     clock_step = CLOCK_STEP;
     ticks_begun = 0;
     shard_count = shards;
     refuse_from = barriers_so_far = 0;
+    real_locks = false;
     acting = 0;
     memset(holders, 0, sizeof holders);
     memset(used_in, 0, sizeof used_in);
     memset(gone, 0, sizeof gone);
     memset(open_pools, 0, sizeof open_pools);
+    pools_version = 0;
     explorer_heads_reset(opool__explorer_missing);
     if (opool__slab_init(&slab, sizeof(uint64_t), sizeof(uint64_t), HARNESS_OBJECTS, NULL) != 0)
         explorer_fail("harness: no memory for objects");
@@ -235,6 +259,7 @@ void harness_open(struct opool *pool, uint32_t capacity)
 
 void harness_open_bounded(struct opool *pool, uint32_t capacity, unsigned most)
 {
+    (void)opool__add_relaxed(&pools_version, 1u);
     open_pools[open_pools[0] != NULL] = pool;
     for (unsigned i = HARNESS_OBJECTS; i-- > 0 && most;) {
         opool__slab_give(&slab, objects[i]);
@@ -369,6 +394,7 @@ void harness_put(struct opool *pool, int object)
 void harness_hide(struct opool *pool)
 {
     opool__reclaim_begin();
+    (void)opool__add_relaxed(&pools_version, 1u);
     open_pools[open_pools[0] != pool] = NULL;
     opool__reclaim_end();
 }
@@ -418,6 +444,7 @@ static void tear_down_idle(struct opool *pool, void *object)
 static void tear_down_doomed(struct opool *pool)
 {
     for (void *object; (object = opool__bounded_pop_doomed(&pool->depot.store)) != NULL;) {
+        (void)opool__epoch_now(); /* as in use() */
         explorer_check(used_in[number_of(object)] + 2 <= ticks_begun,
                        "a tick tore down what was used since the one before it began");
         tear_down_idle(pool, object);
@@ -426,6 +453,7 @@ static void tear_down_doomed(struct opool *pool)
 
 void harness_tear_down(void)
 {
+    (void)opool__load_relaxed(&pools_version);
     struct opool *pools[2] = {open_pools[0], open_pools[1]};
     for (int i = 0; i < 2; i++)
         if (pools[i])
@@ -480,7 +508,7 @@ void harness_stop_clock(void)
 
 void harness_later(unsigned ms)
 {
-    clock_now += (uint64_t)ms * 1000000u;
+    clock_now[explorer_self()] += (uint64_t)ms * 1000000u;
 }
 
 void harness_check_range(int object, unsigned first, unsigned n)

@@ -29,6 +29,9 @@ void harness_reset(unsigned shards);
 /* Barriers from the nth one on are refused; 0: never; 1: from the start. After harness_reset, before harness_open. */
 void harness_refuse_barrier(unsigned nth);
 
+/* In init: reduced searches run the code of os/lock.c, too, instead of a lock that blocks. */
+void harness_real_locks(void);
+
 /* In init: modelled thread t has a record, as if it had used some pool before. */
 void harness_attach(unsigned t);
 
@@ -61,7 +64,7 @@ void harness_discard(struct opool *pool, int object);
 /* An object comes into being: as init does, by permit of the pool's store. */
 int harness_build(struct opool *pool);
 
-/* The clock goes on by so many milliseconds. */
+/* The running thread's clock goes on by so many milliseconds. */
 void harness_later(unsigned ms);
 
 /* In init: it does so by harness_later only, and bounded waits do not end by themselves. */

@@ -59,7 +59,7 @@ struct location {
     struct message history[HISTORY];
 };
 
-enum { LOCATION_HASH = 512, FOOTPRINTS = 1024, FOOTPRINT_HASH = 4096 };
+enum { LOCATION_HASH = 512, FOOTPRINT_HASH = 4096 };
 
 static struct location locations[LOCATIONS];
 static unsigned location_count;
@@ -67,7 +67,7 @@ static uint8_t location_hash[LOCATION_HASH]; /* index + 1 */
 static unsigned view_blocks;                 /* that the locations in use need */
 static struct view fences;                   /* the global view of seq_cst fences */
 
-static struct footprint footprints[FOOTPRINTS];
+static struct footprint footprints[PLACES];
 static unsigned footprint_count;
 static uint16_t footprint_hash[FOOTPRINT_HASH];
 
@@ -176,13 +176,12 @@ static uint64_t truncated(uint64_t value, unsigned size)
  */
 static struct footprint *footprint_of(const volatile void *p)
 {
-    static struct footprint overflow = {.shared = true};
     unsigned h = (unsigned)(((uintptr_t)p * 0x9e3779b97f4a7c15u) >> 52);
     for (; footprint_hash[h]; h = (h + 1) % FOOTPRINT_HASH)
         if (footprints[footprint_hash[h] - 1].address == p)
             return &footprints[footprint_hash[h] - 1];
     if (footprint_count == FOOTPRINTS)
-        return &overflow;
+        return &footprints[FOOTPRINTS];
     struct footprint *f = &footprints[footprint_count++];
     *f = (struct footprint){.address = p};
     footprint_hash[h] = (uint16_t)footprint_count;
@@ -207,6 +206,87 @@ void explorer__footprints_reset(void)
 {
     footprint_count = 0;
     memset(footprint_hash, 0, sizeof footprint_hash);
+    footprints[FOOTPRINTS] = (struct footprint){.shared = true};
+}
+
+static unsigned place_of(const struct location *l)
+{
+    return (unsigned)(l->footprint - footprints);
+}
+
+/* ---- what a waiting loop has read -------------------------------------------------------------------------------- */
+
+/* What the thread knows of each location since its last yield. The entry of location x is [slot[x]], if that is below
+   `count` and says so: nothing has to be cleared. */
+static struct watch {
+    unsigned count;
+    uint8_t slot[LOCATIONS], location[LOCATIONS], time[LOCATIONS];
+    uint16_t place[LOCATIONS];
+    int16_t changed_by[LOCATIONS]; /* first event of another thread that left another value; -1: none */
+    uint64_t value[LOCATIONS];
+} watches[THREADS];
+
+static bool is_watched(const struct watch *w, unsigned location)
+{
+    return w->slot[location] < w->count && w->location[w->slot[location]] == location;
+}
+
+static void watch_value(struct watch *w, const struct location *l, unsigned time, uint64_t value)
+{
+    unsigned i = w->slot[l - locations];
+    w->time[i] = (uint8_t)time;
+    w->value[i] = value;
+    w->changed_by[i] = -1;
+}
+
+static void watch(const struct location *l, unsigned time, uint64_t value)
+{
+    struct watch *w = &watches[E.running];
+    unsigned x = (unsigned)(l - locations);
+    if (!l->footprint->shared)
+        return;
+    if (!is_watched(w, x)) {
+        w->slot[x] = (uint8_t)w->count;
+        w->location[w->count] = (uint8_t)x;
+        w->place[w->count++] = (uint16_t)place_of(l);
+    }
+    watch_value(w, l, time, value);
+}
+
+/* A new value: who waits for it goes on some time; the writer itself would find what it left. */
+static void tell_watchers(const struct location *l, unsigned time, uint64_t value)
+{
+    unsigned x = (unsigned)(l - locations);
+    for (unsigned t = 1; t <= E.threads; t++) {
+        struct watch *w = &watches[t];
+        if (!is_watched(w, x))
+            continue;
+        if (t == E.running)
+            watch_value(w, l, time, value);
+        else if (w->changed_by[w->slot[x]] < 0 && w->value[w->slot[x]] != value) {
+            w->changed_by[w->slot[x]] = (int16_t)(explorer__event_count() - 1);
+            E.thread[t].ready = true;
+        }
+    }
+}
+
+const uint16_t *explorer__watched(unsigned t, unsigned *count)
+{
+    *count = watches[t].count;
+    return watches[t].place;
+}
+
+bool explorer__watches(unsigned t, unsigned place)
+{
+    for (unsigned i = 0; i < watches[t].count; i++)
+        if (watches[t].place[i] == place)
+            return true;
+    return false;
+}
+
+void explorer__watch_nothing(unsigned t)
+{
+    watches[t].count = 0;
 }
 
 /* ---- locations ------------------------------------------------------------------------------------------------- */
@@ -223,6 +303,7 @@ void explorer__thread_reset(struct thread *thread, unsigned t)
 {
     *thread = (struct thread){.done = false};
     view_extend(&thread->current);
+    watches[t].count = 0;
     thread->current.at[t] = 1; /* above what others know of it, which is 0 */
 }
 
@@ -269,11 +350,18 @@ static struct location *locate(const volatile void *p, unsigned size)
 
 void explorer_forget(const void *p, size_t size)
 {
-    explorer__flush();
-    E.asleep = 0;
+    if (E.running != 0) {
+        explorer__flush();
+        explorer__step();
+        explorer__point(ANYTHING, 0);
+        self()->last.site = NULL;
+    }
     for (unsigned i = 0; i < location_count; i++)
-        if ((uintptr_t)locations[i].address - (uintptr_t)p < size)
+        if ((uintptr_t)locations[i].address - (uintptr_t)p < size) {
+            for (unsigned t = 1; t <= E.threads; t++)
+                E.thread[t].ready |= is_watched(&watches[t], i);
             locations[i].address = NULL; /* its slot in the hash stays, and matches nothing */
+        }
 }
 
 static struct message *message(struct location *l, unsigned time)
@@ -286,21 +374,66 @@ static struct message *latest(struct location *l)
     return message(l, l->count - 1);
 }
 
+/* A stale read is as good as a change: the loop will read a later value. */
+bool explorer__read_stale(unsigned t)
+{
+    const struct watch *w = &watches[t];
+    for (unsigned i = 0; i < w->count; i++) {
+        struct location *l = &locations[w->location[i]];
+        for (unsigned time = w->time[i] + 1u; time < l->count; time++)
+            if (message(l, time)->value != w->value[i])
+                return true;
+    }
+    return false;
+}
+
+bool explorer__waits_simply(unsigned t)
+{
+    return !E.thread[t].timed && watches[t].count == 1;
+}
+
+int explorer__changed_by(unsigned t)
+{
+    return watches[t].changed_by[0];
+}
+
+void explorer__watch_only(unsigned t, const volatile void *p)
+{
+    struct watch *w = &watches[t];
+    for (unsigned i = 0; i < w->count; i++)
+        if (locations[w->location[i]].address == p) {
+            unsigned x = w->location[0] = w->location[i];
+            w->time[0] = w->time[i];
+            w->place[0] = w->place[i];
+            w->value[0] = w->value[i];
+            w->changed_by[0] = w->changed_by[i];
+            w->slot[x] = 0;
+            w->count = 1;
+            E.thread[t].ready = w->changed_by[0] >= 0;
+            return;
+        }
+}
+
 /* Starts every access: other threads run first, if that can make a difference. */
-static struct location *visit(const volatile void *p, unsigned size, bool write)
+static struct location *visit_to(const volatile void *p, unsigned size, enum pending what)
 {
     explorer__step();
     struct location *l = locate(p, size);
     if (l->footprint->shared || E.replaying) {
-        explorer__point(write ? WRITES : READS, p);
+        explorer__point(what, place_of(l));
         if (l->address != p) /* another thread had it forgotten */
             l = locate(p, size);
     }
-    note(l->footprint, write);
+    note(l->footprint, what != READS);
     self()->last.site = NULL;
     if (peek(p, size) != latest(l)->value)
         explorer__limit("memory that was accessed through hooks changed without one (explorer_forget?)");
     return l;
+}
+
+static struct location *visit(const volatile void *p, unsigned size, bool write)
+{
+    return visit_to(p, size, write ? WRITES : READS);
 }
 
 /* ---- races ----------------------------------------------------------------------------------------------------- */
@@ -392,6 +525,7 @@ static uint64_t observe(struct location *l, unsigned time, enum explorer_order o
     struct thread *me = self();
     struct message *m = message(l, time);
     *seen(me, l) = (uint8_t)time;
+    watch(l, time, m->value);
     if (m->view.blocks)
         view_join(acquires(order) ? &me->current : &me->acquired, &m->view);
     return m->value;
@@ -405,6 +539,7 @@ static void append(struct location *l, uint64_t value, enum explorer_order order
         explorer__limit("too many stores to one location in an execution");
     E.changes += latest(l)->value != value;
     struct message *m = message(l, l->count);
+    tell_watchers(l, l->count, value);
     *seen(me, l) = (uint8_t)l->count++;
     m->value = value;
     view_copy(&m->view, releases(order) ? &me->current : &me->released);
@@ -559,9 +694,13 @@ bool explorer__cas(struct explorer_site *site, volatile void *p, unsigned size, 
     struct location *l = visit(p, size, true);
     unsigned time, stale = choose_outcome(l, wanted, &time);
     if (!stale && latest(l)->value == wanted) {
+        if (wanted == 0 && l->footprint->shared)
+            explorer__event_takes();
         modify(site, l, truncated(desired, size));
         return true;
     }
+    if (l->footprint->shared)
+        explorer__event_only_reads();
     check_atomic(site, l, false);
     uint64_t value = observe(l, time, EXPLORER_RELAXED);
     if (stale)
@@ -569,6 +708,20 @@ bool explorer__cas(struct explorer_site *site, volatile void *p, unsigned size, 
     poke(expected, size, value);
     EXPLORER_TRACE(site, " = %s, fails, wanted %s%s", SHOW(value), SHOW(wanted), stale ? "   (stale)" : "");
     return false;
+}
+
+bool explorer__lock(struct explorer_site *site, uint32_t *word, uint32_t taken)
+{
+    if (E.running == 0 || !E.modelling)
+        return false;
+    site = enter(site);
+    explorer__flush();
+    self()->lock = word;
+    struct location *l = visit_to(word, sizeof *word, LOCKS);
+    if (latest(l)->value != 0)
+        explorer__blocked();
+    (void)modify(site, l, taken);
+    return true;
 }
 
 uint64_t explorer__read(struct explorer_site *site, const volatile void *p, unsigned size)
@@ -580,6 +733,7 @@ uint64_t explorer__read(struct explorer_site *site, const volatile void *p, unsi
     struct location *l = visit(p, size, false);
     check_plain(site, l, false);
     uint64_t value = latest(l)->value; /* no race: every write happened before */
+    watch(l, l->count - 1, value);
     EXPLORER_TRACE(site, " = %s", SHOW(value));
     return value;
 }
@@ -598,8 +752,10 @@ void explorer__write(struct explorer_site *site, volatile void *p, unsigned size
     E.changes += latest(l)->value != value;
     if (l->atomic)
         append(l, value, EXPLORER_RELAXED, NULL);
-    else
+    else {
+        tell_watchers(l, 0, value);
         l->history[0].value = value; /* an atomic access to come is ordered after this, or reported as a race */
+    }
     poke(p, size, value);
     EXPLORER_TRACE(site, " <- %s", SHOW(value));
 }
@@ -612,7 +768,7 @@ void explorer__fence(struct explorer_site *site)
     explorer__flush();
     explorer__step();
     struct thread *me = self();
-    explorer__point(FENCES, me);
+    explorer__point(FENCES, E.running);
     me->last.site = NULL;
     if (site->order == EXPLORER_SEQ_CST)
         fence_seq_cst(E.running);
@@ -650,8 +806,8 @@ void explorer__light_barrier(struct explorer_site *site)
 static void barrier_of(const struct explorer_site *site, unsigned t)
 {
     explorer__step();
-    if (!E.thread[t].done) /* else the moment makes no difference */
-        explorer__point(FENCES, &E.thread[t]);
+    if (!E.thread[t].done || E.reducing || E.replaying) /* else the moment makes no difference */
+        explorer__point(FENCES, t);
     fence_seq_cst(t);
     EXPLORER_TRACE(site, " of thread %u", t);
 }

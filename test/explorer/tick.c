@@ -79,6 +79,12 @@ static void get_three(void)
     harness_put(&pool, a);
 }
 
+static void only_get_run(void)
+{
+    int objects[2];
+    harness_get_two(&pool, objects);
+}
+
 static void runs(void)
 {
     int objects[2];
@@ -97,6 +103,11 @@ static void use_and_leave(void)
 {
     get_and_put();
     leave_thread();
+}
+
+static void flush(void)
+{
+    opool__cache_flush();
 }
 
 static void use_and_flush(void)
@@ -232,9 +243,8 @@ static void account_four(void)
 
 /* ---- destroy: the number serves another pool while a tick is on its way ---- */
 
-static void use_destroy_reopen(void)
+static void destroy_reopen(void)
 {
-    get_and_put();
     opool__store_release(&pool.front.offset, 0u);
     harness_hide(&pool);
     explorer_check(opool__reclaim_close(&pool.cache, true), "destroy left a head behind");
@@ -242,6 +252,20 @@ static void use_destroy_reopen(void)
     explorer_check(other.cache.shared_number == 1, "the lowest free number was not taken");
     harness_put(&other, 2);
     harness_check_range(harness_get(&other), 2, 1);
+}
+
+static void use_destroy_reopen(void)
+{
+    get_and_put();
+    destroy_reopen();
+}
+
+/* Nobody uses the new pool: what a tick that is on its way finds there is its number. */
+static void only_destroy(void)
+{
+    opool__store_release(&pool.front.offset, 0u);
+    harness_hide(&pool);
+    explorer_check(opool__reclaim_close(&pool.cache, true), "destroy left a head behind");
 }
 
 static void account_destroyed(void)
@@ -291,10 +315,19 @@ static void tick_and_fork(void)
     { \
         .name = title, .init = first, .body = {owner, reclaimer}, .fini = end, .preemptions = 4, .stale = 2 \
     }
-/* Small enough to be run without bounds. */
-#define SMALL(title, first, owner, reclaimer, end) \
+/* Small enough to be run without bounds, which took `need` executions; 0: it may be too much for the time there is. */
+#define SMALL(title, first, owner, reclaimer, end, need) \
     { \
-        .name = title, .init = first, .body = {owner, reclaimer}, .fini = end, .reduce = true \
+        .name = title, .init = first, .body = {owner, reclaimer}, .fini = end, .reduce = true, .must = need \
+    }
+#define SMALL3(title, first, one, two, three, end, need) \
+    { \
+        .name = title, .init = first, .body = {one, two, three}, .fini = end, .reduce = true, .must = need \
+    }
+/* Without a bound on preemptions, but with one on stale reads. */
+#define STALE1(title, first, one, two, three, end, need) \
+    { \
+        .name = title, .init = first, .body = {one, two, three}, .fini = end, .reduce = true, .stale = 1, .must = need \
     }
 #define THREE(title, first, one, two, three, end) \
     { \
@@ -302,12 +335,34 @@ static void tick_and_fork(void)
     }
 
 static const struct explorer_test tests[] = {
-    SMALL("a get against a tick", start_hot, only_get, tick, account_two),
-    SMALL("a get against a tick that takes", start_armed, only_get, tick, account_two),
-    SMALL("a put against a tick", start_one_out, only_put, tick, account_two),
-    SMALL("a get below the floor against a tick", start_floor, only_get, tick, account_four),
-    SMALL("a get of a victim against a tick", start_victims, only_get, tick, account_two),
-    SMALL("a thread's end against a tick", start_armed, leave_thread, tick, account_two),
+    SMALL("a get against a tick", start_hot, only_get, tick, account_two, 315),
+    SMALL("a get against a tick that takes", start_armed, only_get, tick, account_two, 1430),
+    SMALL("a put against a tick", start_one_out, only_put, tick, account_two, 1059),
+    SMALL("a get below the floor against a tick", start_floor, only_get, tick, account_four, 324),
+    SMALL("a get of a victim against a tick", start_victims, only_get, tick, account_two, 7306),
+    SMALL("a thread's end against a tick", start_armed, leave_thread, tick, account_two, 72),
+    SMALL("a get and a put against a tick", start_hot, get_and_put, tick, account_two, 2852),
+    SMALL("a get and a put against a tick that takes", start_armed, get_and_put, tick, account_two, 3315),
+    SMALL("a slow get against a tick", start_slow, only_get_two, tick, account_two, 3417),
+    SMALL("a slow get against a tick that takes", start_slow_armed, only_get_two, tick, account_two, 6510),
+    SMALL("a run against a tick that takes", start_armed, only_get_run, tick, account_two, 3083),
+    SMALL("a get from the depot against a tick", start_depot, only_get, tick, account_two, 14981),
+    SMALL("a flush against a tick that takes", start_armed, flush, tick, account_two, 72),
+    SMALL("a get against a release", start_armed, only_get, release, account_two, 1026),
+    SMALL("a get against a tick without barriers", start_refused, only_get, tick, account_refused, 65),
+    SMALL("a get against a tick whose barrier is refused", start_refused_first_tick, only_get, tick, account_refused,
+          315),
+    SMALL("destroy against a tick", start_armed, only_destroy, tick, account_destroyed, 118),
+    SMALL("destroy, number used again, against a tick", start_armed, destroy_reopen, tick, account_destroyed, 3935),
+    SMALL("fork in a get", start_armed, only_get, fork_now, child, 1270),
+    SMALL("fork after a tick, in a get", start_armed, only_get, tick_and_fork, child, 2250),
+    SMALL3("a get and two ticks", start_hot, only_get, tick, tick, account_two, 28558),
+    STALE1("a get and two ticks, armed", start_armed, only_get, tick, tick, account_two, 1265022),
+    STALE1("a get, a tick and a close", start_armed, only_get, tick, close_once, account_two, 1336664),
+    SMALL3("a get, a tick and a release", start_armed, only_get, tick, release, account_two, 466162),
+    STALE1("two gets and a tick, depot", start_depot, only_get, only_get, tick, account_two, 0),
+    STALE1("two gets and a tick, victims", start_victims, only_get, only_get, tick, account_two, 0),
+    SMALL3("a thread's end, a get, a tick", start_armed, leave_thread, only_get, tick, account_two, 10911),
     PAIR("hits against two ticks", start_hot, get_two, two_ticks, account_two),
     PAIR("a hit in its section at the barrier, then a miss", start_hot, only_get_two, two_ticks, account_two),
     PAIR("armed: an operation against the tick that takes", start_armed, get_and_put, two_ticks, account_two),
@@ -319,21 +374,21 @@ static const struct explorer_test tests[] = {
     PAIR("victims: a get against the tick that dooms", start_victims, get_and_put, three_ticks, account_two),
     PAIR("victims: two gets against a tick", start_victims, get_two, tick, account_two),
     PAIR("a thread ends", start_armed, use_and_leave, two_ticks, account_two),
-    PAIR("a thread flushes", start_armed, use_and_flush, tick, account_two),
-    PAIR("release and a tick", start_armed, get_and_put, release, account_two),
+    SMALL("a thread flushes", start_armed, use_and_flush, tick, account_two, 55960),
+    SMALL("release and a tick", start_armed, get_and_put, release, account_two, 2204),
     PAIR("no barrier from the start", start_refused, get_two, two_ticks, account_refused),
     PAIR("barrier refused at the first tick", start_refused_first_tick, get_two, two_ticks, account_refused),
     PAIR("barrier refused at the second tick", start_refused_second_tick, get_two, two_ticks, account_refused),
     PAIR("destroy, number used again", start_armed, use_destroy_reopen, two_ticks, account_destroyed),
-    PAIR("fork in the middle", start_armed, get_two, fork_now, child),
-    PAIR("fork after a tick", start_hot, get_two, tick_and_fork, child),
+    SMALL("fork in the middle", start_armed, get_two, fork_now, child, 77293),
+    SMALL("fork after a tick", start_hot, get_two, tick_and_fork, child, 819),
     THREE("two tickers and an owner", start_hot, get_two, tick, tick, account_two),
     THREE("two tickers and an owner, armed", start_armed, get_and_put, tick, tick, account_two),
     THREE("a tick, a close and an owner", start_armed, get_and_put, tick, close_once, account_two),
     THREE("a tick, a release and an owner", start_armed, get_and_put, tick, release, account_two),
     THREE("two owners and a tick, depot", start_depot, get_and_put, get_and_put, tick, account_two),
     THREE("two owners and a tick, victims", start_victims, get_and_put, get_and_put, tick, account_two),
-    THREE("a thread ends, another goes on, a tick", start_armed, leave_thread, get_and_put, tick, account_two),
+    STALE1("a thread ends, another goes on, a tick", start_armed, leave_thread, get_and_put, tick, account_two, 9660),
 };
 
 int main(int argc, char **argv)
