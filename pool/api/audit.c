@@ -7,14 +7,19 @@
    symbol would do for the latter, but a static copy of this library in a program at a fixed address has it resolved
    to nothing when the program is linked. */
 static const struct opool__auditor *auditor;
+static uint32_t shared_found;
 
 void opool__audit_find(void)
 {
-    if (!opool__audit_wanted())
+    if (opool__load_acquire(&shared_found))
         return;
-    auditor = opool__sanitizer_auditor();
-    if (!auditor)
-        auditor = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
+    /* Who comes at the same time finds the same. */
+    const struct opool__auditor *found = NULL;
+    if (opool__audit_wanted() && (found = opool__sanitizer_auditor()) == NULL)
+        found = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
+    opool__store_relaxed(&auditor, found);
+    /* release: who sees it sees the auditor. */
+    opool__store_release(&shared_found, 1u);
 }
 
 /* In a sanitized program an owning pool has said that its objects own memory, and its footprint guard watches over

@@ -26,13 +26,14 @@ static int init_locked(void)
     if (r != 0)
         return -ENOMEM;
     opool__barrier_init();
-    opool__audit_find();
     made = true;
     return 0;
 }
 
 int opool__process_init(void)
 {
+    /* Asks the loader, whose lock a constructor that creates a pool holds: never inside ours. */
+    opool__audit_find();
     opool__lock_take(&opool__registry_lock);
     int r = init_locked();
     opool__lock_drop(&opool__registry_lock);

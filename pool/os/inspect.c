@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,9 +30,13 @@ struct walk {
 static int look_at_object(struct dl_phdr_info *info, size_t size, void *void_walk)
 {
     const struct walk *walk = void_walk;
-    (void)size;
+    bool has_tls = size >= offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof info->dlpi_tls_data;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        /* Thread-local variables, as far as the loader tells: of this thread. */
+        if (segment->p_type == PT_TLS && has_tls && info->dlpi_tls_data &&
+            !walk->look(walk->arg, info->dlpi_tls_data, segment->p_memsz))
+            return 1;
         if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_W))
             continue;
         if (!walk->look(walk->arg, (const void *)(uintptr_t)(info->dlpi_addr + segment->p_vaddr), segment->p_memsz))

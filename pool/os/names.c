@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <link.h>
-#include <pthread.h>
+#include <opool/atomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -17,12 +17,20 @@ typedef int member_function(const char *file, const char *type, size_t offset, c
 
 /* ---- the helper ---- */
 
-static member_function *helper;
-
-static void load(void)
+/* Who asks at the same time as another loads it again, which changes nothing. Not once for all under a lock: the loader
+   has one of its own, which a constructor of a plug-in holds. */
+static member_function *find_helper(void)
 {
-    if (opool__load)
-        helper = (member_function *)(uintptr_t)opool__load(OPOOL__NAMES_LIBRARY, "opool__names_member");
+    static member_function *shared_helper;
+    static uint32_t shared_asked;
+    if (!opool__load_acquire(&shared_asked)) {
+        if (opool__load)
+            opool__store_relaxed(
+                &shared_helper, (member_function *)(uintptr_t)opool__load(OPOOL__NAMES_LIBRARY, "opool__names_member"));
+        /* release: who sees it sees the helper. */
+        opool__store_release(&shared_asked, 1u);
+    }
+    return opool__load_relaxed(&shared_helper);
 }
 
 /* ---- which file ---- */
@@ -51,10 +59,9 @@ static int holds(struct dl_phdr_info *info, size_t size, void *arg)
 
 int opool__names_member(void (*code)(void), const char *type, size_t offset, char *out, size_t room)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct search search = {.code = (uintptr_t)code, .path = ""};
     int saved = errno;
-    pthread_once(&once, load);
+    member_function *helper = find_helper();
     if (helper)
         dl_iterate_phdr(holds, &search);
     int r = helper && search.path[0] ? helper(search.path, type, offset, out, room) : -ENOSYS;

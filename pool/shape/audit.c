@@ -142,6 +142,7 @@ static struct opool__finding_row *row_of(uint32_t pool, uint32_t offset)
             return &findings->row[i];
     if (findings->rows == OPOOL__FINDING_ROWS) {
         findings->rows_lost = 1;
+        findings->pool[pool].lost++;
         return NULL;
     }
     struct opool__finding_row *row = &findings->row[findings->rows];
@@ -304,7 +305,7 @@ void opool__audit_write_to(struct opool__findings *findings)
     const struct opool__findings *before = audit.findings;
     for (uint32_t i = 0; before && i < before->pools; i++) {
         findings->pool[i] = before->pool[i];
-        findings->pool[i].puts = 0;
+        findings->pool[i].puts = findings->pool[i].lost = 0;
     }
     if (before)
         opool__store_release(&findings->pools, before->pools);

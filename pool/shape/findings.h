@@ -17,6 +17,7 @@ struct opool__finding_pool {
     char file[OPOOL__FINDING_PATH]; /* that defines the pool; "": not known */
     uint64_t size;                  /* of an object */
     uint64_t puts;
+    uint64_t lost; /* words that owned something and found no row */
 };
 
 /* The word at `offset` of a pool's objects. Bytes and blocks: what it owned at a put, with all that this leads to. */

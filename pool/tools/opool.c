@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,12 @@ int main(int argc, char **argv)
 {
     /* A closed pipe is an error of writing like a full disk. */
     signal(SIGPIPE, SIG_IGN);
+    /* Ignored, as some parents leave it, children have no exit status. */
+    signal(SIGCHLD, SIG_DFL);
+    /* A file of ours is none of the standard streams. Writing to this fails as to a closed one. */
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)
+            return EXIT_OUTPUT;
     int status = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "opool: the output can not be written: %s\n", strerror(errno));

@@ -36,7 +36,8 @@ static const char help[] =
     "\n"
     "A member is its name (with debug information) and offset. Owned is a block that was made while the object was "
     "out,\n"
-    "or was owned by it before, and that no variable of the program, no other block and no other object leads to as "
+    "or was owned by it before, and that no variable of the program, no other block and no object put before leads to "
+    "as "
     "well;\n"
     "with all that it leads to. An older block is borrowed. Not seen: memory that is not malloc's, hidden pointers. "
     "Taken\n"
@@ -195,7 +196,7 @@ static int finish(struct watch *watch, const char *output, int status)
     look(watch);
     bool good = opool__report_all(watch->out, watch->file);
     if (!output)
-        return good ? status : OPOOL__LAUNCH_FAILED;
+        return good && !ferror(watch->out) ? status : OPOOL__LAUNCH_FAILED;
     good &= !ferror(watch->out);
     if (fclose(watch->out) != 0 || !good)
         return fail(output, "the report could not be written");

@@ -202,6 +202,7 @@ EXPORTED void *pvalloc(size_t size)
 
 static struct opool__area_file *file; /* NULL: `opool audit` is not there */
 static uint32_t shared_area_lock, shared_has_area;
+static bool own_malloc; /* asked at the start: the loader's lock is not to be taken inside ours */
 
 static bool has_own_malloc(void)
 {
@@ -220,7 +221,7 @@ static struct opool__findings *take_area(void)
     ssize_t n = readlink("/proc/self/exe", area->program, sizeof area->program - 1);
     if (n < 0)
         memcpy(area->program, "?", 2);
-    area->own_malloc = has_own_malloc();
+    area->own_malloc = own_malloc;
     opool__store_release(&area->ready, 1u);
     return &area->findings;
 }
@@ -334,6 +335,7 @@ static __attribute__((constructor)) void start(void)
         opool__say("audit: process %ld can not write its findings to %s: %s", (long)getpid(), path, strerror(errno));
         file = NULL;
     }
+    own_malloc = has_own_malloc();
     (void)opool__os.at_fork(prepare, parent, child);
     errno = saved;
 }

@@ -43,7 +43,7 @@ struct word {
 
 struct pool {
     char name[OPOOL__FINDING_NAME + 1], type[OPOOL__FINDING_NAME + 1], file[TEXT];
-    uint64_t puts;
+    uint64_t puts, lost;
     struct word *words; /* by offset */
     size_t count;
 };
@@ -141,6 +141,7 @@ static bool add_findings(struct program *program, const struct opool__findings *
         if (!pool)
             return false;
         pool->puts += findings->pool[i].puts;
+        pool->lost += findings->pool[i].lost;
         for (uint32_t j = 0; j < rows; j++)
             if (findings->row[j].pool == i && !add_row(pool, &findings->row[j]))
                 return false;
@@ -224,7 +225,10 @@ static void write_pool(FILE *out, const struct pool *pool)
 {
     for (size_t i = 0; i < pool->count; i++)
         write_word(out, pool, &pool->words[i]);
-    if (pool->count == 0)
+    if (pool->count == 0 && pool->lost)
+        fprintf(out, "opool audit: %s (%s): NOT NOTED: it may own memory, at %llu puts\n", pool->name, pool->type,
+                (unsigned long long)pool->puts);
+    else if (pool->count == 0)
         fprintf(out, "opool audit: %s (%s): owns nothing, at %llu puts\n", pool->name, pool->type,
                 (unsigned long long)pool->puts);
 }

@@ -232,7 +232,7 @@ static void refuse_member(struct define *define, const struct node *member)
     define->is_impossible = true;
     if (member->kind == NODE_UNKNOWN)
         return;
-    if (member->kind != NODE_MEMBER_POINTER)
+    if (member->kind != NODE_MEMBER_POINTER && member->kind != NODE_FUNCTION)
         define->owned = and_also(define, define->owned, member->name);
     const char *cure = member->kind == NODE_MEMBER_POINTER
                            ? "put the pointer to member into a struct of its own, which is OPOOL_OPAQUE then"

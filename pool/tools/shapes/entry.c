@@ -127,6 +127,18 @@ static const char *pointer_name(struct memory *memory, Dwarf_Die *type, int dept
     return name;
 }
 
+/* What qualifies a pointer stands behind it. */
+static bool is_pointer(Dwarf_Die type)
+{
+    Dwarf_Die inner;
+    for (int steps = 0; steps < 16 && opool__shapes_is_qualifier(dwarf_tag(&type)); steps++) {
+        if (!opool__shapes_type_of(&type, &inner))
+            return false;
+        type = inner;
+    }
+    return dwarf_tag(&type) == DW_TAG_pointer_type;
+}
+
 static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth)
 {
     if (depth > 16)
@@ -141,9 +153,9 @@ static const char *name_of(struct memory *memory, Dwarf_Die *type, int depth)
     case DW_TAG_ptr_to_member_type:
         return "pointer to member";
     case DW_TAG_const_type:
-        return wrapped(memory, "const %s", type, depth);
+        return wrapped(memory, is_pointer(*type) ? "%s const" : "const %s", type, depth);
     case DW_TAG_volatile_type:
-        return wrapped(memory, "volatile %s", type, depth);
+        return wrapped(memory, is_pointer(*type) ? "%s volatile" : "volatile %s", type, depth);
     case DW_TAG_atomic_type:
         return wrapped(memory, "_Atomic(%s)", type, depth);
     case DW_TAG_array_type:

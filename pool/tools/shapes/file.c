@@ -103,6 +103,16 @@ static void read_sections(struct memory *memory, struct module *module, Elf *elf
     module->has_type_units = infos > 1;
 }
 
+/* Are its section headers inside the file? Else it looks like one without sections. */
+static bool is_whole(Elf *elf, const GElf_Ehdr *header)
+{
+    size_t size = 0, sections = 0;
+    if (header->e_shoff == 0)
+        return true;
+    return elf_rawfile(elf, &size) && elf_getshdrnum(elf, &sections) == 0 && header->e_shoff < size &&
+           sections <= (size - header->e_shoff) / header->e_shentsize && sections > 0;
+}
+
 /* ---- modules ---- */
 
 static int add_module(Dwfl_Module *handle, void **userdata, const char *name, Dwarf_Addr start, void *arg)
@@ -119,6 +129,9 @@ static int add_module(Dwfl_Module *handle, void **userdata, const char *name, Dw
         file->error = opool__shapes_copy(file->memory, dwfl_errmsg(-1));
         return DWARF_CB_OK;
     }
+    if (!is_whole(elf, &header))
+        file->error = opool__shapes_format(file->memory, "%s%sthe file is malformed, or cut short",
+                                           name && name[0] ? name : "", name && name[0] ? ": " : "");
     struct module module = {
         .module = handle, .is_object = header.e_type == ET_REL, .is_x86_32 = header.e_machine == EM_386};
     if (name && name[0])

@@ -39,13 +39,27 @@ static bool is_alias(const struct report *a, const struct report *b)
            !strstr(a->element, "(anonymous") && a->size == b->size;
 }
 
+/* Units may see one header with other macros: then members of one size differ. */
+static bool same_findings(const struct report *a, const struct report *b)
+{
+    bool same = a->finding_count == b->finding_count;
+    for (size_t i = 0; same && i < a->finding_count; i++) {
+        const struct finding *x = &a->findings[i], *y = &b->findings[i];
+        same = x->verdict == y->verdict && x->offset == y->offset && x->size == y->size &&
+               same_text(x->path, y->path) && same_text(x->type, y->type);
+    }
+    const char *left = a->definition ? a->definition->fixed : NULL,
+               *right = b->definition ? b->definition->fixed : NULL;
+    return same && same_text(left, right);
+}
+
 static bool is_same(const struct report *a, const struct report *b)
 {
     if (is_alias(a, b))
         return true;
     return same_text(a->pool, b->pool) && same_text(a->type, b->type) && same_text(a->kind, b->kind) &&
            same_text(a->more, b->more) && same_file(a->file, b->file) && a->line == b->line && a->size == b->size &&
-           a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why);
+           a->align == b->align && a->outcome == b->outcome && same_text(a->why, b->why) && same_findings(a, b);
 }
 
 /* A pool that a header defines has a record in each object file. */
@@ -59,21 +73,6 @@ static void add_report(struct scanning *scanning, const struct report *report)
         }
     reports->all = opool__shapes_grow(scanning->memory, reports->all, reports->count, sizeof *report);
     reports->all[reports->count++] = *report;
-}
-
-static struct report *known(struct scanning *scanning, const struct report *report)
-{
-    for (size_t i = 0; i < scanning->reports.count; i++) {
-        struct report *other = &scanning->reports.all[i];
-        enum outcome outcome = other->outcome;
-        const char *why = other->why;
-        struct report alike = *report;
-        alike.outcome = outcome;
-        alike.why = why;
-        if (is_same(other, &alike))
-            return other;
-    }
-    return NULL;
 }
 
 static void unchecked(struct report *report, const char *why)
@@ -98,7 +97,8 @@ static bool is_cxx(Dwarf_Die *die)
     Dwarf_Die unit;
     int language = dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1;
     return language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
-           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14;
+           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14 || language == 0x2b ||
+           language == 0x2c; /* 17, 20: newer than elfutils 0.188 */
 }
 
 /* ---- pools ---- */
@@ -178,11 +178,6 @@ static void scan_record(struct scanning *scanning, struct record *record)
     const char *file = record->variable.addr ? opool__shapes_file(&record->variable) : NULL;
     report.file = file ? opool__shapes_copy(scanning->memory, file) : NULL;
     report.line = record->variable.addr ? opool__shapes_line(&record->variable) : 0;
-    struct report *same = record->variable.addr ? known(scanning, &report) : NULL;
-    if (same) {
-        same->copies++;
-        return;
-    }
     check_record(scanning, &report, record);
     add_report(scanning, &report);
 }
@@ -235,11 +230,6 @@ static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
         report.size = tree->size;
         report.align = tree->align;
     }
-    struct report *same = known(scanning, &report);
-    if (same) {
-        same->copies++;
-        return true;
-    }
     if (tree) {
         judge(scanning, &report, tree);
         opool__shapes_define(memory, &report, tree);
@@ -287,13 +277,19 @@ static void scan_modules(struct scanning *scanning, struct file *file)
         scanning->reports.note = "no debug information in it: compile with -g";
 }
 
+/* Of fixed shape, and still nothing that a definition takes: too large, a union, an array, [0] in the middle. */
+static bool is_unfit(const struct report *report)
+{
+    return report->outcome == OUTCOME_FIXED && report->definition && !report->definition->fixed;
+}
+
 static int status_of(const struct reports *reports)
 {
     int worst = reports->error ? SCAN_UNCHECKED : SCAN_FIXED;
     for (size_t i = 0; i < reports->count; i++) {
-        int status = reports->all[i].outcome == OUTCOME_UNCHECKED  ? SCAN_UNCHECKED
-                     : reports->all[i].outcome == OUTCOME_REJECTED ? SCAN_REJECTED
-                                                                   : SCAN_FIXED;
+        int status = reports->all[i].outcome == OUTCOME_UNCHECKED                                ? SCAN_UNCHECKED
+                     : reports->all[i].outcome == OUTCOME_REJECTED || is_unfit(&reports->all[i]) ? SCAN_REJECTED
+                                                                                                 : SCAN_FIXED;
         worst = status > worst ? status : worst;
     }
     if (reports->note && strstr(reports->note, "UNCHECKED"))

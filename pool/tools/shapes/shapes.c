@@ -49,6 +49,7 @@ static const char help[] =
     "\n"
     "Files are read in a process of their own, with bounds on time and memory: a malformed one is an error, not a\n"
     "crash. Not read: thin archives, LTO objects before the link, debug information compressed by zstd, .dwp files.\n"
+    "clang does not tell destructors that are defaulted: std::atomic and the like are then said to have one.\n"
     "A debuginfod server is asked only if DEBUGINFOD_URLS names one.\n"
     "\n"
     "In a project built by meson, as a test:\n"

@@ -118,7 +118,9 @@ static void write_outcome(struct writer *writer, const struct report *report)
     size_t rejected = count(report, VERDICT_REJECT);
     switch (report->outcome) {
     case OUTCOME_FIXED:
-        fputs("  => of fixed shape", writer->out);
+        fputs(report->definition && !report->definition->fixed ? "  => of fixed shape, but no pool takes it as it is"
+                                                               : "  => of fixed shape",
+              writer->out);
         break;
     case OUTCOME_OWNING:
         fprintf(writer->out, "  => owning, as its definition says: %s", clean(writer, report->more));
@@ -177,7 +179,8 @@ static void write_definition(struct writer *writer, const struct report *report)
         fprintf(writer->out, "  %s\n", definition->owning ? "if it owns none of what it points to:" : "to write:");
         write_lines(writer, clean_lines(writer, definition->fixed));
     }
-    write_sentences(writer, "with it:", &definition->remarks);
+    if (definition->fixed)
+        write_sentences(writer, "with it:", &definition->remarks);
     if (definition->owning) {
         fprintf(writer->out, "  %s\n", definition->owned[0] ? "if it owns memory:" : "as it stands:");
         write_lines(writer, clean_lines(writer, definition->owning));
