@@ -24,7 +24,7 @@ struct opool__fresh {
     size_t words;
     uint32_t lock;
     uint32_t shared_known; /* the image is there */
-    uint32_t told;         /* lines so far; under the lock */
+    uint32_t shared_found; /* findings so far, padding too; written under the lock */
 };
 
 struct opool;

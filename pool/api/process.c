@@ -5,6 +5,7 @@
 #include "cache/barrier.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "shape/sanitizer.h"
 
 /* What is done once a process, at its first create. */
 
@@ -32,7 +33,8 @@ static int init_locked(void)
 
 int opool__process_init(void)
 {
-    /* Asks the loader, whose lock a constructor that creates a pool holds: never inside ours. */
+    /* Asks the loader, whose lock a constructor that creates a pool holds, and may call the user's log: not inside our
+       lock. */
     opool__audit_find();
     opool__lock_take(&opool__registry_lock);
     int r = init_locked();

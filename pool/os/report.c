@@ -160,6 +160,8 @@ void opool__fault(const struct opool__label *label, const char *call, const void
     va_start(arguments, format);
     append(&line, format, arguments);
     va_end(arguments);
+    /* write is a cancellation point, and a cancelled thread would neither say it nor abort. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     emit(&line);
     abort();
 }

@@ -189,18 +189,17 @@ static const struct opool__auditor auditor = {
 
 /* ---- start ---- */
 
-/* Asked at the start, and at the first create: no thread is there, or a lock is held. */
+/* Asked at the start, and at the first create. Outside all locks. */
 bool opool__audit_wanted(void)
 {
-    static bool told;
+    static uint32_t shared_told;
     const char *text = getenv("OPOOL_AUDIT");
     if (!text || !*text || strcmp(text, "on") == 0)
         return true;
     if (strcmp(text, "off") == 0)
         return false;
-    if (!told)
+    if (!opool__exchange_release(&shared_told, 1u))
         opool__say("OPOOL_AUDIT=%.40s is none of on, off: ignored, on it is", text);
-    told = true;
     return true;
 }
 

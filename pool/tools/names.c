@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,16 +66,8 @@ static int spawn(pid_t *child, char *const arguments[], int out)
 /* The first line, cut to what `out` holds. */
 static void read_line(int from, char *out, size_t room)
 {
-    char rest[256];
-    size_t length = 0;
-    for (;;) {
-        size_t left = room - 1 - length;
-        ssize_t n = read(from, left ? out + length : rest, left ? left : sizeof rest);
-        if (n == 0 || (n < 0 && errno != EINTR))
-            break;
-        length += left && n > 0 ? (size_t)n : 0;
-    }
-    out[length] = '\0';
+    ssize_t n = pread(from, out, room - 1, 0);
+    out[n > 0 ? n : 0] = '\0';
     out[strcspn(out, "\n")] = '\0';
 }
 
@@ -91,7 +84,6 @@ static bool succeeded(pid_t child)
 int opool__names_member(const char *file, const char *type, size_t offset, char *out, size_t room)
 {
     char at[24];
-    int ends[2];
     pid_t child;
     if (!file || !type || !out || room == 0)
         return -EINVAL;
@@ -101,14 +93,16 @@ int opool__names_member(const char *file, const char *type, size_t offset, char 
     const char *arguments[] = {"opool", "shapes", "-t", type, "--at", at, file, NULL};
     char *list[sizeof arguments / sizeof *arguments];
     memcpy(list, arguments, sizeof list);
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    /* No pipe: a process that another thread forks meanwhile keeps its end open, and reading would wait for it. */
+    int said = memfd_create("opool-name", MFD_CLOEXEC);
+    if (said < 0)
         return -errno;
-    int r = spawn(&child, list, ends[1]);
-    close(ends[1]);
-    if (r == 0)
-        read_line(ends[0], out, room);
-    close(ends[0]);
+    int r = spawn(&child, list, said);
+    bool good = r == 0 && succeeded(child);
+    if (good)
+        read_line(said, out, room);
+    close(said);
     if (r != 0)
         return -r;
-    return succeeded(child) && out[0] ? 0 : -ENOENT;
+    return good && out[0] ? 0 : -ENOENT;
 }

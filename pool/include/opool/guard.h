@@ -74,13 +74,14 @@
     _Pragma("clang diagnostic error \"-Wmissing-field-initializers\"")
 #define OPOOL__PUSH_CALLBACKS \
     _Pragma("clang diagnostic push") \
+    _Pragma("clang diagnostic ignored \"-Winvalid-offsetof\"") \
     _Pragma("clang diagnostic error \"-Wincompatible-pointer-types\"") \
     _Pragma("clang diagnostic error \"-Wint-conversion\"")
 #define OPOOL__POP _Pragma("clang diagnostic pop")
 #elif defined(__cplusplus)
 #define OPOOL__PUSH _Pragma("GCC diagnostic push")
 #define OPOOL__PUSH_LIST _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic error \"-Wmissing-field-initializers\"")
-#define OPOOL__PUSH_CALLBACKS _Pragma("GCC diagnostic push")
+#define OPOOL__PUSH_CALLBACKS _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Winvalid-offsetof\"")
 #define OPOOL__POP _Pragma("GCC diagnostic pop")
 #else
 #define OPOOL__PUSH _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic error \"-Wpedantic\"")
@@ -380,8 +381,8 @@
         auto &[OPOOL__MAP(OPOOL__BIND, (N, T), __VA_ARGS__)] = *object_; \
         OPOOL__MAP(OPOOL__TOUCH, (N, T), __VA_ARGS__) \
     }
-#define OPOOL__BIND(c, i, j, x) opool__bound_##i OPOOL__CAT(OPOOL__AFTER_, OPOOL__KIND(OPOOL__IS_LAST_##i, OTHER, i, ~))
-#define OPOOL__IS_LAST_1 ~, LAST, 1
+#define OPOOL__BIND(c, i, j, x) opool__bound_##i OPOOL__CAT(OPOOL__AFTER_, OPOOL__KIND(OPOOL__ENDS_##i, OTHER, i, ~))
+#define OPOOL__ENDS_1 ~, LAST, 1
 #define OPOOL__AFTER_LAST
 #define OPOOL__AFTER_OTHER ,
 #define OPOOL__TOUCH(c, i, j, x) (void)opool__bound_##i;

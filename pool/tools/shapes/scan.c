@@ -103,14 +103,17 @@ static bool is_cxx(Dwarf_Die *die)
 
 /* ---- pools ---- */
 
+/* A compiler writes one; a broken file may have a const type that is const of itself. */
+enum { CONSTS_MOST = 8 };
+
 /* The record is `struct { const T *type; ... }`: its first member leads to T. */
 static bool object_type(Dwarf_Die *variable, Dwarf_Die *type)
 {
     Dwarf_Die step, member;
     if (!opool__shapes_type_of(variable, &step))
         return false;
-    while (dwarf_tag(&step) == DW_TAG_const_type)
-        if (!opool__shapes_type_of(&step, &step))
+    for (int steps = 0; dwarf_tag(&step) == DW_TAG_const_type; steps++)
+        if (steps == CONSTS_MOST || !opool__shapes_type_of(&step, &step))
             return false;
     if (!opool__shapes_child(&step, &member) || !opool__shapes_type_of(&member, &step) ||
         dwarf_tag(&step) != DW_TAG_pointer_type || !opool__shapes_type_of(&step, type))
