@@ -25,7 +25,7 @@ static void unpin(struct opool *pool)
 /* What opool__capacity_take does to a pool's caches. False: some owner hides objects, or the pool ended meanwhile. */
 static bool tighten(struct opool__cache *cache)
 {
-    struct opool *pool = (struct opool *)((char *)cache - offsetof(struct opool, cache));
+    struct opool *pool = (struct opool *)(void *)((char *)cache - offsetof(struct opool, cache));
     if (!opool__pin(pool))
         return false;
     bool all = opool__reclaim_tighten(cache);
