@@ -58,7 +58,7 @@ static double one_thread(void)
 {
     double start = now_ns();
     pairs(NULL);
-    return (now_ns() - start) / PAIRS;
+    return (now_ns() - start) / (double)PAIRS;
 }
 
 static double two_threads(void)
@@ -69,7 +69,7 @@ static double two_threads(void)
         exit(1);
     pairs(NULL);
     pthread_join(other, NULL);
-    return (now_ns() - start) / (2.0 * PAIRS);
+    return (now_ns() - start) / (2.0 * (double)PAIRS);
 }
 
 /* Many at a time, so that the table of blocks has to be looked through. */
@@ -81,7 +81,7 @@ static double many(void)
         free(live[i % LIVE]);
         live[i % LIVE] = malloc(16 + (size_t)(i * 37 % 1000));
     }
-    return (now_ns() - start) / PAIRS;
+    return (now_ns() - start) / (double)PAIRS;
 }
 
 #define PUT_FIGURE(N) \
@@ -93,7 +93,7 @@ static double many(void)
         double start = now_ns(); \
         for (int i = 0; i < PUTS; i++) \
             N##_pool_put(pool, N##_pool_get(pool)); \
-        double ns = (now_ns() - start) / PUTS; \
+        double ns = (now_ns() - start) / (double)PUTS; \
         N##_pool_destroy(&pool); \
         return ns; \
     }
