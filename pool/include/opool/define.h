@@ -42,8 +42,9 @@
  *                    member, in a line, when reset leaves a value that a new object does not have: the next user would
  *                    see the last one's state. Compared is with the first object after its init; not reported are bytes
  *                    in which new objects differ from each other (an index, their own address), padding as far as it is
- *                    known (gcc 11 and later: all; else that between the members of a list), borrowed, opaque and kept
- *                    members. An owning type declares what it owns: the pointer and its size.
+ *                    known (gcc 11 and later: all, but of C++ classes that are not trivially copyable; else that
+ *                    between the members of a list; valgrind may tell of other padding that is read), borrowed, opaque
+ *                    and kept members. An owning type declares what it owns: the pointer and its size.
  *
  * What a definition generates, all static inline. Thread safety: any thread may call any of these at any time, but
  * for create and destroy of one pool. NULL objects are ignored by put, discard and put_batch. None is
@@ -81,7 +82,7 @@
  *     void N_put_batch(struct N *pool, T *objects[], size_t n)
  *         As n puts.
  *     struct opool *N_base(struct N *pool)
- *         The same pool for the untyped calls: statistics.
+ *         The same pool for the untyped calls: statistics, opool_watch.
  *
  * OPOOL_NO_INLINE defined before the include: N_get and N_put call the exported functions, and the program does not
  * refer to the library's thread-local symbol.
@@ -93,7 +94,8 @@
  *     OPOOL_DEFINE(N, T);
  *     OPOOL_DEFINE(N, T, .init = f, .reset = f, .fini = f);
  *
- * Refused: pointers, flexible arrays, incomplete types, and (C) const members; in C++ types with a destructor or
+ * Refused: pointers, flexible arrays (not by g++, nor by gcc where these headers are in a system folder: there an
+ * object has sizeof(T) bytes and no more), incomplete types, and (C) const members; in C++ types with a destructor or
  * virtual functions; by clang and g++ also unions, by clang volatile members, which they can not look through:
  * OPOOL_DEFINE_MEMBERS has OPOOL_OPAQUE. g++ looks in C++17 and later, at up to 128 members a struct. A pointer that
  * the object does not own can be kept as a number: OPOOL_REF_TYPE.
