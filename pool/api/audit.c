@@ -6,7 +6,7 @@
 /* Who audits puts: the sanitizer that the program is built with, or a library that `opool audit` preloads. A weak
    symbol would do for the latter, but a static copy of this library in a program at a fixed address has it resolved
    to nothing when the program is linked. */
-static const struct opool__auditor *auditor;
+static const struct opool__auditor *shared_auditor;
 static uint32_t shared_found;
 
 void opool__audit_find(void)
@@ -17,7 +17,7 @@ void opool__audit_find(void)
     const struct opool__auditor *found = NULL;
     if (opool__audit_wanted() && (found = opool__sanitizer_auditor()) == NULL)
         found = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
-    opool__store_relaxed(&auditor, found);
+    opool__store_relaxed(&shared_auditor, found);
     /* release: who sees it sees the auditor. */
     opool__store_release(&shared_found, 1u);
 }
@@ -26,11 +26,12 @@ void opool__audit_find(void)
    that: a line of ours in each test run would tell nothing new. */
 static bool is_guarded(const struct opool *pool)
 {
-    return pool->type.footprint && auditor == opool__sanitizer_auditor();
+    return pool->type.footprint && opool__load_relaxed(&shared_auditor) == opool__sanitizer_auditor();
 }
 
 void opool__audit_join(struct opool *pool)
 {
+    const struct opool__auditor *auditor = opool__load_relaxed(&shared_auditor);
     if (!auditor || is_guarded(pool))
         return;
     const char *near = pool->type.type ? pool->type.type : pool->type.name ? pool->type.name : pool->type.shape;
