@@ -110,7 +110,7 @@ static bool is_whole(Elf *elf, const GElf_Ehdr *header)
     if (header->e_shoff == 0)
         return true;
     return elf_rawfile(elf, &size) && elf_getshdrnum(elf, &sections) == 0 && header->e_shoff < size &&
-           sections <= (size - header->e_shoff) / header->e_shentsize && sections > 0;
+           header->e_shentsize > 0 && sections <= (size - header->e_shoff) / header->e_shentsize && sections > 0;
 }
 
 /* ---- modules ---- */
