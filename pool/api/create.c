@@ -24,7 +24,7 @@ static int refuse(const struct opool_type *type, const struct opool_options *opt
 {
     enum opool_checks checks = options->checks ? options->checks : opool__checks_default();
     const char *name = options->name ? options->name : type->name ? type->name : "?";
-    struct opool__label label = {name, type->type ? type->type : name, checks};
+    struct opool__label label = {.name = name, .type = type->type ? type->type : name, .checks = checks};
     if (checks != OPOOL_CHECKS_OFF)
         opool__report(&label, "create: %s", why);
     return -EINVAL;

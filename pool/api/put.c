@@ -97,7 +97,7 @@ void opool_put_batch(struct opool *pool, void *const objects[], size_t n)
         if (!object)
             continue;
         if (count && ready[count - 1] == object && pool && pool->label.checks != OPOOL_CHECKS_OFF)
-            opool__fault(&pool->label, "put", object, "put twice in a row");
+            opool__fault(&pool->label, OPOOL__FAULT_PUT_IN_A_ROW, "put", object, NULL);
         if (!prepare(pool, object))
             continue;
         ready[count++] = object;

@@ -265,9 +265,7 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
     if (store->label->checks != OPOOL_CHECKS_OFF && opool__load_relaxed(state) != OPOOL__SLOT_OUT) {
         bool idle = opool__load_relaxed(state) == OPOOL__SLOT_IDLE;
         opool__lock_drop(&store->lock);
-        opool__fault(store->label, "put", object, "%s",
-                     idle ? "the object is idle already: put twice"
-                          : "no object is there: its slot is free (put or discarded before)");
+        opool__fault(store->label, idle ? OPOOL__FAULT_PUT_TWICE : OPOOL__FAULT_PUT_FREE, "put", object, NULL);
     }
     if (store->oldest)
         serve(store, OPOOL__BOUNDED_OBJECT, object);

@@ -33,10 +33,8 @@ void opool__depot_init(struct opool__depot *depot, const struct opool__slab *sla
 static _Noreturn void report_not_out(const struct opool__depot *depot, const void *object)
 {
     uint8_t state = opool__load_relaxed(opool__slab_shared_state(depot->slab, opool__slab_index(depot->slab, object)));
-    opool__fault(depot->label, "put", object,
-                 "%s; found when a magazine left the cache, OPOOL_CHECKS=full finds the call",
-                 state == OPOOL__SLOT_IDLE ? "the object is idle already: it was put twice"
-                                           : "its slot is free: it was put after it was discarded, or twice");
+    opool__fault(depot->label, state == OPOOL__SLOT_IDLE ? OPOOL__FAULT_PUT_TWICE_LATE : OPOOL__FAULT_PUT_FREE_LATE,
+                 "put", object, NULL);
 }
 
 static void mark_idle(const struct opool__depot *depot, void *const *objects, uint32_t n)

@@ -7,7 +7,7 @@
 enum { SIZE = 64, CAPACITY = 8, OBJECTS_MOST = 4096 };
 
 static struct opool__slab slab;
-static struct opool__label label = {"unit", "struct unit", OPOOL_CHECKS_BASIC};
+static struct opool__label label = {.name = "unit", .type = "struct unit", .checks = OPOOL_CHECKS_BASIC};
 static struct opool__depot depot;
 static struct opool__bounded store;
 static uint32_t sleepers; /* entries into the wait of the table */

@@ -132,7 +132,7 @@ END_TEST
 
 /* ---- report ---- */
 
-static const struct opool__label label = {"conn", "struct conn", OPOOL_CHECKS_BASIC};
+static const struct opool__label label = {.name = "conn", .type = "struct conn", .checks = OPOOL_CHECKS_BASIC};
 
 static void report(void *text)
 {
@@ -202,7 +202,7 @@ END_TEST
 
 static void fault(void *object)
 {
-    opool__fault(&label, "put", object, "put %s in a row", "twice");
+    opool__fault(&label, OPOOL__FAULT_PUT_IN_A_ROW, "put", object, NULL);
 }
 
 START_TEST(fault_names_all_and_aborts)
@@ -216,6 +216,60 @@ START_TEST(fault_names_all_and_aborts)
     size_t digits = strspn(number, "0123456789");
     ck_assert_uint_gt(digits, 0);
     ck_assert_str_eq(number + digits, ": put twice in a row\n");
+}
+END_TEST
+
+static void tell(const struct opool__label *of, const void *object, struct opool__text *text)
+{
+    ck_assert(of->story == tell);
+    opool__text_string(text, "opool:   a story of ");
+    opool__text_hex(text, (uintptr_t)object);
+    opool__text_string(text, "\n");
+}
+
+static void echo(const char *line, void *arg)
+{
+    dprintf(STDERR_FILENO, "<%s>%s", line, (const char *)arg);
+}
+
+static void fault_with_story(void *unused UNIT_UNUSED)
+{
+    static const unsigned char bytes[] = {0, 0xff, 0x1a};
+    struct opool__label told = label;
+    told.story = tell;
+    opool__log_set(echo, (void *)(uintptr_t) "end");
+    opool__fault(&told, OPOOL__FAULT_WRITTEN_PAST, "put", (void *)0x1f0,
+                 &(struct opool__detail){.count = 3, .offset = 60, .size = 61, .bytes = bytes});
+}
+
+START_TEST(fault_tells_the_story_and_the_callback)
+{
+    struct unit_child child = unit_in_child(fault_with_story, NULL);
+    char all[256];
+    ck_assert(unit_aborted(&child));
+    snprintf(all, sizeof all, "%.*s", (int)strcspn(child.said, "<"), child.said);
+    ck_assert_ptr_nonnull(strstr(all, ": written past its end: 3 bytes from offset 60 of 61 on, now 00 ff 1a\n"
+                                      "opool:   a story of 0x1f0\n"));
+    all[strlen(all) - 1] = 0;
+    const char *again = child.said + strlen(all) + 1;
+    ck_assert_int_eq(*again, '<');
+    ck_assert_int_eq(strncmp(again + 1, all, strlen(all)), 0);
+    ck_assert_str_eq(again + 1 + strlen(all), ">end");
+}
+END_TEST
+
+START_TEST(text_keeps_to_its_room)
+{
+    char room[8];
+    memset(room, '.', sizeof room);
+    struct opool__text text = {room, 5, 0};
+    opool__text_number(&text, UINT64_MAX);
+    ck_assert_uint_eq(text.length, 5);
+    ck_assert_int_eq(memcmp(room, "18446...", sizeof room), 0);
+    text.length = 0;
+    opool__text_string(&text, NULL);
+    opool__text_hex(&text, 0);
+    ck_assert_int_eq(memcmp(room, "?0x0", 4), 0);
 }
 END_TEST
 
@@ -956,6 +1010,8 @@ static void add_report(Suite *suite)
     tcase_add_test(tests, report_of_each_length_ends_in_its_only_newline);
     tcase_add_test(tests, report_is_one_write);
     tcase_add_test(tests, fault_names_all_and_aborts);
+    tcase_add_test(tests, fault_tells_the_story_and_the_callback);
+    tcase_add_test(tests, text_keeps_to_its_room);
     tcase_add_test(tests, report_to_a_closed_standard_error_does_nothing);
     tcase_add_test(tests, report_is_no_cancellation_point);
 }
