@@ -2,6 +2,7 @@
 #include "os/os.h"
 
 #include "os/inspect.h"
+#include "os/unwind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -236,4 +237,7 @@ struct opool__os opool__os = {
     .read_memory = opool__os_read_memory,
     .each_segment = opool__os_each_segment,
     .symbol = opool__os_symbol,
+    .unwind = opool__os_unwind,
+    .own_code = opool__os_own_code,
+    .each_mapping = opool__os_each_mapping,
 };

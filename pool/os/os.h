@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct opool__mapping; /* unwind.h */
+
 struct opool__os {
     /* Address space of `bytes`, without access and without commitment. */
     int (*reserve)(void **out, size_t bytes);
@@ -58,6 +60,14 @@ struct opool__os {
     bool (*read_memory)(void *to, const void *from, size_t bytes);
     /* Show each writable segment of the program and its libraries, until `look` returns false. */
     void (*each_segment)(bool (*look)(void *arg, const void *at, size_t bytes), void *arg);
+    /* The calling thread's return addresses, innermost first, not more than `most`; 0: there is no way to know. The
+       first call of the process may load a library, which allocates. Async-signal-safe from the second on. */
+    int (*unwind)(void **frames, int most);
+    /* Where the code of this library is; false: it is a static copy, in the midst of other code. */
+    bool (*own_code)(uintptr_t *start, uintptr_t *end);
+    /* Show what is mapped where, by ascending addresses, until `look` returns false. Async-signal-safe, but a
+       cancellation point. */
+    int (*each_mapping)(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
     /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
     void *(*symbol)(const char *name);
 };
