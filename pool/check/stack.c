@@ -17,9 +17,9 @@
  *     first < used <= STORE_UNITS, and records do not overlap
  *
  * Adding: take units (cas on `shared_used`, whatever order: they are nobody else's), write the record, then make it the
- * first of its chain (cas with release). Whoever loads a chain's head with acquire sees that record whole, and those behind
- * it, because who put it in front had loaded the head before it with acquire. When the head was another by then, the new
- * ones in front are compared first, so that equal stacks get one number.
+ * first of its chain (cas with release). Whoever loads a chain's head with acquire sees that record whole, and those
+ * behind it, because who put it in front had loaded the head before it with acquire. When the head was another by then,
+ * the new ones in front are compared first, so that equal stacks get one number.
  *
  * No step waits for another thread, or for the one that a signal handler interrupted.
  */

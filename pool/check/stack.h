@@ -19,8 +19,8 @@ enum { OPOOL__FRAMES_MOST = 24, OPOOL__STACK_FRAMES = 1 << 20 };
 void opool__stack_start(void);
 
 /* The number of the caller's call stack, the same for equal ones, without the frames of this library at the top; 0:
-   there is none to be had. Lock-free, without malloc, and async-signal-safe. Frames of a static copy of this library can not be told
-   from the program's: there `from` is better. */
+   there is none to be had. Lock-free, without malloc, and async-signal-safe. Frames of a static copy of this library
+   can not be told from the program's: there `from` is better. */
 uint32_t opool__stack_here(void);
 
 /* The same, from the frame on that `caller` returns to: __builtin_return_address(0) of the function which the user

@@ -4,8 +4,8 @@
 
 /*
  * An ELF file that this process runs code of, read piece by piece with nothing kept: the file itself, else what of it
- * is mapped. A file may be cut, hostile or another one by now: every read is bounded, and a file whose first bytes are not
- * those in memory is not looked at. Async-signal-safe, but a cancellation point.
+ * is mapped. A file may be cut, hostile or another one by now: every read is bounded, and a file whose first bytes are
+ * not those in memory is not looked at. Async-signal-safe, but a cancellation point.
  */
 
 #include <stdbool.h>
