@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "api/pool.h"
+#include "check/settings.h"
 #include "os/report.h"
 
 static const struct opool__label no_pool = {.name = "NULL", .type = "none", .checks = OPOOL_CHECKS_BASIC};
@@ -9,7 +10,7 @@ static const struct opool__label no_pool = {.name = "NULL", .type = "none", .che
 void opool__check_pool(const struct opool *pool, const char *call, const void *object)
 {
     const struct opool__label *label = pool ? &pool->label : &no_pool;
-    if (!pool && opool__checks_default() != OPOOL_CHECKS_OFF)
+    if (!pool && opool__settings_level(NULL) != OPOOL_CHECKS_OFF)
         opool__fault(label, OPOOL__FAULT_NO_POOL, call, object, NULL);
     if (pool && opool__state_of(pool) == OPOOL__DESTROYED && label->checks != OPOOL_CHECKS_OFF)
         opool__fault(label, OPOOL__FAULT_DESTROYED, call, object, NULL);

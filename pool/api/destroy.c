@@ -33,6 +33,7 @@ static void tear_down_idle(struct opool *pool)
 static void give_memory_back(struct opool *pool)
 {
     opool__depot_fini(&pool->depot);
+    opool__trace_end(pool);
     opool__slab_fini(&pool->slab);
     opool__fresh_end(pool);
     opool__registry_retire(pool);

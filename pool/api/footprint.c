@@ -73,7 +73,7 @@ static void note(struct opool *pool, const struct opool__fit_note *new_one)
 static size_t grown(const struct opool *pool, void *object, size_t held)
 {
     size_t before;
-    char *behind = (char *)object + pool->type.size;
+    void *behind = opool__trace_held(pool, object);
     memcpy(&before, behind, sizeof before);
     memcpy(behind, &held, sizeof held);
     return held > before ? held - before : 0;

@@ -7,7 +7,8 @@
  * cap alone; what the windows of shape/fit.h need is collected in notes first, by threads apart from each other, so
  * that the lock around the windows is taken once in OPOOL__NOTES puts.
  *
- * Behind each object stand, in its slot, the bytes that it held when it was put last.
+ * Behind each object stand, in its slot, the bytes that it held when it was put last; under full checks, whose zone is
+ * there, in its entry of the pool's life.
  */
 
 #include "shape/fit.h"

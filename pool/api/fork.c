@@ -32,12 +32,14 @@ static void lock_pool(struct opool *pool)
     opool__lock_take(&pool->slab.lock);
     opool__footprint_lock(pool);
     opool__lock_take(&pool->fresh.lock);
+    opool__lock_take(&pool->life.lock);
     opool__lock_take(&pool->watches.lock);
 }
 
 static void unlock_pool(struct opool *pool)
 {
     opool__lock_drop(&pool->watches.lock);
+    opool__lock_drop(&pool->life.lock);
     opool__lock_drop(&pool->fresh.lock);
     opool__footprint_unlock(pool);
     opool__lock_drop(&pool->slab.lock);
@@ -48,6 +50,7 @@ static void reset_pool(struct opool *pool)
 {
     opool__footprint_reset_locks(pool);
     opool__lock_reset(&pool->fresh.lock);
+    opool__lock_reset(&pool->life.lock);
     opool__lock_reset(&pool->slab.lock);
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);

@@ -17,8 +17,10 @@
 
 #include "api/footprint.h"
 #include "api/fresh.h"
+#include "api/trace.h"
 #include "api/watch.h"
 #include "cache/cache.h"
+#include "check/life.h"
 #include "shape/audit.h"
 
 /* ENDING: inside destroy. */
@@ -44,6 +46,8 @@ struct opool {
     struct opool__guard guard; /* owning types */
     struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
+    bool traced;                          /* each get and put is looked at, out of line: api/trace.h */
+    struct opool__life life;              /* full checks */
     const struct opool__auditor *auditor; /* NULL: nobody looks at what objects own */
     uint32_t audited_as;
 
@@ -75,11 +79,6 @@ static inline enum opool__state opool__state_of(const struct opool *pool)
     /* acquire: who sees CLOSING sees what close did before. */
     return (enum opool__state)opool__load_acquire(&pool->shared_state);
 }
-
-/* ---- options.c ---- */
-
-/* What OPOOL_CHECKS says, read once; basic when it says nothing. */
-enum opool_checks opool__checks_default(void);
 
 /* ---- process.c ---- */
 

@@ -86,8 +86,11 @@ void opool__stack_start(void)
     if (!opool__cas_relaxed(&shared_started, &before, 1u))
         return;
     (void)opool__os.own_code(&own_code.start, &own_code.end);
+    struct store *store = make_store();
     /* release: who sees the store sees it begun, and the addresses. */
-    opool__store_release(&shared_store, make_store());
+    opool__store_release(&shared_store, store);
+    if (!store) /* the next create tries again */
+        opool__store_relaxed(&shared_started, 0u);
 }
 
 /* ---- capture ---- */

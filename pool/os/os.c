@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -212,6 +213,11 @@ static uint64_t os_thread_number(void)
     return (uint64_t)syscall(SYS_gettid);
 }
 
+static const char *os_environment(const char *name)
+{
+    return secure_getenv(name);
+}
+
 struct opool__os opool__os = {
     .reserve = os_reserve,
     .release = os_release,
@@ -240,4 +246,5 @@ struct opool__os opool__os = {
     .unwind = opool__os_unwind,
     .own_code = opool__os_own_code,
     .each_mapping = opool__os_each_mapping,
+    .environment = os_environment,
 };

@@ -70,6 +70,8 @@ struct opool__os {
     int (*each_mapping)(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
     /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
     void *(*symbol)(const char *name);
+    /* A variable of the environment; NULL: not set, or the program runs with more rights than its user has. */
+    const char *(*environment)(const char *name);
 };
 
 /* The table in use: the real one, until a test puts another in its place. */

@@ -152,6 +152,15 @@ void opool__say(const char *format, ...)
     deliver(&line);
 }
 
+void opool__print(const char *text)
+{
+    int saved = errno, state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    write_all(text, strlen(text));
+    pthread_setcancelstate(state, NULL);
+    errno = saved;
+}
+
 /* ---- faults ---- */
 
 enum { BYTES_SHOWN = 16 };

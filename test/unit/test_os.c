@@ -248,7 +248,7 @@ START_TEST(fault_tells_the_story_and_the_callback)
     char all[256];
     ck_assert(unit_aborted(&child));
     snprintf(all, sizeof all, "%.*s", (int)strcspn(child.said, "<"), child.said);
-    ck_assert_ptr_nonnull(strstr(all, ": written past its end: 3 bytes from offset 60 of 61 on, now 00 ff 1a\n"
+    ck_assert_ptr_nonnull(strstr(all, ": written past its end at 61, at offset 60: 3 bytes, now 00 ff 1a\n"
                                       "opool:   a story of 0x1f0\n"));
     all[strlen(all) - 1] = 0;
     const char *again = child.said + strlen(all) + 1;
