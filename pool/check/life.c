@@ -41,6 +41,7 @@ int opool__life_start(struct opool__life *life, size_t copy_bytes, size_t slots,
     life->top = map(life->top_bytes);
     if (!life->top)
         return -ENOMEM;
+    life->shared_bytes = life->top_bytes;
     for (size_t i = 0; i < at_once; i += (size_t)1 << life->shift)
         if (!opool__life_make(life, (uint32_t)i)) {
             opool__life_end(life);
@@ -91,18 +92,20 @@ struct opool__entry *opool__life_at(const struct opool__life *life, uint32_t ind
 }
 
 /* Under the lock. */
-static void *make_below(void **table, size_t at, size_t bytes)
+static void *make_below(struct opool__life *life, void **table, size_t at, size_t bytes)
 {
     void *there = opool__load_relaxed(&table[at]);
-    if (!there && (there = map(bytes)) != NULL)
+    if (!there && (there = map(bytes)) != NULL) {
+        opool__add_relaxed(&life->shared_bytes, (uint64_t)bytes);
         opool__store_release(&table[at], there);
+    }
     return there;
 }
 
 static char *make_leaf(struct opool__life *life, size_t number)
 {
-    void **middle = make_below(life->top, number / MIDDLE, whole_pages(MIDDLE * sizeof(void *)));
-    return middle ? make_below(middle, number % MIDDLE, life->leaf_bytes) : NULL;
+    void **middle = make_below(life, life->top, number / MIDDLE, whole_pages(MIDDLE * sizeof(void *)));
+    return middle ? make_below(life, middle, number % MIDDLE, life->leaf_bytes) : NULL;
 }
 
 struct opool__entry *opool__life_make(struct opool__life *life, uint32_t index)

@@ -38,7 +38,8 @@ struct opool__life {
     void **top; /* NULL: nothing is known; entries: top[index >> (shift + 10)][index >> shift & 1023][low bits] */
     size_t top_bytes, leaf_bytes, entry_bytes;
     unsigned shift;
-    uint32_t lock; /* around new leaves */
+    uint32_t lock;         /* around new leaves */
+    uint64_t shared_bytes; /* of top and leaves; relaxed */
 };
 
 /* `copy_bytes` behind each entry; `slots`: an upper bound of their number; the first `at_once` entries are made now. 0
