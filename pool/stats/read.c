@@ -84,8 +84,7 @@ static void count_bytes(struct opool *pool, const struct sources *from, struct o
     out->idle_bytes = idle * size;
     out->slack_bytes = minus(out->slots * pool->slab.layout.stride, out->live_bytes + out->idle_bytes);
     out->overhead_bytes = sizeof *pool + pool->fresh.map_bytes + opool__load_relaxed(&pool->life.shared_bytes) +
-                          from->metadata_bytes +
-                          from->cache.heads * sizeof(struct opool_head) +
+                          from->metadata_bytes + from->cache.heads * sizeof(struct opool_head) +
                           magazines * opool__magazine_bytes(pool->depot.magazine_capacity);
     out->resident_bytes = from->slots * pool->slab.layout.stride + from->metadata_bytes;
 }

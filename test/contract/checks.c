@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "contract.h"
 
-/* Full checks where nothing is wrong: objects come back as reset left them whatever hides them meanwhile, callbacks may do
-   all that they may do else, and gets fail on request. For what is wrong see test/faults. */
+/* Full checks where nothing is wrong: objects come back as reset left them whatever hides them meanwhile, callbacks may
+   do all that they may do else, and gets fail on request. For what is wrong see test/faults. */
 
 struct thing {
     char bytes[201]; /* no multiple of anything: the zone begins at an odd address */
