@@ -163,13 +163,13 @@
     typedef struct { \
         uintptr_t opool_ref; \
     } R; \
-    static inline __attribute__((unused)) R R##_of(T *pointer_) \
+    static inline __attribute__((__unused__)) R R##_of(T *pointer_) \
     { \
         R ref_; \
         ref_.opool_ref = (uintptr_t)pointer_; \
         return ref_; \
     } \
-    static inline __attribute__((unused)) T *R##_get(R ref_) \
+    static inline __attribute__((__unused__)) T *R##_get(R ref_) \
     { \
         return (T *)ref_.opool_ref; \
     } \
@@ -181,9 +181,9 @@
    has no designated initialisers, in a function that is always inlined, so that the compiler sees constants and calls,
    or inlines, the callbacks themselves. */
 
-#define OPOOL__FUNCTION static inline __attribute__((unused))
-#define OPOOL__FOLDED static inline __attribute__((always_inline, unused))
-#define OPOOL__THUNK static __attribute__((unused))
+#define OPOOL__FUNCTION static inline __attribute__((__unused__))
+#define OPOOL__FOLDED static inline __attribute__((__always_inline__, __unused__))
+#define OPOOL__THUNK static __attribute__((__unused__))
 
 #define OPOOL__DEFINE_FIXED(N, T, ...) \
     struct N; \
@@ -225,7 +225,7 @@
     OPOOL__PUSH_CALLBACKS \
     OPOOL__FOLDED struct opool__##N##_callbacks opool__##N##_calls(void) \
     { \
-        typedef T opool_object_ __attribute__((unused)); \
+        typedef T opool_object_ __attribute__((__unused__)); \
         struct opool__##N##_callbacks callbacks_ = {NULL, NULL, NULL, NULL, 0}; \
         OPOOL__MAP(OPOOL__ASSIGN, ~, __VA_ARGS__) \
         return callbacks_; \

@@ -246,8 +246,9 @@
 
 #else
 #define OPOOL__CHECK_FUNCTION \
-    __attribute__((used, noinline, noclone, cold, no_instrument_function, no_profile_instrument_function, \
-                   no_sanitize("address", "thread", "undefined"), optimize("O2", "strict-aliasing"))) static void
+    __attribute__((__used__, __noinline__, __noclone__, __cold__, __no_instrument_function__, \
+                   __no_profile_instrument_function__, __no_sanitize__("address", "thread", "undefined"), \
+                   __optimize__("O2", "strict-aliasing"))) static void
 #define OPOOL__PROBE(S, ERROR) \
     *word_ = (void *)8; \
     *(S *)to_ = *(const S *)from_; \
@@ -256,7 +257,7 @@
 #define OPOOL__KERNEL_FIXED(N, T) \
     struct opool__##N##_shape { T t; }; \
     extern void opool__##N##_is_not_of_fixed_shape(void) \
-        __attribute__((error("opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) \
+        __attribute__((__error__("opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) \
                              " holds a pointer, so its size is not fixed: " OPOOL__ADVICE))); \
     OPOOL__CHECK_FUNCTION opool__##N##_check_shape(void **word_, void *to_, const void *from_) \
     { \
@@ -275,7 +276,7 @@
 #define OPOOL__WRAP_FIXED(c, i, j, f) \
     struct OPOOL__ID(OPOOL__N c, shape, i) { OPOOL__TYPEOF(OPOOL__F(c, f)) t; }; \
     extern void OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f)(void) \
-        __attribute__((error("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
+        __attribute__((__error__("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
                              " holds a pointer, so its size is not fixed: " OPOOL__ADVICE_MEMBER(f))));
 #define OPOOL__WRAP_KEPT(c, i, j, f) OPOOL__WRAP_FIXED(c, i, j, f)
 #define OPOOL__WRAP_BORROWED(c, i, j, f)
@@ -376,7 +377,7 @@
    anonymous unions. */
 #if defined(__cpp_structured_bindings)
 #define OPOOL__COUNT_NAMES(N, T, ...) \
-    static inline __attribute__((unused)) void opool__##N##_list_must_name_every_member(T *object_) \
+    static inline __attribute__((__unused__)) void opool__##N##_list_must_name_every_member(T *object_) \
     { \
         auto &[OPOOL__MAP(OPOOL__BIND, (N, T), __VA_ARGS__)] = *object_; \
         OPOOL__MAP(OPOOL__TOUCH, (N, T), __VA_ARGS__) \
@@ -462,8 +463,8 @@
    and strings that survive stripping: format, definition, type, kind, and the list or the reason. */
 #define OPOOL__NOTE(N, T, KIND, MORE) "opool-shape-1\0" OPOOL__STR(N) "\0" OPOOL__STR(T) "\0" KIND "\0" MORE
 #if defined(__has_attribute)
-#if __has_attribute(retain)
-#define OPOOL__RETAIN , retain
+#if __has_attribute(__retain__)
+#define OPOOL__RETAIN , __retain__
 #endif
 #endif
 #ifndef OPOOL__RETAIN
@@ -474,7 +475,7 @@
         const T *type; \
         uint32_t size, align; \
         char note[sizeof(OPOOL__NOTE(N, T, KIND, MORE))]; \
-    } opool__shape_##N __attribute__((used, section("opool_shapes") OPOOL__RETAIN)) = \
+    } opool__shape_##N __attribute__((__used__, __section__("opool_shapes") OPOOL__RETAIN)) = \
         {NULL, (uint32_t)sizeof(T), (uint32_t)OPOOL__ALIGNOF(T), OPOOL__NOTE(N, T, KIND, MORE)};
 
 /* ---- The three guards ------------------------------------------------------------------------------------------ */
@@ -507,7 +508,7 @@
     struct opool__##N##_each_member_once { OPOOL__MAP(OPOOL__ONCE, (N, T), __VA_ARGS__) }; \
     OPOOL__ENUM { OPOOL__ID(N, end, OPOOL__COUNT_1(__VA_ARGS__)) = 0 }; \
     OPOOL__MAP(OPOOL__RULE, (N, T), __VA_ARGS__) \
-    __attribute__((unused)) static OPOOL__COUNTED(N, T, __VA_ARGS__) \
+    __attribute__((__unused__)) static OPOOL__COUNTED(N, T, __VA_ARGS__) \
         opool__##N##_list_must_name_every_member_in_order = { \
         OPOOL__MAP(OPOOL__INIT, (N, T), __VA_ARGS__)}; \
     OPOOL__COUNT_NAMES(N, T, __VA_ARGS__) \
