@@ -405,17 +405,14 @@ void opool__audit_gone(const void *object)
 void opool__audit_fork_prepare(void)
 {
     opool__lock_take(&audit.lock);
-    opool__blocks_fork_prepare();
 }
 
 void opool__audit_fork_parent(void)
 {
-    opool__blocks_fork_parent();
     opool__lock_drop(&audit.lock);
 }
 
 void opool__audit_fork_child(void)
 {
-    opool__blocks_fork_child();
     opool__lock_reset(&audit.lock);
 }

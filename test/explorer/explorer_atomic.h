@@ -19,6 +19,7 @@
 #define opool__sub_relaxed(p, v) EXPLORER_DO_ADD(p, -(uint64_t)(v), EXPLORER_RELAXED, #p)
 #define opool__sub_release(p, v) EXPLORER_DO_ADD(p, -(uint64_t)(v), EXPLORER_RELEASE, #p)
 #define opool__cas_acquire(p, expected, desired) EXPLORER_DO_CAS(p, expected, desired, EXPLORER_ACQUIRE, #p)
+#define opool__cas_release(p, expected, desired) EXPLORER_DO_CAS(p, expected, desired, EXPLORER_RELEASE, #p)
 #define opool__cas_relaxed(p, expected, desired) EXPLORER_DO_CAS(p, expected, desired, EXPLORER_RELAXED, #p)
 
 #define opool__decrement_owned(p) opool__store_relaxed((p), opool__load_relaxed(p) - 1)
