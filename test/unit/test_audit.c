@@ -758,17 +758,67 @@ START_TEST(more_than_there_is_room_for)
     ck_assert_uint_eq(opool__audit_pool("pool 5", "struct object", 64, ""), 5); /* the same again */
     opool__audit_got(OPOOL__FINDING_POOLS, object(0));
     opool__audit_put(OPOOL__FINDING_POOLS, object(0));
-    static uintptr_t wide[400];
-    uint32_t other = opool__audit_pool("pool 7", "struct object", 64, "");
-    findings->pool[other].size = sizeof wide;
-    opool__audit_got(other, wide);
-    static uintptr_t blocks[400][2] __attribute__((aligned(16)));
-    for (int i = 0; i < 400; i++) {
-        opool__blocks_add(blocks[i], sizeof blocks[i]);
-        wide[i] = (uintptr_t)blocks[i];
+}
+END_TEST
+
+/* Each word owns a block: how many have a row. */
+static uint64_t put_wide(const char *name, size_t words)
+{
+    static uintptr_t objects[2][400];
+    static uintptr_t blocks[2][400][2] __attribute__((aligned(16)));
+    static int n;
+    uint32_t number = opool__audit_pool(name, "struct wide", words * sizeof(uintptr_t), "");
+    opool__audit_got(number, objects[n]);
+    for (size_t i = 0; i < words; i++) {
+        opool__blocks_add(blocks[n][i], sizeof blocks[n][i]);
+        objects[n][i] = (uintptr_t)blocks[n][i];
     }
-    opool__audit_put(other, wide);
-    EXPECT(findings->rows == OPOOL__FINDING_ROWS && findings->rows_lost);
+    opool__audit_put(number, objects[n]);
+    opool__audit_put(number, objects[n++]);
+    return findings->pool[number].rows;
+}
+
+START_TEST(each_pool_has_a_share_of_the_rows)
+{
+    enum { MOST = OPOOL__FINDING_SHARE + OPOOL__FINDING_COMMON, WIDTH = sizeof(uintptr_t) };
+    ck_assert_uint_eq(put_wide("wide", 400), MOST);
+    const struct opool__finding_pool *wide = &findings->pool[findings->pools - 1];
+    EXPECT(wide->lost == 2 && wide->lost_from == MOST * WIDTH && wide->lost_to == 399 * WIDTH);
+    EXPECT(findings->rows == MOST && findings->common == OPOOL__FINDING_COMMON);
+    ck_assert_uint_eq(put_wide("late", OPOOL__FINDING_SHARE + 2), OPOOL__FINDING_SHARE);
+    const struct opool__finding_pool *late = &findings->pool[findings->pools - 1];
+    EXPECT(late->lost == 2 && late->lost_from == OPOOL__FINDING_SHARE * WIDTH &&
+           late->lost_to == late->lost_from + WIDTH);
+    for (uint32_t i = 0; i < findings->rows; i++)
+        EXPECT(findings->row[i].held == 2);
+    struct opool__findings *others = opool__pages_take(sizeof *others);
+    opool__audit_write_to(others);
+    EXPECT(others->pools == 3 && !others->pool[1].lost && !others->pool[1].rows && !others->common);
+}
+END_TEST
+
+START_TEST(all_pools_fill_all_rows)
+{
+    char name[16];
+    for (uint32_t i = 1; i < OPOOL__FINDING_POOLS; i++) {
+        snprintf(name, sizeof name, "pool %u", i);
+        ck_assert_uint_eq(opool__audit_pool(name, "struct object", BYTES, ""), i);
+    }
+    static uintptr_t wide[OPOOL__FINDING_SHARE + OPOOL__FINDING_COMMON];
+    static uintptr_t blocks[sizeof wide / sizeof *wide][2] __attribute__((aligned(16)));
+    for (uint32_t i = OPOOL__FINDING_POOLS; i-- > 0;) {
+        findings->pool[i].size = i == OPOOL__FINDING_POOLS - 1 ? sizeof wide : OPOOL__FINDING_SHARE * sizeof *wide;
+        opool__audit_built(wide);
+        opool__audit_got(i, wide);
+        for (size_t j = 0; j < findings->pool[i].size / sizeof *wide; j++) {
+            opool__blocks_add(blocks[j], sizeof blocks[j]);
+            wide[j] = (uintptr_t)blocks[j];
+        }
+        opool__audit_put(i, wide);
+        opool__audit_gone(wide);
+        EXPECT(!findings->pool[i].lost);
+    }
+    EXPECT(findings->rows == OPOOL__FINDING_ROWS && findings->common == OPOOL__FINDING_COMMON);
 }
 END_TEST
 
@@ -858,6 +908,8 @@ int main(void)
     tcase_add_test(puts, searches_end);
     tcase_add_test(puts, words_are_aligned_and_inside);
     tcase_add_test(puts, more_than_there_is_room_for);
+    tcase_add_test(puts, each_pool_has_a_share_of_the_rows);
+    tcase_add_test(puts, all_pools_fill_all_rows);
     tcase_add_test(puts, a_long_name_is_cut_and_a_long_path_dropped);
     tcase_add_loop_test(puts, refused_memory_costs_findings_only, 0, 40);
     tcase_add_test(puts, a_child_writes_elsewhere);
