@@ -21,7 +21,7 @@ void *opool__os_symbol(const char *name);
 /* True: no other thread can be inside the program now. False: there may be. */
 static inline bool opool__os_alone(void)
 {
-#ifdef OPOOL__HAS_SINGLE_THREADED
+#if defined(OPOOL__HAS_SINGLE_THREADED) && !defined(OPOOL_EXPLORE)
     return __libc_single_threaded;
 #else
     return false;

@@ -134,17 +134,30 @@ static void forget(const void *object)
 
 /* ---- findings ---- */
 
+static void note_lost(struct opool__finding_pool *pool, uint32_t offset)
+{
+    pool->lost_from = !pool->lost || offset < pool->lost_from ? offset : pool->lost_from;
+    pool->lost_to = !pool->lost || offset > pool->lost_to ? offset : pool->lost_to;
+    if (pool->last_lost == pool->puts + 1)
+        return;
+    pool->last_lost = pool->puts + 1;
+    pool->lost++;
+}
+
+/* NULL: none is left for this pool. There is one as long as there are no more than its share. */
 static struct opool__finding_row *row_of(uint32_t pool, uint32_t offset)
 {
     struct opool__findings *findings = audit.findings;
+    struct opool__finding_pool *of = &findings->pool[pool];
     for (uint32_t i = 0; i < findings->rows; i++)
         if (findings->row[i].pool == pool && findings->row[i].offset == offset)
             return &findings->row[i];
-    if (findings->rows == OPOOL__FINDING_ROWS) {
-        findings->rows_lost = 1;
-        findings->pool[pool].lost++;
+    if (of->rows >= OPOOL__FINDING_SHARE && findings->common == OPOOL__FINDING_COMMON) {
+        note_lost(of, offset);
         return NULL;
     }
+    findings->common += of->rows >= OPOOL__FINDING_SHARE;
+    of->rows++;
     struct opool__finding_row *row = &findings->row[findings->rows];
     *row = (struct opool__finding_row){.pool = pool, .offset = offset, .least = UINT64_MAX};
     opool__store_release(&findings->rows, findings->rows + 1);
@@ -233,13 +246,13 @@ static struct ref judge(const struct look *look, uint32_t offset, uintptr_t word
     if (!kept && block.birth < look->object->got)
         return now;
     struct opool__finding_row *row = row_of(look->pool, offset);
-    if (!row)
-        return now;
     struct opool__reach reach = opool__reach_sum(&block, look->object->first);
     bool stale = !before->owned && before->word == word;
-    if (!kept && shared(look, row, &block, stale))
+    /* Without a row nobody has searched: then it may be owned, and goes on to be counted as lost. */
+    if (row && !kept && shared(look, row, &block, stale))
         return now;
-    note(row, before, reach);
+    if (row)
+        note(row, before, reach);
     now.owned = true;
     now.at = block.at;
     now.birth = block.birth;
@@ -304,8 +317,9 @@ void opool__audit_write_to(struct opool__findings *findings)
     opool__lock_take(&audit.lock);
     const struct opool__findings *before = audit.findings;
     for (uint32_t i = 0; before && i < before->pools; i++) {
-        findings->pool[i] = before->pool[i];
-        findings->pool[i].puts = findings->pool[i].lost = 0;
+        struct opool__finding_pool *pool = &findings->pool[i];
+        *pool = before->pool[i];
+        pool->puts = pool->rows = pool->lost = pool->last_lost = 0;
     }
     if (before)
         opool__store_release(&findings->pools, before->pools);
@@ -405,17 +419,14 @@ void opool__audit_gone(const void *object)
 void opool__audit_fork_prepare(void)
 {
     opool__lock_take(&audit.lock);
-    opool__blocks_fork_prepare();
 }
 
 void opool__audit_fork_parent(void)
 {
-    opool__blocks_fork_parent();
     opool__lock_drop(&audit.lock);
 }
 
 void opool__audit_fork_child(void)
 {
-    opool__blocks_fork_child();
     opool__lock_reset(&audit.lock);
 }

@@ -17,7 +17,7 @@
  * Wrong where memory lies: the address of a young block, left as bytes in a buffer; what a local variable holds too;
  * and silent about pointers that are hidden (tagged, compressed), and memory that is not malloc's.
  *
- * Thread-safe; one lock, which nothing but the locks of blocks.h is taken under.
+ * Thread-safe; one lock, which no other is taken under.
  */
 
 #include <stdbool.h>
@@ -52,7 +52,7 @@ void opool__audit_got(uint32_t pool, const void *object);
 void opool__audit_put(uint32_t pool, const void *object);
 void opool__audit_gone(const void *object);
 
-/* Around a fork: those of blocks.h too. */
+/* Around a fork. In between, the forking thread may go on to allocate: other fork handlers do. */
 void opool__audit_fork_prepare(void);
 void opool__audit_fork_parent(void);
 void opool__audit_fork_child(void);

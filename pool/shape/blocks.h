@@ -9,8 +9,9 @@
  * Time is counted in gets and puts of audited objects: what was born while an object is out has a birth of at least its
  * get, what was born after its put a higher one than what was born before.
  *
- * Thread-safe: 64 shards with a lock each. `remove` comes before the memory is given back, so what is known is
- * mapped for as long as its shard is locked.
+ * Thread-safe, and across a fork without any care. `remove` comes before the memory is given back, and waits while
+ * somebody reads the block: so what is read is mapped. Blocks that are not aligned as malloc aligns (16 bytes; 8 on
+ * 32-bit systems), as some allocators place those of 8 bytes, are not known.
  */
 
 #include <stdbool.h>
@@ -25,7 +26,7 @@ struct opool__block {
 
 void opool__blocks_add(const void *at, size_t size);
 
-/* False: it was not known. */
+/* False: it was not known. `was` may be NULL. Waits for who reads the block. */
 bool opool__blocks_remove(const void *at, struct opool__block *was);
 
 /* Put back what was removed. */
@@ -41,17 +42,12 @@ bool opool__blocks_near(uintptr_t address);
    otherwise than through the kernel. */
 bool opool__blocks_read(const struct opool__block *block, size_t offset, void *to, size_t bytes);
 
-/* Each block, under its shard's lock, until `look` returns false: which then calls nothing of this file. */
+/* Each block, until `look` returns false; meanwhile that block can not be removed, and is not read by blocks_read. */
 void opool__blocks_each(bool (*look)(void *arg, const struct opool__block *block), void *arg);
 
 /* The time: now, and after one more get or put. */
 uint64_t opool__blocks_now(void);
 uint64_t opool__blocks_tick(void);
-
-/* Around a fork. In between, the forking thread may go on to allocate: other fork handlers do. */
-void opool__blocks_fork_prepare(void);
-void opool__blocks_fork_parent(void);
-void opool__blocks_fork_child(void);
 
 /* ---- words of the program's memory, whatever a sanitizer thinks of it ---- */
 

@@ -2,13 +2,14 @@
 #include "shape/reach.h"
 
 #include "os/os.h"
+#include "shape/shadow.h"
 #include "shape/table.h"
 
 enum {
     PLACES = 2 * OPOOL__REACH_MOST,
     CHUNK = 8192,          /* words read at once */
     LOOK_MOST = 256 << 20, /* bytes of one search for another holder */
-    STEP = 16,             /* what malloc aligns to */
+    STEP = OPOOL__GRANULE,
     WORD = (int)sizeof(uintptr_t)
 };
 

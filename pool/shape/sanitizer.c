@@ -68,9 +68,8 @@ static CALLED_BACK void after_malloc(const volatile void *at, size_t size)
 
 static CALLED_BACK void before_free(const volatile void *at)
 {
-    struct opool__block was;
     be_invisible();
-    (void)opool__blocks_remove((const void *)(uintptr_t)at, &was);
+    (void)opool__blocks_remove((const void *)(uintptr_t)at, NULL);
     be_visible();
 }
 
@@ -117,6 +116,17 @@ static void tell_sum(const struct opool__finding_row *row)
                   (unsigned long long)findings->pool[row->pool].puts);
 }
 
+static void tell_lost(const struct opool__finding_pool *pool)
+{
+    struct opool__label label = {.name = pool->name, .type = pool->type};
+    opool__report(
+        &label,
+        "audit: NOT NOTED: words from offset %u to %u may own memory too, at %llu of %llu puts: there is room "
+        "for %d words of each pool and %d more",
+        (unsigned)pool->lost_from, (unsigned)pool->lost_to, (unsigned long long)pool->lost,
+        (unsigned long long)pool->puts, (int)OPOOL__FINDING_SHARE, (int)OPOOL__FINDING_COMMON);
+}
+
 static void at_exit(void)
 {
     be_invisible();
@@ -124,6 +134,10 @@ static void at_exit(void)
     for (uint32_t i = 0; i < rows; i++)
         if (findings->row[i].held && (findings->row[i].grew || findings->row[i].least != findings->row[i].most))
             tell_sum(&findings->row[i]);
+    uint32_t pools = opool__load_acquire(&findings->pools);
+    for (uint32_t i = 0; i < pools; i++)
+        if (findings->pool[i].lost)
+            tell_lost(&findings->pool[i]);
     be_visible();
 }
 

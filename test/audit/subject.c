@@ -194,6 +194,18 @@ static void use_lazy_heap(struct conn *conn, int use)
     own(conn, holder[7]);
 }
 
+/* The same, held by a thread-local variable. */
+static __thread void *thread_block;
+
+static void use_lazy_thread(struct conn *conn, int use)
+{
+    if (use % 10 == 5) {
+        free(thread_block);
+        thread_block = get_memory(100 * (size_t)use);
+    }
+    own(conn, thread_block);
+}
+
 static void use_freed(struct conn *conn, int use)
 {
     own(conn, get_memory(100 * (size_t)(use + 1)));
@@ -417,6 +429,27 @@ static void run_listed(void)
     }
 }
 
+/* More words that own something than there is room for. */
+struct wide {
+    memory_ref words[300];
+};
+
+OPOOL_DEFINE(wide_pool, struct wide);
+
+static void run_wide(void)
+{
+    struct wide_pool *pool;
+    struct opool_options options = {.name = "wide"};
+    if (wide_pool_create(&pool, &options) != 0)
+        exit(3);
+    for (int use = 0; use < USES; use++) {
+        struct wide *wide = wide_pool_get(pool);
+        for (int i = 0; use == 0 && i < 300; i++)
+            wide->words[i] = memory_ref_of(get_memory(100));
+        wide_pool_put(pool, wide);
+    }
+}
+
 static struct conn_pool *shared_pool;
 
 static void *work(void *arg)
@@ -523,6 +556,7 @@ static const struct {
     {"borrowed", use_borrowed, NULL},
     {"lazy", use_lazy, NULL},
     {"lazy_heap", use_lazy_heap, NULL},
+    {"lazy_thread", use_lazy_thread, NULL},
     {"freed", use_freed, NULL},
     {"dangling", use_dangling, NULL},
     {"stale", use_stale, NULL},
@@ -534,6 +568,7 @@ static const struct {
     {"handed_grown", use_handed_grown, NULL},
     {"back_pointer", use_back_pointer, NULL},
     {"protected", use_protected, NULL},
+    {"wide", NULL, run_wide},
     {"batch", NULL, run_batch},
     {"init", NULL, run_init},
     {"reset", NULL, run_reset},

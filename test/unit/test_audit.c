@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <sys/mman.h>
+
 #include "fault.h"
 #include "shape/audit.h"
 #include "shape/blocks.h"
 #include "shape/reach.h"
+#include "shape/shadow.h"
 #include "shape/table.h"
 
 /* The put audit without an allocator: the tests say what is born and freed, and when. */
 
+enum { READS = 2000 };
 enum { KEYS = 3000, STEPS = 200000, WORDS = 16, OFFSET = 8 * (int)sizeof(uintptr_t) };
 
 static uint32_t seed = 1;
@@ -143,6 +147,11 @@ static void freed(int i)
     EXPECT(opool__blocks_remove(memory(i), &was));
 }
 
+static void freed_at(uintptr_t at)
+{
+    EXPECT(opool__blocks_remove((void *)at, NULL));
+}
+
 START_TEST(blocks_are_known_from_birth_to_death)
 {
     struct opool__block block;
@@ -198,16 +207,114 @@ START_TEST(pages_that_can_not_be_read_are_no_crash)
 }
 END_TEST
 
+static bool add_address(void *sum, const struct opool__block *block)
+{
+    *(uintptr_t *)sum += block->at;
+    return true;
+}
+
+/* Where the second word of a block is that of another leaf, if it is any. */
+START_TEST(the_last_granule_of_a_leaf_is_one_like_others)
+{
+    uintptr_t leaf = (uintptr_t)OPOOL__LEAF_WORDS * OPOOL__GRANULE;
+    uintptr_t end = ((uintptr_t)memory(0) + leaf) / leaf * leaf, last = end - OPOOL__GRANULE;
+    struct opool__block block;
+    opool__blocks_add((void *)last, 1); /* makes this leaf before the other one */
+    opool__blocks_add((void *)end, 1);
+    freed_at(end);
+    opool__blocks_add((void *)last, 1000);
+    EXPECT(opool__blocks_find(last, &block) && block.size == 1000);
+    EXPECT(!opool__blocks_find(end, &block));
+    opool__blocks_add((void *)last, OPOOL__GRANULE);
+    opool__blocks_add((void *)end, 500);
+    EXPECT(opool__blocks_find(last, &block) && block.size == OPOOL__GRANULE);
+    EXPECT(opool__blocks_remove((void *)last, NULL) && !opool__blocks_find(last, &block));
+    EXPECT(opool__blocks_find(end, &block) && block.size == 500);
+    opool__blocks_add((void *)last, 1000);
+    uintptr_t sum = 0;
+    opool__blocks_each(add_address, &sum);
+    ck_assert_uint_eq(sum, last + end);
+}
+END_TEST
+
+START_TEST(what_a_size_leaves_is_no_block)
+{
+    struct opool__block block;
+    uintptr_t second = (uintptr_t)memory(0) + OPOOL__GRANULE;
+    for (size_t size = 0; size < 300; size++) {
+        opool__blocks_add(memory(0), size);
+        EXPECT(opool__blocks_find((uintptr_t)memory(0), &block) && block.size == size);
+        EXPECT(!opool__blocks_find(second, &block) && !opool__blocks_remove((void *)second, NULL));
+        freed(0);
+        EXPECT(!opool__blocks_find(second, &block));
+    }
+    opool__blocks_add((char *)memory(0) + 1, 8); /* not where malloc places them */
+    EXPECT(!opool__blocks_find((uintptr_t)memory(0) + 1, &block) && !opool__blocks_find((uintptr_t)memory(0), &block));
+    EXPECT(!opool__blocks_remove((char *)memory(0) + 1, NULL));
+}
+END_TEST
+
+START_TEST(no_such_address_is_no_crash)
+{
+    struct opool__block block;
+    uintptr_t far = UINTPTR_MAX / OPOOL__GRANULE * OPOOL__GRANULE;
+    opool__blocks_add((void *)far, 100);
+    EXPECT(sizeof far < 8 || (!opool__blocks_find(far, &block) && !opool__blocks_remove((void *)far, NULL)));
+    EXPECT(!opool__blocks_find(0, &block));
+}
+END_TEST
+
+static bool count_one(void *count, const struct opool__block *block);
+
+START_TEST(blocks_without_memory_are_not_known)
+{
+    struct opool__block block;
+    fault_install();
+    fault_plan((uint32_t)_i / 2 + 1, _i % 2, fault_kind(FAULT_COMMIT) | fault_kind(FAULT_RESERVE));
+    uintptr_t far = (uintptr_t)memory(0) ^ (uintptr_t)1 << (sizeof far == 8 ? 40 : 30);
+    born(0);
+    opool__blocks_add((void *)far, 100);
+    bool known[] = {opool__blocks_find((uintptr_t)memory(0), &block), opool__blocks_find(far, &block)};
+    fault_heal();
+    int count = 0;
+    opool__blocks_each(count_one, &count);
+    ck_assert_int_eq(count, known[0] + known[1]);
+    born(0);
+    opool__blocks_add((void *)far, 100);
+    count = 0;
+    opool__blocks_each(count_one, &count);
+    ck_assert_int_eq(count, 2);
+}
+END_TEST
+
+/* More than a chunk of leaves. */
+START_TEST(blocks_may_lie_anywhere)
+{
+    enum { FAR = 200 };
+    uintptr_t leaf = (uintptr_t)OPOOL__LEAF_WORDS * OPOOL__GRANULE, base = (uintptr_t)memory(0);
+    struct opool__block block;
+    int count = 0;
+    for (uintptr_t i = 0; i < FAR; i++)
+        opool__blocks_add((void *)(base + i * leaf), 100 + i);
+    for (uintptr_t i = 0; i < FAR; i++)
+        EXPECT(opool__blocks_find(base + i * leaf, &block) && block.size == 100 + i);
+    opool__blocks_each(count_one, &count);
+    ck_assert_int_eq(count, FAR);
+}
+END_TEST
+
+/* Four threads, whose blocks take turns: blocks of a granule and larger ones, in the same leaves. */
 static void *add_and_remove(void *number)
 {
-    static char own_arena[4][1 << 16] __attribute__((aligned(16)));
-    char *own = own_arena[(uintptr_t)number];
+    enum { STEP = 2 * OPOOL__GRANULE };
+    static char common[1 << 19] __attribute__((aligned(64)));
+    char *own = common + STEP * (uintptr_t)number;
     for (int round = 0; round < 50; round++) {
         struct opool__block was;
-        for (size_t i = 0; i < sizeof own_arena[0]; i += 16)
-            opool__blocks_add(own + i, i);
-        for (size_t i = 0; i < sizeof own_arena[0]; i += 16)
-            EXPECT(opool__blocks_remove(own + i, &was) && was.size == i);
+        for (size_t i = 0; i + 4 * STEP <= sizeof common; i += 4 * STEP)
+            opool__blocks_add(own + i, i / STEP % STEP);
+        for (size_t i = 0; i + 4 * STEP <= sizeof common; i += 4 * STEP)
+            EXPECT(opool__blocks_remove(own + i, &was) && was.size == i / STEP % STEP);
     }
     return NULL;
 }
@@ -235,30 +342,64 @@ START_TEST(threads_share_the_table)
 }
 END_TEST
 
-/* Another fork handler of the same thread allocates between ours; the others wait. */
-static void *fork_and_allocate(void *arg)
+/* Pages that are unmapped as soon as the block in them is freed. */
+enum { MAPPED = 1 << 16 };
+
+static void *map_and_unmap(void *void_stop)
 {
-    opool__audit_fork_prepare();
-    born(4);
-    freed(4);
-    born(5);
-    __atomic_store_n((uint32_t *)arg, 1, __ATOMIC_RELEASE);
-    unit_nap(50);
-    freed(5);
-    opool__audit_fork_parent();
+    uint32_t *stop = void_stop;
+    char *pages = opool__pages_take(MAPPED);
+    while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+        EXPECT(mmap(pages, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == pages);
+        memset(pages, 0x5a, MAPPED);
+        opool__blocks_add(pages, MAPPED);
+        for (uint32_t spins = random_below(500); spins; spins--)
+            opool__spin_hint();
+        EXPECT(opool__blocks_remove(pages, NULL));
+        munmap(pages, MAPPED);
+    }
     return NULL;
 }
 
-START_TEST(the_forking_thread_goes_on)
+static bool read_all(void *seen, const struct opool__block *block)
 {
-    uint32_t ready = 0;
-    pthread_t thread = unit_thread(fork_and_allocate, &ready);
-    unit_await(&ready, 1);
-    born(6);
-    struct opool__block block;
-    EXPECT(!opool__blocks_find((uintptr_t)memory(5), &block)); /* had to wait for the end of the fork */
+    for (size_t i = 0; i + sizeof(uintptr_t) <= block->size; i += sizeof(uintptr_t))
+        EXPECT(opool__word((const char *)block->at + i) == UINTPTR_MAX / 0xff * 0x5a);
+    ++*(int *)seen;
+    return true;
+}
+
+START_TEST(readers_see_no_memory_that_is_gone)
+{
+    uint32_t stop = 0;
+    int seen = 0;
+    pthread_t thread = unit_thread(map_and_unmap, &stop);
+    while (seen < READS)
+        opool__blocks_each(read_all, &seen);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     unit_join(thread);
-    EXPECT(opool__blocks_find((uintptr_t)memory(6), &block));
+}
+END_TEST
+
+/* Between our fork handlers others allocate, and so do other threads. */
+START_TEST(a_fork_stops_nobody)
+{
+    opool__audit_fork_prepare();
+    born(4);
+    unit_join(unit_thread(add_and_remove, NULL));
+    freed(4);
+    born(5);
+    pid_t child = fork();
+    if (child == 0) {
+        opool__audit_fork_child();
+        freed(5);
+        opool__audit_gone(memory(5));
+        _exit(0);
+    }
+    opool__audit_fork_parent();
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    freed(5);
 }
 END_TEST
 
@@ -617,17 +758,67 @@ START_TEST(more_than_there_is_room_for)
     ck_assert_uint_eq(opool__audit_pool("pool 5", "struct object", 64, ""), 5); /* the same again */
     opool__audit_got(OPOOL__FINDING_POOLS, object(0));
     opool__audit_put(OPOOL__FINDING_POOLS, object(0));
-    static uintptr_t wide[400];
-    uint32_t other = opool__audit_pool("pool 7", "struct object", 64, "");
-    findings->pool[other].size = sizeof wide;
-    opool__audit_got(other, wide);
-    static uintptr_t blocks[400][2] __attribute__((aligned(16)));
-    for (int i = 0; i < 400; i++) {
-        opool__blocks_add(blocks[i], sizeof blocks[i]);
-        wide[i] = (uintptr_t)blocks[i];
+}
+END_TEST
+
+/* Each word owns a block: how many have a row. */
+static uint64_t put_wide(const char *name, size_t words)
+{
+    static uintptr_t objects[2][400];
+    static uintptr_t blocks[2][400][2] __attribute__((aligned(16)));
+    static int n;
+    uint32_t number = opool__audit_pool(name, "struct wide", words * sizeof(uintptr_t), "");
+    opool__audit_got(number, objects[n]);
+    for (size_t i = 0; i < words; i++) {
+        opool__blocks_add(blocks[n][i], sizeof blocks[n][i]);
+        objects[n][i] = (uintptr_t)blocks[n][i];
     }
-    opool__audit_put(other, wide);
-    EXPECT(findings->rows == OPOOL__FINDING_ROWS && findings->rows_lost);
+    opool__audit_put(number, objects[n]);
+    opool__audit_put(number, objects[n++]);
+    return findings->pool[number].rows;
+}
+
+START_TEST(each_pool_has_a_share_of_the_rows)
+{
+    enum { MOST = OPOOL__FINDING_SHARE + OPOOL__FINDING_COMMON, WIDTH = sizeof(uintptr_t) };
+    ck_assert_uint_eq(put_wide("wide", 400), MOST);
+    const struct opool__finding_pool *wide = &findings->pool[findings->pools - 1];
+    EXPECT(wide->lost == 2 && wide->lost_from == MOST * WIDTH && wide->lost_to == 399 * WIDTH);
+    EXPECT(findings->rows == MOST && findings->common == OPOOL__FINDING_COMMON);
+    ck_assert_uint_eq(put_wide("late", OPOOL__FINDING_SHARE + 2), OPOOL__FINDING_SHARE);
+    const struct opool__finding_pool *late = &findings->pool[findings->pools - 1];
+    EXPECT(late->lost == 2 && late->lost_from == OPOOL__FINDING_SHARE * WIDTH &&
+           late->lost_to == late->lost_from + WIDTH);
+    for (uint32_t i = 0; i < findings->rows; i++)
+        EXPECT(findings->row[i].held == 2);
+    struct opool__findings *others = opool__pages_take(sizeof *others);
+    opool__audit_write_to(others);
+    EXPECT(others->pools == 3 && !others->pool[1].lost && !others->pool[1].rows && !others->common);
+}
+END_TEST
+
+START_TEST(all_pools_fill_all_rows)
+{
+    char name[16];
+    for (uint32_t i = 1; i < OPOOL__FINDING_POOLS; i++) {
+        snprintf(name, sizeof name, "pool %u", i);
+        ck_assert_uint_eq(opool__audit_pool(name, "struct object", BYTES, ""), i);
+    }
+    static uintptr_t wide[OPOOL__FINDING_SHARE + OPOOL__FINDING_COMMON];
+    static uintptr_t blocks[sizeof wide / sizeof *wide][2] __attribute__((aligned(16)));
+    for (uint32_t i = OPOOL__FINDING_POOLS; i-- > 0;) {
+        findings->pool[i].size = i == OPOOL__FINDING_POOLS - 1 ? sizeof wide : OPOOL__FINDING_SHARE * sizeof *wide;
+        opool__audit_built(wide);
+        opool__audit_got(i, wide);
+        for (size_t j = 0; j < findings->pool[i].size / sizeof *wide; j++) {
+            opool__blocks_add(blocks[j], sizeof blocks[j]);
+            wide[j] = (uintptr_t)blocks[j];
+        }
+        opool__audit_put(i, wide);
+        opool__audit_gone(wide);
+        EXPECT(!findings->pool[i].lost);
+    }
+    EXPECT(findings->rows == OPOOL__FINDING_ROWS && findings->common == OPOOL__FINDING_COMMON);
 }
 END_TEST
 
@@ -691,7 +882,13 @@ int main(void)
     tcase_add_test(blocks, a_block_that_is_gone_is_not_read);
     tcase_add_test(blocks, pages_that_can_not_be_read_are_no_crash);
     tcase_add_test(blocks, threads_share_the_table);
-    tcase_add_test(blocks, the_forking_thread_goes_on);
+    tcase_add_test(blocks, the_last_granule_of_a_leaf_is_one_like_others);
+    tcase_add_test(blocks, what_a_size_leaves_is_no_block);
+    tcase_add_test(blocks, no_such_address_is_no_crash);
+    tcase_add_loop_test(blocks, blocks_without_memory_are_not_known, 0, 24);
+    tcase_add_test(blocks, blocks_may_lie_anywhere);
+    tcase_add_test(blocks, readers_see_no_memory_that_is_gone);
+    tcase_add_test(blocks, a_fork_stops_nobody);
     TCase *puts = unit_case(suite, "puts");
     tcase_add_checked_fixture(puts, start_audit, NULL);
     tcase_add_test(puts, young_is_owned_and_stays_so);
@@ -711,6 +908,8 @@ int main(void)
     tcase_add_test(puts, searches_end);
     tcase_add_test(puts, words_are_aligned_and_inside);
     tcase_add_test(puts, more_than_there_is_room_for);
+    tcase_add_test(puts, each_pool_has_a_share_of_the_rows);
+    tcase_add_test(puts, all_pools_fill_all_rows);
     tcase_add_test(puts, a_long_name_is_cut_and_a_long_path_dropped);
     tcase_add_loop_test(puts, refused_memory_costs_findings_only, 0, 40);
     tcase_add_test(puts, a_child_writes_elsewhere);

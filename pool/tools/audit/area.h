@@ -18,7 +18,7 @@
 #define OPOOL__AUDIT_FILE "OPOOL_AUDIT_FILE"
 #define OPOOL__AUDIT_INTERIOR "OPOOL_AUDIT_INTERIOR"
 
-enum { OPOOL__AREAS = 512, OPOOL__AREA_BYTES = 64 << 10, OPOOL__AREA_FIRST = 4096, OPOOL__INTERIOR_MOST = 1 << 20 };
+enum { OPOOL__AREAS = 512, OPOOL__AREA_BYTES = 96 << 10, OPOOL__AREA_FIRST = 4096, OPOOL__INTERIOR_MOST = 1 << 20 };
 
 struct opool__area {
     uint32_t ready;      /* the rest is valid */

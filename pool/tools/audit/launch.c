@@ -174,7 +174,8 @@ static _Noreturn void become(const char *path, char **argv, char *const *variabl
     /* Else a program of gcc -fsanitize=address ends before it starts: what is preloaded comes before its run time. */
     static char asan[4096];
     const char *others = getenv("ASAN_OPTIONS");
-    int n = snprintf(asan, sizeof asan, "%s%sverify_asan_link_order=0", others ? others : "", others ? ":" : "");
+    int n =
+        snprintf(asan, sizeof asan, "%s%sverify_asan_link_order=0", others ? others : "", others && *others ? ":" : "");
     if (n > 0 && (size_t)n < sizeof asan)
         setenv("ASAN_OPTIONS", asan, 1);
     unsetenv("OPOOL_AUDIT"); /* who asks for an audit wants one */

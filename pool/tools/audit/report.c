@@ -43,7 +43,9 @@ struct word {
 
 struct pool {
     char name[OPOOL__FINDING_NAME + 1], type[OPOOL__FINDING_NAME + 1], file[TEXT];
-    uint64_t puts, lost;
+    uint64_t puts;
+    uint64_t lost; /* puts at which words between these two were not noted */
+    uint32_t lost_from, lost_to;
     struct word *words; /* by offset */
     size_t count;
 };
@@ -51,7 +53,7 @@ struct pool {
 struct program {
     char path[TEXT];
     uint32_t processes;
-    bool own_malloc, lost_pools, lost_rows;
+    bool own_malloc, lost_pools, lost_words;
     struct pool *pools;
     size_t count;
 };
@@ -132,6 +134,15 @@ static bool add_row(struct pool *pool, const struct opool__finding_row *row)
     return true;
 }
 
+static void add_lost(struct pool *pool, const struct opool__finding_pool *found)
+{
+    if (!found->lost)
+        return;
+    pool->lost_from = !pool->lost || found->lost_from < pool->lost_from ? found->lost_from : pool->lost_from;
+    pool->lost_to = !pool->lost || found->lost_to > pool->lost_to ? found->lost_to : pool->lost_to;
+    pool->lost += found->lost;
+}
+
 static bool add_findings(struct program *program, const struct opool__findings *findings)
 {
     uint32_t pools = at_most(findings->pools, OPOOL__FINDING_POOLS);
@@ -141,13 +152,13 @@ static bool add_findings(struct program *program, const struct opool__findings *
         if (!pool)
             return false;
         pool->puts += findings->pool[i].puts;
-        pool->lost += findings->pool[i].lost;
+        add_lost(pool, &findings->pool[i]);
+        program->lost_words |= pool->lost != 0;
         for (uint32_t j = 0; j < rows; j++)
             if (findings->row[j].pool == i && !add_row(pool, &findings->row[j]))
                 return false;
     }
     program->lost_pools |= findings->pools_lost != 0;
-    program->lost_rows |= findings->rows_lost != 0;
     return true;
 }
 
@@ -225,9 +236,10 @@ static void write_pool(FILE *out, const struct pool *pool)
 {
     for (size_t i = 0; i < pool->count; i++)
         write_word(out, pool, &pool->words[i]);
-    if (pool->count == 0 && pool->lost)
-        fprintf(out, "opool audit: %s (%s): NOT NOTED: it may own memory, at %llu puts\n", pool->name, pool->type,
-                (unsigned long long)pool->puts);
+    if (pool->lost)
+        fprintf(out, "opool audit: %s (%s): NOT NOTED: words from +%u to +%u may own memory%s, at %llu of %llu puts\n",
+                pool->name, pool->type, (unsigned)pool->lost_from, (unsigned)pool->lost_to, pool->count ? " too" : "",
+                (unsigned long long)pool->lost, (unsigned long long)pool->puts);
     else if (pool->count == 0)
         fprintf(out, "opool audit: %s (%s): owns nothing, at %llu puts\n", pool->name, pool->type,
                 (unsigned long long)pool->puts);
@@ -244,9 +256,11 @@ static void write_program(FILE *out, const struct program *program)
     if (program->lost_pools)
         fprintf(out, "opool audit: %s has more than %d kinds of pools: the others were not looked at\n", program->path,
                 (int)OPOOL__FINDING_POOLS);
-    if (program->lost_rows)
-        fprintf(out, "opool audit: %s owns memory at more than %d places of its objects: the others were not noted\n",
-                program->path, (int)OPOOL__FINDING_ROWS);
+    if (program->lost_words)
+        fprintf(out,
+                "opool audit: %s: there is room for %d words of each pool and %d more: NOT NOTED are those that came "
+                "last\n",
+                program->path, (int)OPOOL__FINDING_SHARE, (int)OPOOL__FINDING_COMMON);
 }
 
 bool opool__report_all(FILE *out, struct opool__area_file *file)
