@@ -27,9 +27,17 @@ struct fault_case {
 #f, f \
     }
 
-/* Each ended by a NULL name. */
-extern const struct fault_case pointer_cases[], twice_cases[], end_cases[], content_cases[], inside_cases[],
-    legal_use_cases[], legal_life_cases[], legal_thread_cases[];
+/* Ended by a NULL name. */
+extern const struct fault_case pointer_cases[], twice_cases[], end_cases[], content_cases[], signal_cases[],
+    legal_use_cases[], legal_life_cases[], legal_thread_cases[], told_cases[], step_cases[];
+
+/* Of a program, ended by NULL: its cases by what they are, and the kinds of pools that it tests. */
+struct case_group {
+    const char *word;
+    const struct fault_case *cases;
+};
+extern const struct case_group case_groups[];
+extern const char *const case_kinds[];
 
 struct conn {
     long number;

@@ -43,7 +43,7 @@ static void use_after_put_write_met_at_destroy(void)
     struct conn *conn = get_from(gone);
     put_to(gone, conn);
     poke(conn, AT, "x");
-    about("destroy", conn);
+    about("tear-down", conn);
     opool_destroy(&gone);
 }
 
@@ -52,7 +52,7 @@ static void use_after_put_write_met_by_a_tick(void)
     struct conn *conn = get();
     put(conn);
     poke(conn, AT, "x");
-    about("tick", conn);
+    about("tear-down", conn);
     for (int i = 0; i < 4; i++)
         (void)opool_epoch_advance();
 }

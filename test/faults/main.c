@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* faults --list: names of all cases, a line each, behind "fault" or "legal".
-   faults KIND CASE [LEVEL]: runs one; LEVEL goes into the options of its pools, else the environment says it. */
+/* PROGRAM --list: the kinds of pools, and names of all cases, a line each, behind "kind", "fault", "legal" or "other".
+   PROGRAM KIND CASE [LEVEL]: runs one; LEVEL goes into the options of its pools, else the environment says it. */
 
 #include <stdarg.h>
 #include <sys/resource.h>
@@ -9,66 +9,8 @@
 
 #include "case.h"
 
-static bool conn_reset(struct conn *conn, void *arg)
-{
-    (void)arg;
-    conn->number = 0;
-    memset(conn->text, 0, sizeof conn->text);
-    return true;
-}
-
-OPOOL_DEFINE(plain_pool, struct conn);
-OPOOL_DEFINE(reset_pool, struct conn, .reset = conn_reset);
-
 enum kind kind;
 enum opool_checks level, real_level;
-
-struct opool *new_pool(const char *name, size_t capacity)
-{
-    struct opool_options options = {.name = name, .capacity = capacity, .checks = level};
-    struct plain_pool *plain = NULL;
-    struct reset_pool *reset = NULL;
-    if (kind == RESET)
-        REQUIRE(reset_pool_create(&reset, &options) == 0);
-    else
-        REQUIRE(plain_pool_create(&plain, &options) == 0);
-    return kind == RESET ? reset_pool_base(reset) : plain_pool_base(plain);
-}
-
-struct opool *pool(void)
-{
-    static struct opool *made;
-    if (!made)
-        made = new_pool("conns", 0);
-    return made;
-}
-
-struct conn *get_from(struct opool *from)
-{
-    struct conn *conn = kind == EXPORTED ? opool_get(from) : plain_pool_get((struct plain_pool *)(void *)from);
-    REQUIRE(conn);
-    return conn;
-}
-
-void put_to(struct opool *to, void *object)
-{
-    if (kind == EXPORTED)
-        opool_put(to, object);
-    else if (kind == RESET)
-        reset_pool_put((struct reset_pool *)(void *)to, object);
-    else
-        plain_pool_put((struct plain_pool *)(void *)to, object);
-}
-
-struct conn *get(void)
-{
-    return get_from(pool());
-}
-
-void put(void *object)
-{
-    put_to(pool(), object);
-}
 
 void run_thread(void *(*run)(void *), void *arg)
 {
@@ -115,55 +57,49 @@ void give_up(const char *file, int line, const char *condition)
 
 /* ---- choosing ---- */
 
-static const struct fault_case *const faults[] = {pointer_cases, twice_cases, end_cases, content_cases, inside_cases};
-static const struct fault_case *const legals[] = {legal_use_cases, legal_life_cases, legal_thread_cases};
-enum { FAULTS = sizeof faults / sizeof *faults, LEGALS = sizeof legals / sizeof *legals };
-
-static int position(const char *word, const char *const *words, int n)
+/* In an array that NULL ends; -1: not there. */
+static int position(const char *word, const char *const *words)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; words[i]; i++)
         if (word && strcmp(word, words[i]) == 0)
             return i;
     return -1;
 }
 
-static const struct fault_case *find_in(const struct fault_case *const *groups, int n, const char *name)
+static const struct fault_case *find(const char *name)
 {
-    for (int i = 0; i < n; i++)
-        for (const struct fault_case *one = groups[i]; one->name; one++)
+    for (const struct case_group *group = case_groups; group->word; group++)
+        for (const struct fault_case *one = group->cases; one->name; one++)
             if (strcmp(one->name, name) == 0)
                 return one;
     return NULL;
 }
 
-static void list(const char *word, const struct fault_case *const *groups, int n)
+static void list(void)
 {
-    for (int i = 0; i < n; i++)
-        for (const struct fault_case *one = groups[i]; one->name; one++)
-            printf("%s %s\n", word, one->name);
+    for (int i = 0; case_kinds[i]; i++)
+        printf("kind %s\n", case_kinds[i]);
+    for (const struct case_group *group = case_groups; group->word; group++)
+        for (const struct fault_case *one = group->cases; one->name; one++)
+            printf("%s %s\n", group->word, one->name);
 }
 
 static void set_level(const char *word)
 {
-    static const char *const levels[] = {"default", "off", "basic", "full"};
-    const char *environment = getenv("OPOOL_CHECKS");
-    int own = position(word, levels, 4), theirs = position(environment, levels, 4);
-    level = word && own > 0 ? (enum opool_checks)own : OPOOL_CHECKS_DEFAULT;
+    static const char *const levels[] = {"default", "off", "basic", "full", NULL};
+    int own = position(word, levels), theirs = position(getenv("OPOOL_CHECKS"), levels);
+    level = own > 0 ? (enum opool_checks)own : OPOOL_CHECKS_DEFAULT;
     real_level = level ? level : theirs > 0 ? (enum opool_checks)theirs : OPOOL_CHECKS_BASIC;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const kinds[] = {"plain", "reset", "exported"};
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-        list("fault", faults, FAULTS);
-        list("legal", legals, LEGALS);
+        list();
         return EXIT_SUCCESS;
     }
-    int chosen = argc >= 3 ? position(argv[1], kinds, 3) : -1;
-    const struct fault_case *one = argc >= 3 ? find_in(faults, FAULTS, argv[2]) : NULL;
-    if (argc >= 3 && !one)
-        one = find_in(legals, LEGALS, argv[2]);
+    int chosen = argc >= 3 ? position(argv[1], case_kinds) : -1;
+    const struct fault_case *one = argc >= 3 ? find(argv[2]) : NULL;
     if (chosen < 0 || !one)
         return 2;
     kind = (enum kind)chosen;

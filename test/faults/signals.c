@@ -4,6 +4,7 @@
 
 #include "case.h"
 
+#include <limits.h>
 #include <sys/time.h>
 #include <ucontext.h>
 
@@ -12,6 +13,8 @@ static void (*in_the_handler)(void);
 #ifdef __x86_64__
 
 enum { TRAP_FLAG = 0x100 };
+
+static long wait_for, steps; /* traps before the handler acts each time */
 
 /* The flag makes the processor trap behind each instruction; it is off in handlers. */
 static void on_trap(int signal, siginfo_t *info, void *context)
@@ -22,7 +25,7 @@ static void on_trap(int signal, siginfo_t *info, void *context)
         *flags &= ~(greg_t)TRAP_FLAG;
         return;
     }
-    if (*flags & TRAP_FLAG)
+    if (*flags & TRAP_FLAG && steps++ >= wait_for)
         in_the_handler();
     *flags |= TRAP_FLAG;
 }
@@ -114,5 +117,36 @@ static void put_in_a_signal_handler_during_put(void)
     stop();
 }
 
-const struct fault_case inside_cases[] = {
+const struct fault_case signal_cases[] = {
     CASE(get_in_a_signal_handler_during_get), CASE(put_in_a_signal_handler_during_put), {NULL, NULL}};
+
+/* ---- one interruption, at a step that the environment says ---- */
+
+#ifdef __x86_64__
+
+static void get_and_put_once(void)
+{
+    in_the_handler = NULL;
+    about("get", NULL);
+    get_and_put();
+}
+
+static void interruption_at_a_step(void)
+{
+    const char *step = getenv("FAULTS_STEP");
+    put(get());
+    wait_for = step ? atol(step) : LONG_MAX;
+    start(get_and_put_once);
+    opool_put(pool(), opool_get(pool()));
+    stop();
+    opool_put(pool(), opool_get(pool())); /* all is as it was */
+    tell("steps", "%ld", steps);
+}
+
+const struct fault_case step_cases[] = {CASE(interruption_at_a_step), {NULL, NULL}};
+
+#else
+
+const struct fault_case step_cases[] = {{NULL, NULL}};
+
+#endif
