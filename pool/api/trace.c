@@ -29,7 +29,7 @@ static struct opool__entry *entry_of(const struct opool *pool, const void *objec
 
 static enum opool__phase phase_of(const struct opool__entry *entry)
 {
-    return (enum opool__phase)opool__load_relaxed(&entry->shared_phase);
+    return opool__phase_of(opool__load_relaxed(&entry->shared_phase));
 }
 
 static void set_phase(struct opool__entry *entry, enum opool__phase phase)
@@ -227,12 +227,11 @@ void opool__trace_got(struct opool *pool, void *object)
         pool->auditor->got(pool->audited_as, object);
 }
 
-static _Noreturn void refuse_claim(struct opool *pool, const char *call, const void *object,
-                                   const struct opool__entry *entry, uint32_t phase)
+static _Noreturn void refuse_claim(struct opool *pool, const char *call, const void *object, uint32_t phase)
 {
-    if (phase == OPOOL__PHASE_CLAIMED)
+    if (opool__phase_of(phase) == OPOOL__PHASE_CLAIMED)
         opool__fault(&pool->label, OPOOL__FAULT_PUT_AT_ONCE, call, object,
-                     &(struct opool__detail){.thread = entry->put.thread});
+                     &(struct opool__detail){.thread = opool__phase_claimer(phase)});
     opool__fault(&pool->label, phase == OPOOL__PHASE_IDLE ? OPOOL__FAULT_PUT_TWICE : OPOOL__FAULT_PUT_FREE, call,
                  object, NULL);
 }
@@ -242,10 +241,10 @@ void opool__trace_claim(struct opool *pool, const char *call, void *object)
     struct opool__entry *entry = entry_of(pool, object);
     if (!entry)
         return;
-    uint32_t phase = OPOOL__PHASE_OUT;
+    uint32_t phase = OPOOL__PHASE_OUT, claimed = opool__phase_claimed(opool__os.thread_number());
     /* acquire: with set_phase, the entry's events are those of whoever got the object. */
-    if (!opool__cas_acquire(&entry->shared_phase, &phase, (uint32_t)OPOOL__PHASE_CLAIMED))
-        refuse_claim(pool, call, object, entry, phase);
+    if (!opool__cas_acquire(&entry->shared_phase, &phase, claimed))
+        refuse_claim(pool, call, object, phase);
     opool__life_note(&entry->put, opool__caller());
     check_zones(pool, call, object, index_of(pool, object));
 }

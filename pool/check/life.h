@@ -27,9 +27,25 @@ struct opool__event {
     uint32_t stack;  /* check/stack.h */
 };
 
+/* Of an object that `thread` claims, in one word: whoever comes second names it. Threads have numbers below 2^22. */
+static inline uint32_t opool__phase_claimed(uint64_t thread)
+{
+    return (uint32_t)thread << 2 | OPOOL__PHASE_CLAIMED;
+}
+
+static inline enum opool__phase opool__phase_of(uint32_t phase)
+{
+    return (enum opool__phase)(phase & 3);
+}
+
+static inline uint64_t opool__phase_claimer(uint32_t phase)
+{
+    return phase >> 2;
+}
+
 /* Behind it stands the copy of the object, where there is one. */
 struct opool__entry {
-    uint32_t shared_phase; /* enum opool__phase */
+    uint32_t shared_phase; /* enum opool__phase; and of one that is claimed by whom, see opool__phase_claimed */
     struct opool__event got, put;
     size_t held; /* of an owning pool's object: bytes that it held when it was put last */
 } __attribute__((aligned(16)));
