@@ -1169,12 +1169,12 @@ END_TEST
 START_TEST(move_changes_state_only_from_the_named_one)
 {
     start(64, 8);
-    void *slot = take();
-    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
-    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
-    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    uint8_t *state = opool__slab_state_of(&slab, take());
+    ck_assert(!opool__slab_move(state, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    ck_assert(opool__slab_move(state, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    ck_assert(!opool__slab_move(state, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
     check_valid(&slab); /* idle is used too */
-    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    ck_assert(opool__slab_move(state, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
     end();
 }
 END_TEST
