@@ -341,9 +341,8 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
     opool__lock_take(&store->lock);
     uint32_t index = index_of(store, object);
     struct opool__slot slot = opool__slab_slot_data(store->slab, index);
-    uint8_t state = opool__load_relaxed(slot.shared_state);
-    if (store->label->checks != OPOOL_CHECKS_OFF && state != OPOOL__SLOT_OUT) {
-        bool idle = state == OPOOL__SLOT_IDLE;
+    if (store->label->checks != OPOOL_CHECKS_OFF && opool__load_relaxed(slot.shared_state) != OPOOL__SLOT_OUT) {
+        bool idle = opool__load_relaxed(slot.shared_state) == OPOOL__SLOT_IDLE;
         opool__lock_drop(&store->lock);
         opool__fault(store->label, idle ? OPOOL__FAULT_PUT_TWICE : OPOOL__FAULT_PUT_FREE, "put", object, NULL);
     }
