@@ -483,6 +483,8 @@ void opool__bounded_age(struct opool__bounded *store)
         return; /* then `low` is 0 as well, but for what is put just now: that will be of this epoch */
     opool__lock_take(&store->lock);
     struct opool__chain *recent = &store->ages[OPOOL__RECENT];
+    if (__builtin_expect(store->low > recent->count, 0))
+        damaged(store, recent->top, "a list of idle objects is not as long as its count");
     chain_append(store, &store->ages[OPOOL__DOOMED], &store->ages[OPOOL__VICTIM]);
     store->ages[OPOOL__VICTIM] = chain_cut(store, recent, store->above_low, store->low);
     store->low = recent->count;
