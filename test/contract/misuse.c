@@ -547,8 +547,8 @@ static void contents_that_are_pointers(void)
         }
         put(one);
         put(two);
-        const struct thing *first = get(), *second = get(); /* in any order: the level may be the full one */
-        CHILD_ASSERT((first == two && second == one) || (first == one && second == two));
+        const struct thing *top = get(), *next = get(); /* in any order: the level may be the full one */
+        CHILD_ASSERT((top == two && next == one) || (top == one && next == two));
     }
     put(one);
     put(two);
