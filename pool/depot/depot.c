@@ -38,9 +38,9 @@ static _Noreturn void report_not_out(const struct opool__depot *depot, const voi
 }
 
 /* What a magazine holds was a slot when it was put: if it is none now, then somebody wrote into the magazine. */
-static uint8_t *state_of(const struct opool__depot *depot, const void *object)
+static uint8_t *state_of(const struct opool__depot *depot, const struct opool__view *view, const void *object)
 {
-    uint8_t *state = opool__slab_state_of(depot->slab, object);
+    uint8_t *state = opool__view_state(view, object);
     if (__builtin_expect(!state, 0))
         opool__slab_damaged(depot->label, object, "a magazine holds what is no object of the pool");
     return state;
@@ -50,9 +50,10 @@ static void mark_idle(const struct opool__depot *depot, void *const *objects, ui
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
         return;
+    const struct opool__view view = opool__slab_view(depot->slab);
     for (uint32_t i = 0; i < n; i++) {
         void *object = opool__read_plain(&objects[i]);
-        if (!opool__slab_move(state_of(depot, object), OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
+        if (!opool__slab_move(state_of(depot, &view, object), OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
             report_not_out(depot, object);
     }
 }
@@ -61,9 +62,10 @@ static void mark_out(const struct opool__depot *depot, void *const *objects, uin
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
         return;
+    const struct opool__view view = opool__slab_view(depot->slab);
     for (uint32_t i = 0; i < n; i++) {
         void *object = opool__read_plain(&objects[i]);
-        if (!opool__slab_move(state_of(depot, object), OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT))
+        if (!opool__slab_move(state_of(depot, &view, object), OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT))
             opool__slab_damaged(depot->label, object, "an object in the depot is not idle");
     }
 }

@@ -125,7 +125,7 @@ uint32_t opool__slab_end(const struct opool__slab *slab);
 /* First slot of the first extent. */
 void *opool__slab_base(const struct opool__slab *slab);
 
-/* As opool__slab_index_of, opool__slab_state_of and opool__slab_has_index, in extents other than the first. */
+/* As opool__slab_index_of, opool__view_state and opool__slab_has_index, in extents other than the first. */
 uint32_t opool__slab_index_elsewhere(const struct opool__slab *slab, const void *address);
 uint8_t *opool__slab_state_elsewhere(const struct opool__slab *slab, const void *address);
 bool opool__slab_has_index_elsewhere(const struct opool__slab *slab, uint32_t index);
@@ -152,22 +152,49 @@ static inline uint32_t opool__slab_index_of(const struct opool__slab *slab, cons
     return opool__slab_has_first(slab, number) ? (uint32_t)number : opool__slab_index_elsewhere(slab, address);
 }
 
-/* The state of a slot by its number in the extent. */
-static inline uint8_t *opool__slab_state_in(const struct opool__slab *slab, const struct opool__extent *extent,
-                                            uintptr_t local)
+/* Where the states of a slab's slots stand in its record. */
+static inline size_t opool__slab_states_offset(const struct opool__layout *layout)
 {
-    const struct opool__layout *layout = &slab->layout;
-    uintptr_t within = local & (((uintptr_t)1 << layout->shift) - 1);
-    char *record = extent->records + (local >> layout->shift) * layout->record_bytes;
-    return (uint8_t *)record + sizeof(struct opool__record) + layout->slots * sizeof(uint32_t) + within;
+    return sizeof(struct opool__record) + layout->slots * sizeof(uint32_t);
+}
+
+/* What it takes to look at many objects: the first extent at this moment. Those that are in question were built before,
+   so their slabs were in use by now. */
+struct opool__view {
+    const struct opool__slab *slab;
+    struct opool__layout layout;
+    uintptr_t base;
+    uint64_t slots;  /* of slabs that were ever in use */
+    uint8_t *states; /* of the first slab */
+};
+
+static inline struct opool__view opool__slab_view(const struct opool__slab *slab)
+{
+    const struct opool__extent *first = slab->extents;
+    return (struct opool__view){
+        .slab = slab,
+        .layout = slab->layout,
+        .base = (uintptr_t)first->slots,
+        .slots = (uint64_t)opool__load_relaxed(&first->shared_opened) * slab->layout.slots,
+        .states = (uint8_t *)first->records + opool__slab_states_offset(&slab->layout),
+    };
 }
 
 /* The state of the slot that starts at this address; NULL: none does whose slab was ever in use. */
+static inline uint8_t *opool__view_state(const struct opool__view *view, const void *address)
+{
+    const struct opool__layout *layout = &view->layout;
+    uintptr_t number = opool__layout_quotient(layout, (uintptr_t)address - view->base);
+    if (__builtin_expect(number >= view->slots, 0))
+        return opool__slab_state_elsewhere(view->slab, address);
+    uintptr_t within = number & (((uintptr_t)1 << layout->shift) - 1);
+    return view->states + (number >> layout->shift) * layout->record_bytes + within;
+}
+
 static inline uint8_t *opool__slab_state_of(const struct opool__slab *slab, const void *address)
 {
-    uintptr_t number = opool__slab_in_first(slab, address);
-    return opool__slab_has_first(slab, number) ? opool__slab_state_in(slab, slab->extents, number)
-                                               : opool__slab_state_elsewhere(slab, address);
+    const struct opool__view view = opool__slab_view(slab);
+    return opool__view_state(&view, address);
 }
 
 /* Was the slab of this slot ever in use? */

@@ -71,7 +71,7 @@ static void use(void *object)
         for (size_t i = 0; i < n; i++) \
             N##_pool_put(N##s, N##_new()); \
     } \
-    static void N##_group(size_t n, size_t group) \
+    static inline void N##_group(size_t n, size_t group) \
     { \
         for (size_t done = 0; done < n; done += group) { \
             for (size_t i = 0; i < group; i++) \
@@ -80,7 +80,7 @@ static void use(void *object)
                 N##_pool_put(N##s, N##_held[i]); \
         } \
     } \
-    static void N##_many(size_t n) \
+    static inline void N##_many(size_t n) \
     { \
         N##_group(n, MANY); \
     }
