@@ -5,6 +5,7 @@
 
 #include "api/pool.h"
 #include "check/settings.h"
+#include "os/os.h"
 #include "os/report.h"
 
 enum {
@@ -145,6 +146,7 @@ static int make(struct opool *pool, const struct opool_options *options)
                                       : "a capacity above 2147483646 objects, or than address space holds");
     if (r != 0)
         return r;
+    opool__slab_own(&pool->slab, &pool->label, pool->label.checks == OPOOL_CHECKS_OFF ? 0 : opool__os.seed());
     opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool, options->magazine),
                       pool->capacity);
     opool__footprint_start(&pool->guard, options->footprint_max);

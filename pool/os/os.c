@@ -2,6 +2,7 @@
 #include "os/os.h"
 
 #include "os/inspect.h"
+#include "os/random.h"
 #include "os/unwind.h"
 
 #include <errno.h>
@@ -240,6 +241,7 @@ struct opool__os opool__os = {
     .page_size = os_page_size,
     .processors = os_processors,
     .thread_number = os_thread_number,
+    .seed = opool__os_seed,
     .read_memory = opool__os_read_memory,
     .each_segment = opool__os_each_segment,
     .symbol = opool__os_symbol,

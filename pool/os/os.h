@@ -56,6 +56,9 @@ struct opool__os {
     size_t (*page_size)(void);
     unsigned (*processors)(void);
     uint64_t (*thread_number)(void);
+    /* Another number at each call, never 0, that nobody outside the process can foresee. The system is asked once a
+       process: a forked child goes on where its parent was. */
+    uint64_t (*seed)(void);
     /* Copy memory of this process that may be unreadable; false: some of it is, or the kernel refuses to say. */
     bool (*read_memory)(void *to, const void *from, size_t bytes);
     /* Show each writable segment of the program and its libraries, until `look` returns false. */

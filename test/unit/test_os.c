@@ -2,15 +2,21 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/random.h"
 #include "os/report.h"
 #include "os/sleeper.h"
 
@@ -992,6 +998,74 @@ START_TEST(a_started_thread_has_all_signals_blocked)
 }
 END_TEST
 
+/* ---- seeds ---- */
+
+/* On standard error, in a child that asks for its first one. */
+static void say_seed(void *refused)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = UNIT_LENGTH(filter), .filter = filter};
+    errno = 0;
+    if (refused && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)))
+        fprintf(stderr, "no filter here: ");
+    errno = 0;
+    fprintf(stderr, "%llx", (unsigned long long)opool__os.seed());
+    if (errno)
+        fprintf(stderr, ", errno %d", errno);
+}
+
+START_TEST(seeds_differ_in_each_process)
+{
+    void *refused = _i ? (void *)(uintptr_t)1 : NULL;
+    struct unit_child first = unit_in_child(say_seed, refused), second = unit_in_child(say_seed, refused);
+    ck_assert(unit_succeeded(&first) && unit_succeeded(&second));
+    ck_assert_str_ne(first.said, second.said);
+    ck_assert_str_ne(first.said, "0");
+    ck_assert_ptr_null(strchr(first.said, ','));
+}
+END_TEST
+
+START_TEST(seeds_differ_and_are_never_none)
+{
+    static uint64_t seeds[1000];
+    for (size_t i = 0; i < UNIT_LENGTH(seeds); i++) {
+        seeds[i] = opool__os.seed();
+        EXPECT(seeds[i] != 0);
+        for (size_t k = 0; k < i; k++)
+            EXPECT(seeds[k] != seeds[i]);
+    }
+}
+END_TEST
+
+/* Each below n, each as often as any other. */
+START_TEST(random_numbers_stay_below)
+{
+    uint64_t state = 1;
+    uint32_t counts[10] = {0};
+    for (int i = 0; i < 100000; i++) {
+        uint32_t number = opool__random_below(&state, 10);
+        EXPECT(number < 10 && opool__random_below(&state, 1) == 0);
+        counts[number]++;
+    }
+    for (int i = 0; i < 10; i++) /* 10000 each; six standard deviations are 570 */
+        EXPECT(counts[i] - 9430 < 2 * 570);
+    EXPECT(opool__random_below(&state, UINT32_MAX) < UINT32_MAX);
+}
+END_TEST
+
+static void add_random(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "random");
+    tcase_add_loop_test(tests, seeds_differ_in_each_process, 0, 2);
+    tcase_add_test(tests, seeds_differ_and_are_never_none);
+    tcase_add_test(tests, random_numbers_stay_below);
+}
+
 static void add_lock(Suite *suite)
 {
     TCase *tests = unit_case(suite, "lock");
@@ -1125,6 +1199,7 @@ int main(void)
 {
     Suite *suite = suite_create("os");
     add_lock(suite);
+    add_random(suite);
     add_report(suite);
     add_memory(suite);
     add_system(suite);
