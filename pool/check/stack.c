@@ -177,18 +177,17 @@ static bool is_own(uintptr_t frame)
     return frame - own_code.start < own_code.end - own_code.start;
 }
 
-/* How many frames at the top are not the user's. The unwinder's own frames come before those of this library. */
+/* How many frames at the top are not the user's: up to the caller, or what comes before this library (the unwinder's
+   own); and those of this library, which may call its own functions as a user does. */
 static unsigned count_own(const uintptr_t *frames, unsigned count, uintptr_t caller)
 {
-    unsigned own = 0;
-    for (unsigned i = 0; caller && i < count && i < OWN_MOST; i++)
-        if (frames[i] == caller)
-            return i;
-    for (unsigned i = 0; i < count && i < OWN_MOST; i++)
-        if (is_own(frames[i]))
-            own = i + 1;
-        else if (own)
-            break;
+    unsigned most = count < OWN_MOST ? count : OWN_MOST, own = 0;
+    while (own < most && frames[own] != caller && !(caller == 0 && is_own(frames[own])))
+        own++;
+    if (own == most)
+        return caller ? count_own(frames, count, 0) : 0;
+    while (own < most && is_own(frames[own]))
+        own++;
     return own;
 }
 
@@ -233,6 +232,23 @@ unsigned opool__stack_frames(uint32_t stack, uintptr_t *frames)
     return record->count;
 }
 
+void opool__stack_add_line(struct opool__text *text, uintptr_t frame, const struct opool__where *where)
+{
+    opool__text_hex(text, frame);
+    opool__text_string(text, " ");
+    opool__text_string(text, where->file[0] ? where->file : NULL);
+    if (where->file[0]) {
+        opool__text_string(text, "+");
+        opool__text_hex(text, where->offset);
+    }
+    if (where->function[0]) {
+        opool__text_string(text, " (");
+        opool__text_string(text, where->function);
+        opool__text_string(text, ")");
+    }
+    opool__text_string(text, "\n");
+}
+
 static void tell_frame(unsigned number, uintptr_t frame, void (*line)(void *to, const char *text, size_t length),
                        void *to)
 {
@@ -243,19 +259,7 @@ static void tell_frame(unsigned number, uintptr_t frame, void (*line)(void *to, 
     opool__text_string(&text, "    #");
     opool__text_number(&text, number);
     opool__text_string(&text, " ");
-    opool__text_hex(&text, frame);
-    opool__text_string(&text, " ");
-    opool__text_string(&text, where.file[0] ? where.file : NULL);
-    if (where.file[0]) {
-        opool__text_string(&text, "+");
-        opool__text_hex(&text, where.offset);
-    }
-    if (where.function[0]) {
-        opool__text_string(&text, " (");
-        opool__text_string(&text, where.function);
-        opool__text_string(&text, ")");
-    }
-    opool__text_string(&text, "\n");
+    opool__stack_add_line(&text, frame, &where);
     line(to, text.at, text.length);
 }
 

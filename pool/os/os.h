@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct opool__mapping; /* unwind.h */
 
@@ -70,6 +71,10 @@ struct opool__os {
     int (*each_mapping)(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
     /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
     void *(*symbol)(const char *name);
+    /* A regular file of up to `room` bytes: how many, or a negative errno value, -EFBIG for a larger one. */
+    ssize_t (*read_file)(const char *path, char *to, size_t room);
+    /* Write what libc still buffers, and end the process without exit handlers. */
+    void (*end_process)(int status);
     /* A variable of the environment; NULL: not set, or the program runs with more rights than its user has. */
     const char *(*environment)(const char *name);
 };
