@@ -80,6 +80,7 @@ void opool__stack_start(void)
     static uint32_t shared_started;
     void *frames[2];
     uint32_t before = 0;
+    opool__os.note_modules();
     if (opool__load_relaxed(&shared_started) || opool__os.unwind(frames, 2) == 0)
         return;
     /* The second one to come goes on without: gets are without a stack until the first is through. */
@@ -226,10 +227,11 @@ unsigned opool__stack_frames(uint32_t stack, uintptr_t *frames)
     if (!store || stack == 0 || stack >= STORE_UNITS)
         return 0;
     const struct record *record = record_at(store, stack);
+    unsigned count = record->count < OPOOL__FRAMES_MOST ? record->count : OPOOL__FRAMES_MOST;
     /* A return address may be that of the next function already. */
-    for (unsigned i = 0; i < record->count; i++)
+    for (unsigned i = 0; i < count; i++)
         frames[i] = record->frames[i] - 1;
-    return record->count;
+    return count;
 }
 
 void opool__stack_add_line(struct opool__text *text, uintptr_t frame, const struct opool__where *where)

@@ -17,8 +17,8 @@
 
 enum { OPOOL__FRAMES_MOST = 24, OPOOL__STACK_FRAMES = 1 << 20 };
 
-/* Before the first capture, and as often as anybody likes: may load a library and allocate. Where the system refuses
-   memory, or can not unwind, there are no stacks. Outside all locks. */
+/* Before the first capture, and as often as anybody likes, which notes what is loaded by now: may load a library and
+   allocate. Where the system refuses memory, or can not unwind, there are no stacks. Outside all locks. */
 void opool__stack_start(void);
 
 /* The number of the caller's call stack, the same for equal ones, without the frames of this library at the top; 0:

@@ -26,7 +26,7 @@ struct pattern {
 /* Written once, by whoever begins, before shared_read says so. */
 static struct {
     uint32_t shared_begun, shared_read;
-    bool all;
+    bool all, too_many;
     int exit_code;
     char text[TEXT_MOST + 1]; /* what the patterns point into */
     size_t length;
@@ -52,7 +52,9 @@ static void add_pattern(const char *text)
 {
     struct pattern pattern = {text, ANYTHING};
     if (settings.count == PATTERNS_MOST) {
-        ignore(text, "is one pattern too many");
+        if (!settings.too_many)
+            ignore(text, "is one pattern too many, like all behind it");
+        settings.too_many = true;
         return;
     }
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {

@@ -9,8 +9,8 @@
  *     exitcode=N   where objects were told when the process ends, its exit status is N, 1 to 255
  *     /FILE ./FILE a file of patterns, one a line; lines that begin with # are none
  *     PATTERN      of the shell: left out is what was got from a pool of this name, or with such a function or file
- *                  (with or without its folders) in its call stack; pool:PATTERN, function:PATTERN, file:PATTERN look at
- *                  one of these only
+ *                  (with or without its folders) in its call stack; pool:PATTERN, function:PATTERN, file:PATTERN ask
+ *                  for one of these only
  *
  * Read once a process; what can not be understood is a line, and ignored. Thread-safe.
  */

@@ -286,6 +286,7 @@ struct opool__os opool__os = {
     .unwind = opool__os_unwind,
     .own_code = opool__os_own_code,
     .each_mapping = opool__os_each_mapping,
+    .note_modules = opool__os_note_modules,
     .read_file = os_read_file,
     .end_process = os_end_process,
     .environment = os_environment,

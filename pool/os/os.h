@@ -66,9 +66,11 @@ struct opool__os {
     int (*unwind)(void **frames, int most);
     /* Where the code of this library is; false: it is a static copy, in the midst of other code. */
     bool (*own_code)(uintptr_t *start, uintptr_t *end);
-    /* Show what is mapped where, by ascending addresses, until `look` returns false. Async-signal-safe, but a
-       cancellation point. */
+    /* Show what is mapped where, until `look` returns false, a file's parts by ascending addresses: as the kernel says,
+       and where there is no /proc, as it was noted. Async-signal-safe, but a cancellation point. */
     int (*each_mapping)(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
+    /* Note what the loader loaded so far. Outside all locks. */
+    void (*note_modules)(void);
     /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
     void *(*symbol)(const char *name);
     /* A regular file of up to `room` bytes: how many, or a negative errno value, -EFBIG for a larger one. */
