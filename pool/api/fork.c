@@ -100,6 +100,7 @@ static void correct_counts(struct opool *pool)
 
 static void child(void)
 {
+    opool__leaks_forked();
     opool__log_reset_lock();
     opool__magazine_reset_locks();
     each_pool(reset_pool);

@@ -165,6 +165,14 @@ void opool__settle_all(void);
 /* Undo what create did, for a pool that nobody saw. */
 void opool__discard_pool(struct opool *pool);
 
+/* ---- leaks.c ---- */
+
+/* Tell what is out of a pool that is being destroyed, under full checks. Outside all locks. */
+void opool__leaks_of(struct opool *pool);
+
+/* In the child of a fork. */
+void opool__leaks_forked(void);
+
 /* ---- check.c ---- */
 
 /* Abort with a line unless `object` is one of this pool that is out. Nothing with checks off. */

@@ -5,6 +5,7 @@
 #include "check/fill.h"
 #include "check/life.h"
 #include "check/stack.h"
+#include "check/suppress.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
@@ -175,6 +176,7 @@ int opool__trace_start(struct opool *pool)
     if (!is_full(pool))
         return 0;
     opool__stack_start();
+    opool__suppress_start();
     size_t most = (size_t)INT32_MAX, fit = SIZE_MAX / 2 / pool->slab.layout.stride;
     /* A pool in a region takes nothing more after create. */
     size_t at_once = pool->slab.extents[0].map ? 0 : pool->slab.layout.slots;

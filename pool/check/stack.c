@@ -80,6 +80,7 @@ void opool__stack_start(void)
     static uint32_t shared_started;
     void *frames[2];
     uint32_t before = 0;
+    opool__os.note_modules();
     if (opool__load_relaxed(&shared_started) || opool__os.unwind(frames, 2) == 0)
         return;
     /* The second one to come goes on without: gets are without a stack until the first is through. */
@@ -177,18 +178,17 @@ static bool is_own(uintptr_t frame)
     return frame - own_code.start < own_code.end - own_code.start;
 }
 
-/* How many frames at the top are not the user's. The unwinder's own frames come before those of this library. */
+/* How many frames at the top are not the user's: up to the caller, or what comes before this library (the unwinder's
+   own); and those of this library, which may call its own functions as a user does. */
 static unsigned count_own(const uintptr_t *frames, unsigned count, uintptr_t caller)
 {
-    unsigned own = 0;
-    for (unsigned i = 0; caller && i < count && i < OWN_MOST; i++)
-        if (frames[i] == caller)
-            return i;
-    for (unsigned i = 0; i < count && i < OWN_MOST; i++)
-        if (is_own(frames[i]))
-            own = i + 1;
-        else if (own)
-            break;
+    unsigned most = count < OWN_MOST ? count : OWN_MOST, own = 0;
+    while (own < most && frames[own] != caller && !(caller == 0 && is_own(frames[own])))
+        own++;
+    if (own == most)
+        return caller ? count_own(frames, count, 0) : 0;
+    while (own < most && is_own(frames[own]))
+        own++;
     return own;
 }
 
@@ -227,10 +227,28 @@ unsigned opool__stack_frames(uint32_t stack, uintptr_t *frames)
     if (!store || stack == 0 || stack >= STORE_UNITS)
         return 0;
     const struct record *record = record_at(store, stack);
+    unsigned count = record->count < OPOOL__FRAMES_MOST ? record->count : OPOOL__FRAMES_MOST;
     /* A return address may be that of the next function already. */
-    for (unsigned i = 0; i < record->count; i++)
+    for (unsigned i = 0; i < count; i++)
         frames[i] = record->frames[i] - 1;
-    return record->count;
+    return count;
+}
+
+void opool__stack_add_line(struct opool__text *text, uintptr_t frame, const struct opool__where *where)
+{
+    opool__text_hex(text, frame);
+    opool__text_string(text, " ");
+    opool__text_string(text, where->file[0] ? where->file : NULL);
+    if (where->file[0]) {
+        opool__text_string(text, "+");
+        opool__text_hex(text, where->offset);
+    }
+    if (where->function[0]) {
+        opool__text_string(text, " (");
+        opool__text_string(text, where->function);
+        opool__text_string(text, ")");
+    }
+    opool__text_string(text, "\n");
 }
 
 static void tell_frame(unsigned number, uintptr_t frame, void (*line)(void *to, const char *text, size_t length),
@@ -243,19 +261,7 @@ static void tell_frame(unsigned number, uintptr_t frame, void (*line)(void *to, 
     opool__text_string(&text, "    #");
     opool__text_number(&text, number);
     opool__text_string(&text, " ");
-    opool__text_hex(&text, frame);
-    opool__text_string(&text, " ");
-    opool__text_string(&text, where.file[0] ? where.file : NULL);
-    if (where.file[0]) {
-        opool__text_string(&text, "+");
-        opool__text_hex(&text, where.offset);
-    }
-    if (where.function[0]) {
-        opool__text_string(&text, " (");
-        opool__text_string(&text, where.function);
-        opool__text_string(&text, ")");
-    }
-    opool__text_string(&text, "\n");
+    opool__stack_add_line(&text, frame, &where);
     line(to, text.at, text.length);
 }
 

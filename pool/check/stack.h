@@ -12,10 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/text.h"
+#include "os/unwind.h"
+
 enum { OPOOL__FRAMES_MOST = 24, OPOOL__STACK_FRAMES = 1 << 20 };
 
-/* Before the first capture, and as often as anybody likes: may load a library and allocate. Where the system refuses
-   memory, or can not unwind, there are no stacks. Outside all locks. */
+/* Before the first capture, and as often as anybody likes, which notes what is loaded by now: may load a library and
+   allocate. Where the system refuses memory, or can not unwind, there are no stacks. Outside all locks. */
 void opool__stack_start(void);
 
 /* The number of the caller's call stack, the same for equal ones, without the frames of this library at the top; 0:
@@ -31,6 +34,9 @@ uint32_t opool__stack_from(const void *caller);
    known is left out: the function, or file and offset ("?"). Addresses are inside the call. Async-signal-safe, takes no
    lock; asks the kernel what is mapped now, so that code which was unloaded since has no file. 0: nothing. */
 void opool__stack_tell(uint32_t stack, void (*line)(void *to, const char *text, size_t length), void *to);
+
+/* What stands behind the number of a frame in such a line, newline included. */
+void opool__stack_add_line(struct opool__text *text, uintptr_t frame, const struct opool__where *where);
 
 /* Up to OPOOL__FRAMES_MOST code addresses, inside the calls; how many. */
 unsigned opool__stack_frames(uint32_t stack, uintptr_t *frames);

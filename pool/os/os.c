@@ -214,6 +214,46 @@ static uint64_t os_thread_number(void)
     return (uint64_t)syscall(SYS_gettid);
 }
 
+static ssize_t read_all(int fd, char *to, size_t room)
+{
+    size_t length = 0;
+    ssize_t n = 1;
+    while (n != 0 && length < room) {
+        n = read(fd, to + length, room - length);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        length += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)length;
+}
+
+static ssize_t os_read_file(const char *path, char *to, size_t room)
+{
+    /* O_NONBLOCK: a pipe of this name is no reason to wait. */
+    int saved = errno, state, fd;
+    struct stat status;
+    ssize_t r;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        r = -errno;
+    else if (!S_ISREG(status.st_mode))
+        r = -EINVAL;
+    else
+        r = status.st_size > (off_t)room ? -EFBIG : read_all(fd, to, room);
+    if (fd >= 0)
+        (void)close(fd);
+    pthread_setcancelstate(state, NULL);
+    errno = saved;
+    return r;
+}
+
+static void os_end_process(int status)
+{
+    (void)fflush(NULL);
+    _exit(status);
+}
+
 static const char *os_environment(const char *name)
 {
     return secure_getenv(name);
@@ -248,5 +288,8 @@ struct opool__os opool__os = {
     .unwind = opool__os_unwind,
     .own_code = opool__os_own_code,
     .each_mapping = opool__os_each_mapping,
+    .note_modules = opool__os_note_modules,
+    .read_file = os_read_file,
+    .end_process = os_end_process,
     .environment = os_environment,
 };

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct opool__mapping; /* unwind.h */
 
@@ -68,11 +69,17 @@ struct opool__os {
     int (*unwind)(void **frames, int most);
     /* Where the code of this library is; false: it is a static copy, in the midst of other code. */
     bool (*own_code)(uintptr_t *start, uintptr_t *end);
-    /* Show what is mapped where, by ascending addresses, until `look` returns false. Async-signal-safe, but a
-       cancellation point. */
+    /* Show what is mapped where, until `look` returns false, a file's parts by ascending addresses: as the kernel says,
+       and where there is no /proc, as it was noted. Async-signal-safe, but a cancellation point. */
     int (*each_mapping)(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
+    /* Note what the loader loaded so far. Outside all locks. */
+    void (*note_modules)(void);
     /* What the program or a library loaded with it exports under this name; NULL: nothing, or no dynamic loader. */
     void *(*symbol)(const char *name);
+    /* A regular file of up to `room` bytes: how many, or a negative errno value, -EFBIG for a larger one. */
+    ssize_t (*read_file)(const char *path, char *to, size_t room);
+    /* Write what libc still buffers, and end the process without exit handlers. */
+    void (*end_process)(int status);
     /* A variable of the environment; NULL: not set, or the program runs with more rights than its user has. */
     const char *(*environment)(const char *name);
 };

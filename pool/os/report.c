@@ -68,16 +68,8 @@ static void write_all(const char *text, size_t length)
     }
 }
 
-static void emit(struct line *line)
-{
-    if (line->length > sizeof line->text - 2)
-        line->length = sizeof line->text - 2;
-    line->text[line->length++] = '\n';
-    write_all(line->text, line->length);
-}
-
 /* To the user's callback; false: there is none, or this is what it made us say. */
-static bool hand_over(const struct line *line)
+static bool hand_over(const char *text)
 {
     opool__lock_take(&user.lock);
     void (*log)(const char *, void *) = user.log;
@@ -86,20 +78,30 @@ static bool hand_over(const struct line *line)
     if (!log || logging)
         return false;
     logging = true;
-    log(line->text, arg);
+    log(text, arg);
     logging = false;
     return true;
 }
 
-/* write is a cancellation point, the callback may be one, and no call of this library is. */
-static void deliver(struct line *line)
+/* There is room behind the text for an end of either kind. write is a cancellation point, the callback may be one, and
+   no call of this library is. */
+static void deliver(char *text, size_t length)
 {
     int saved = errno, state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    if (!hand_over(line))
-        emit(line);
+    text[length] = 0;
+    if (!hand_over(text)) {
+        text[length] = '\n';
+        write_all(text, length + 1);
+    }
     pthread_setcancelstate(state, NULL);
     errno = saved;
+}
+
+static void deliver_line(struct line *line)
+{
+    size_t most = sizeof line->text - 2;
+    deliver(line->text, line->length < most ? line->length : most);
 }
 
 void opool__log_set(void (*log)(const char *line, void *arg), void *arg)
@@ -138,7 +140,7 @@ void opool__report(const struct opool__label *label, const char *format, ...)
     va_start(arguments, format);
     append(&line, format, arguments);
     va_end(arguments);
-    deliver(&line);
+    deliver_line(&line);
 }
 
 void opool__say(const char *format, ...)
@@ -149,7 +151,13 @@ void opool__say(const char *format, ...)
     va_start(arguments, format);
     append(&line, format, arguments);
     va_end(arguments);
-    deliver(&line);
+    deliver_line(&line);
+}
+
+void opool__say_text(struct opool__text *text)
+{
+    if (text->length > 0)
+        deliver(text->at, text->length - 1);
 }
 
 void opool__print(const char *text)

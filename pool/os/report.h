@@ -38,9 +38,8 @@ struct opool__detail {
 /* "opool: pool 'conn' (struct conn): <text>" */
 void opool__report(const struct opool__label *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A line and the object's story, and abort:
-   "opool: pool 'conn' (struct conn): <call> of 0x7f... by thread 4711: <words>".
-   `detail` may be NULL where the words have no braces. */
+/* A line and the object's story, and abort: "opool: pool 'conn' (struct conn): <call> of 0x7f... by thread 4711:
+   <words>". `detail` may be NULL where the words have no braces. */
 _Noreturn void opool__fault(const struct opool__label *label, enum opool__fault fault, const char *call,
                             const void *object, const struct opool__detail *detail) __attribute__((cold));
 
@@ -49,6 +48,9 @@ void opool__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A text as it is, on standard error in one write. */
 void opool__print(const char *text);
+
+/* A text of several lines that the caller put together; its last byte is a newline. */
+void opool__say_text(struct opool__text *text);
 
 /* Where report and say go from now on; NULL: standard error. */
 void opool__log_set(void (*log)(const char *line, void *arg), void *arg);

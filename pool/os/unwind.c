@@ -148,12 +148,14 @@ int opool__os_each_mapping(bool (*look)(void *arg, const struct opool__mapping *
     int saved = errno;
     struct reader reader = {.file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
     struct opool__mapping mapping;
-    int r = reader.file < 0 ? -errno : 0;
-    while (r == 0 && read_mapping(&reader, &mapping))
+    if (reader.file < 0) {
+        errno = saved;
+        return opool__modules_each(look, arg);
+    }
+    while (read_mapping(&reader, &mapping))
         if (!look(arg, &mapping))
             break;
-    if (reader.file >= 0)
-        (void)close(reader.file);
+    (void)close(reader.file);
     errno = saved;
-    return r;
+    return 0;
 }

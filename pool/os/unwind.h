@@ -24,6 +24,11 @@ int opool__os_unwind(void **frames, int most);
 bool opool__os_own_code(uintptr_t *start, uintptr_t *end);
 int opool__os_each_mapping(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
 
+void opool__os_note_modules(void);
+
+/* As each_mapping, by what was noted. */
+int opool__modules_each(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg);
+
 /*
  * Where a code address comes from. Asks the kernel and the file only: no loader, whose lock another thread may hold for
  * long, and no malloc: async-signal-safe, but a cancellation point. Takes 2 KiB of stack.

@@ -31,7 +31,7 @@ static bool look(void *arg, const struct opool__mapping *mapping)
 /* Memory without a file has no name, or one in brackets: the kernel's own code is an ELF image, others are not. */
 static bool is_code(const char *file)
 {
-    return file[0] == '/' || strcmp(file, "[vdso]") == 0;
+    return strchr(file, '/') || strcmp(file, "[vdso]") == 0;
 }
 
 void opool__where(uintptr_t code, struct opool__where *out)

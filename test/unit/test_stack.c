@@ -334,6 +334,13 @@ START_TEST(names_of_libraries)
 }
 END_TEST
 
+static bool count_mapping(void *count, const struct opool__mapping *mapping)
+{
+    EXPECT(mapping->start < mapping->end);
+    ++*(unsigned *)count;
+    return true;
+}
+
 static bool hide_files(void *arg, const struct opool__mapping *mapping)
 {
     struct {
@@ -363,6 +370,34 @@ START_TEST(names_of_files_that_are_gone)
     struct opool__where where = where_is(code);
     EXPECT(strstr(where.file, " (deleted)") && where.offset != 0);
     ck_assert_str_eq(where.function, "qsort");
+}
+END_TEST
+
+/* As in a process that changed its root: what was noted, with names of files that can be opened or not. */
+START_TEST(names_by_what_was_noted)
+{
+    opool__os.each_mapping = opool__modules_each;
+    struct opool__where where = where_is(dlsym(RTLD_DEFAULT, "qsort"));
+    EXPECT(strstr(where.file, "libc.") && where.offset != 0);
+    ck_assert_str_eq(where.function, "qsort");
+    where = where_is((void *)(uintptr_t)where_is);
+    EXPECT(strstr(where.file, "/test_stack"));
+    ck_assert_str_eq(where.function, "where_is");
+    EXPECT(where_is(&where).file[0] == 0);
+    /* What is loaded later is noted by the next who starts, once. */
+    void *library = dlopen("libm.so.6", RTLD_NOW);
+    void *code = library ? dlsym(library, "ldexp") : NULL;
+    if (!code)
+        return;
+    EXPECT(where_is(code).file[0] == 0 || strstr(where_is(code).file, "libm."));
+    opool__stack_start();
+    EXPECT(strstr(where_is(code).file, "libm."));
+    unsigned before = 0, after = 0;
+    opool__modules_each(count_mapping, &before);
+    for (int i = 0; i < 300; i++)
+        opool__stack_start();
+    opool__modules_each(count_mapping, &after);
+    EXPECT(before > 8 && after == before);
 }
 END_TEST
 
@@ -431,6 +466,7 @@ static Suite *all(void)
     tcase_add_test(tests, without_proc_lines_have_addresses);
     tcase_add_test(tests, names_of_libraries);
     tcase_add_test(tests, names_of_files_that_are_gone);
+    tcase_add_test(tests, names_by_what_was_noted);
     tcase_add_test(tests, other_memory_is_no_code);
     tcase_add_test(tests, hostile_files);
     return suite;
