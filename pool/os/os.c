@@ -61,6 +61,12 @@ static int os_purge(void *at, size_t bytes)
     return result(madvise(at, bytes, MADV_DONTNEED), saved);
 }
 
+static int os_protect(void *at, size_t bytes)
+{
+    int saved = errno;
+    return result(mprotect(at, bytes, PROT_NONE), saved);
+}
+
 static int membarrier(int command)
 {
     int saved = errno;
@@ -129,6 +135,9 @@ static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *
     (void)pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
     (void)pthread_attr_setschedparam(&attributes, &usual);
     sigfillset(&all);
+    /* A fault while its signal is blocked ends the process without a word of whoever handles it. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited, so that no signal comes before it is blocked */
     r = pthread_create(&made, &attributes, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -223,6 +232,7 @@ struct opool__os opool__os = {
     .release = os_release,
     .commit = os_commit,
     .purge = os_purge,
+    .protect = os_protect,
     .barrier_register = os_barrier_register,
     .barrier = os_barrier,
     .now = os_now,
@@ -247,4 +257,5 @@ struct opool__os opool__os = {
     .own_code = opool__os_own_code,
     .each_mapping = opool__os_each_mapping,
     .environment = os_environment,
+    .trap = opool__os_trap,
 };
