@@ -36,6 +36,7 @@ static void give_memory_back(struct opool *pool)
     opool__trace_end(pool);
     opool__slab_fini(&pool->slab);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 
@@ -57,6 +58,7 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
                       (unsigned long long)out, out == 1 ? "object is" : "objects are");
     opool__depot_fini(&pool->depot);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 
