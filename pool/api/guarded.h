@@ -7,8 +7,9 @@
  * idle, and its put tears it down: reset runs as at every put, then fini. So a guarded object is never idle: no cache,
  * magazine or store sees it, and neither does a tick.
  *
- * For the books it holds a slot of its pool in which nobody is meanwhile, and a permit where objects are built by permit.
- * So all equations hold, capacity is exact, and what counts slots (destroy, close, fork, the leak report) counts it.
+ * For the books it holds a slot of its pool in which nobody is meanwhile, and a permit where objects are built by
+ * permit. So all equations hold, capacity is exact, and what counts slots (destroy, close, fork, the leak report) counts
+ * it.
  *
  * Such a pool works out of line, one object at a time: see trace.h.
  */

@@ -69,7 +69,7 @@ struct opool__guard_order {
 /* Memory for an object, all zero; MAKING. NULL: no slot is free, or the system refused. */
 void *opool__guard_slots_take(const struct opool__guard_order *order);
 
-/* It was built, and goes to a user: OUT. `held` is what the claim gives back; `caller`: of the user, see check/stack.h. */
+/* It was built, and goes to a user: OUT. `held` is what the claim gives back; `caller`: as opool__stack_from has it. */
 void opool__guard_slots_got(void *object, void *held, const void *caller);
 
 /* `call` ("put") of an address in the arena: ENDING, for this caller alone; returns what it held. A fault, unless that
