@@ -75,7 +75,7 @@ const void *opool__caller(void)
     return current.caller;
 }
 
-static int call_init(struct opool *pool, void *object)
+int opool__call_init(struct opool *pool, void *object)
 {
     if (!pool->type.init)
         return 0;
@@ -84,7 +84,7 @@ static int call_init(struct opool *pool, void *object)
     return r < 0 ? -r : r;
 }
 
-static void call_fini(struct opool *pool, void *object)
+void opool__call_fini(struct opool *pool, void *object)
 {
     if (!pool->type.fini)
         return;
@@ -123,6 +123,12 @@ static void note_peak(struct opool *pool)
         continue;
 }
 
+void opool__note_built(struct opool *pool)
+{
+    opool__count(&pool->shared_built);
+    note_peak(pool);
+}
+
 static void *refuse(uint64_t *counter, int error)
 {
     opool__count(counter);
@@ -139,7 +145,7 @@ void *opool__build(struct opool *pool)
         opool__slab_give(&pool->slab, slot);
         return refuse(&pool->shared_memory_fails, ENOMEM);
     }
-    int r = call_init(pool, slot);
+    int r = opool__call_init(pool, slot);
     if (r != 0) {
         if (pool->traced)
             opool__trace_gone(pool, slot);
@@ -147,8 +153,7 @@ void *opool__build(struct opool *pool)
         return refuse(&pool->shared_init_fails, r);
     }
     opool__fresh_learn(pool, slot);
-    opool__count(&pool->shared_built);
-    note_peak(pool);
+    opool__note_built(pool);
     return slot;
 }
 
@@ -158,7 +163,7 @@ static void end_object(struct opool *pool, void *object)
         opool__trace_ending(pool, object);
     if (pool->type.clear)
         pool->type.clear(object);
-    call_fini(pool, object);
+    opool__call_fini(pool, object);
     if (pool->traced)
         opool__trace_gone(pool, object);
     opool__count(&pool->shared_torn_down);

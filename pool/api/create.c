@@ -159,6 +159,7 @@ static int make(struct opool *pool, const struct opool_options *options)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;
     opool__audit_join(pool);
+    opool__guarded_join(pool, options->region != NULL);
     set_front(pool);
     return 0;
 }

@@ -36,6 +36,7 @@ static void give_memory_back(struct opool *pool)
     opool__trace_end(pool);
     opool__slab_fini(&pool->slab);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 
@@ -58,6 +59,7 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
     opool__leaks_of(pool);
     opool__depot_fini(&pool->depot);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 

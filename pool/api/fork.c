@@ -66,12 +66,14 @@ static void prepare(void)
     opool__lock_take(&opool__threads_lock);
     each_pool(lock_pool);
     opool__magazine_lock_all();
+    opool__guard_slots_lock();
     opool__log_lock();
 }
 
 static void parent(void)
 {
     opool__log_unlock();
+    opool__guard_slots_unlock();
     opool__magazine_unlock_all();
     each_pool(unlock_pool);
     opool__lock_drop(&opool__threads_lock);
@@ -102,6 +104,7 @@ static void child(void)
 {
     opool__leaks_forked();
     opool__log_reset_lock();
+    opool__guard_slots_reset();
     opool__magazine_reset_locks();
     each_pool(reset_pool);
     opool__lock_reset(&opool__threads_lock);

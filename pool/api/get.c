@@ -82,6 +82,16 @@ static bool fails(const struct opool *pool)
     return one_in && opool__add_relaxed(&shared_gets, 1u) % one_in == one_in - 1;
 }
 
+static void *get_unguarded(struct opool *pool, int timeout_ms, int full)
+{
+    void *object = pool->cached ? opool__cache_get(&pool->cache) : NULL;
+    if (!object)
+        object = opool__by_permit(pool) ? get_stored(pool, timeout_ms, full) : get_unlimited(pool);
+    if (object && pool->traced)
+        opool__trace_got(pool, object);
+    return object;
+}
+
 static void *get_slow(struct opool *pool, int timeout_ms, int full)
 {
     if (!pool)
@@ -94,21 +104,18 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
         opool__count(&pool->shared_memory_fails);
         return fail(ENOMEM);
     }
-    void *object = pool->cached ? opool__cache_get(&pool->cache) : NULL;
+    void *object = pool->sampled ? opool__guarded_get(pool) : NULL;
     if (!object)
-        object = opool__by_permit(pool) ? get_stored(pool, timeout_ms, full) : get_unlimited(pool);
-    if (object) {
-        if (pool->traced)
-            opool__trace_got(pool, object);
+        object = get_unguarded(pool, timeout_ms, full);
+    if (object)
         opool__look_around(pool);
-    }
     return object;
 }
 
-/* What the thread's cache has at hand. */
+/* What the thread's cache has at hand; nothing where each get may be one that is guarded. */
 static size_t get_run(struct opool *pool, void **objects, size_t n)
 {
-    size_t run = pool && pool->cached ? opool__cache_get_run(&pool->cache, objects, n) : 0;
+    size_t run = pool && pool->cached && !pool->sampled ? opool__cache_get_run(&pool->cache, objects, n) : 0;
     for (size_t i = 0; i < run && pool->traced; i++)
         opool__trace_got(pool, objects[i]);
     return run;

@@ -17,6 +17,7 @@
 
 #include "api/footprint.h"
 #include "api/fresh.h"
+#include "api/guarded.h"
 #include "api/trace.h"
 #include "api/watch.h"
 #include "cache/cache.h"
@@ -46,6 +47,7 @@ struct opool {
     struct opool__guard guard; /* owning types */
     struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
+    bool sampled;                         /* some of its gets are served from guard slots: api/guarded.h */
     bool traced;                          /* each get and put is looked at, out of line: api/trace.h */
     struct opool__life life;              /* full checks */
     const struct opool__auditor *auditor; /* NULL: nobody looks at what objects own */
@@ -60,7 +62,7 @@ struct opool {
 
     /* Figures of slow paths; relaxed. Gets and puts that went through a head are counted by cache and depot. */
     uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts,
-        shared_live_peak, shared_capacity_fails, shared_memory_fails, shared_init_fails;
+        shared_live_peak, shared_guarded, shared_capacity_fails, shared_memory_fails, shared_init_fails;
 };
 
 /* Does the store count the objects that exist? */
@@ -127,6 +129,13 @@ void opool__tear_down(struct opool *pool, void *object);
 
 /* The same for one of the doomed or condemned. */
 void opool__tear_down_idle(struct opool *pool, void *object);
+
+/* The callbacks; init gives an errno value, and does not undo what this library did before. */
+int opool__call_init(struct opool *pool, void *object);
+void opool__call_fini(struct opool *pool, void *object);
+
+/* One more exists. */
+void opool__note_built(struct opool *pool);
 
 /* Reset and clear. False: refused. */
 bool opool__reset(struct opool *pool, void *object);

@@ -20,10 +20,14 @@ static bool prepare(struct opool *pool, void *object)
     opool__check_pool(pool, "put", object);
     if (!pool)
         return false;
+    if (opool__guard_slots_has(object)) {
+        opool__guarded_put(pool, object);
+        return false;
+    }
     opool__check_object(pool, "put", object);
     if (pool->traced)
         opool__trace_claim(pool, "put", object);
-    if (pool->type.footprint && !opool__footprint_fits(pool, object)) {
+    if (pool->type.footprint && !opool__footprint_fits(pool, object, object)) {
         drop(pool, object, &pool->shared_bloated);
         return false;
     }
@@ -78,6 +82,14 @@ void opool_put(struct opool *pool, void *object)
     opool__call_end(before);
 }
 
+static void discard(struct opool *pool, void *object)
+{
+    opool__check_object(pool, "discard", object);
+    if (pool->traced)
+        opool__trace_claim(pool, "discard", object);
+    drop(pool, object, &pool->shared_discarded);
+}
+
 void opool_discard(struct opool *pool, void *object)
 {
     if (!object)
@@ -86,10 +98,10 @@ void opool_discard(struct opool *pool, void *object)
     if (!pool)
         return;
     struct opool__call before = opool__call_begin(pool, "discard", object, __builtin_return_address(0));
-    opool__check_object(pool, "discard", object);
-    if (pool->traced)
-        opool__trace_claim(pool, "discard", object);
-    drop(pool, object, &pool->shared_discarded);
+    if (opool__guard_slots_has(object))
+        opool__guarded_discard(pool, object);
+    else
+        discard(pool, object);
     opool__call_end(before);
 }
 

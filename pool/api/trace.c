@@ -129,25 +129,6 @@ static void show(struct opool *pool, const char *call, struct opool__entry *entr
 
 /* ---- the story of an object, for faults ---- */
 
-static void add_line(void *text, const char *line, size_t length)
-{
-    opool__text_string(text, "opool: ");
-    opool__text_add(text, line, length);
-}
-
-static void tell_event(struct opool__text *text, const char *what, const struct opool__event *event)
-{
-    if (!event->thread)
-        return;
-    opool__text_string(text, "opool:   ");
-    opool__text_string(text, what);
-    opool__text_string(text, " by thread ");
-    opool__text_number(text, event->thread);
-    opool__text_string(text, event->stack ? " at\n" : "\n");
-    if (event->stack)
-        opool__stack_tell(event->stack, add_line, text);
-}
-
 static void tell_story(const struct opool__label *label, const void *object, struct opool__text *text)
 {
     const struct opool *pool =
@@ -156,7 +137,7 @@ static void tell_story(const struct opool__label *label, const void *object, str
     uint32_t index;
     size_t offset;
     opool__life_note(&now, opool__caller());
-    tell_event(text, "called", &now);
+    opool__life_tell(text, "called", &now);
     enum opool__place place =
         opool__life_known(&pool->life) ? opool__slab_find(&pool->slab, object, &index, &offset) : OPOOL__FOREIGN;
     if (place == OPOOL__INTERIOR)
@@ -165,8 +146,8 @@ static void tell_story(const struct opool__label *label, const void *object, str
         place == OPOOL__INTERIOR || place == OPOOL__SLOT ? opool__life_at(&pool->life, index) : NULL;
     if (!entry)
         return;
-    tell_event(text, "last got", &entry->got);
-    tell_event(text, "last put", &entry->put);
+    opool__life_tell(text, "last got", &entry->got);
+    opool__life_tell(text, "last put", &entry->put);
 }
 
 /* ---- start and end ---- */

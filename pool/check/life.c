@@ -126,3 +126,22 @@ void opool__life_note(struct opool__event *event, const void *caller)
     event->at = opool__os.now();
     event->stack = caller ? opool__stack_from(caller) : opool__stack_here();
 }
+
+static void add_line(void *text, const char *line, size_t length)
+{
+    opool__text_string(text, "opool: ");
+    opool__text_add(text, line, length);
+}
+
+void opool__life_tell(struct opool__text *text, const char *what, const struct opool__event *event)
+{
+    if (!event->thread)
+        return;
+    opool__text_string(text, "opool:   ");
+    opool__text_string(text, what);
+    opool__text_string(text, " by thread ");
+    opool__text_number(text, event->thread);
+    opool__text_string(text, event->stack ? " at\n" : "\n");
+    if (event->stack)
+        opool__stack_tell(event->stack, add_line, text);
+}

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/text.h"
+
 enum opool__phase { OPOOL__PHASE_GONE, OPOOL__PHASE_OUT, OPOOL__PHASE_CLAIMED, OPOOL__PHASE_IDLE };
 
 /* How an object came where it is: a call, made by a thread. */
@@ -81,5 +83,9 @@ static inline void *opool__life_copy(struct opool__entry *entry)
 
 /* By the calling thread, now; `caller`: as opool__stack_from has it, or NULL. */
 void opool__life_note(struct opool__event *event, const void *caller);
+
+/* "opool:   last got by thread 4711 at" with the stack's lines, for a fault's story; nothing if it never happened.
+   Async-signal-safe. */
+void opool__life_tell(struct opool__text *text, const char *what, const struct opool__event *event);
 
 #endif

@@ -62,6 +62,12 @@ static int os_purge(void *at, size_t bytes)
     return result(madvise(at, bytes, MADV_DONTNEED), saved);
 }
 
+static int os_protect(void *at, size_t bytes)
+{
+    int saved = errno;
+    return result(mprotect(at, bytes, PROT_NONE), saved);
+}
+
 static int membarrier(int command)
 {
     int saved = errno;
@@ -130,6 +136,9 @@ static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *
     (void)pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
     (void)pthread_attr_setschedparam(&attributes, &usual);
     sigfillset(&all);
+    /* A fault while its signal is blocked ends the process without a word of whoever handles it. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited, so that no signal comes before it is blocked */
     r = pthread_create(&made, &attributes, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -264,6 +273,7 @@ struct opool__os opool__os = {
     .release = os_release,
     .commit = os_commit,
     .purge = os_purge,
+    .protect = os_protect,
     .barrier_register = os_barrier_register,
     .barrier = os_barrier,
     .now = os_now,
@@ -292,4 +302,5 @@ struct opool__os opool__os = {
     .read_file = os_read_file,
     .end_process = os_end_process,
     .environment = os_environment,
+    .trap = opool__os_trap,
 };

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "os/trap.h"
+
 struct opool__mapping; /* unwind.h */
 
 struct opool__os {
@@ -28,6 +30,8 @@ struct opool__os {
     /* Give the memory of a committed range back; 0: it is zero from now on. Refused on locked memory: contents unknown.
      */
     int (*purge)(void *at, size_t bytes);
+    /* No access to a committed range any more, whose contents stay. commit gives it back. */
+    int (*protect)(void *at, size_t bytes);
     /* Say that this process will use `barrier`. Once, before the first. */
     int (*barrier_register)(void);
     /* A full memory barrier on every running thread of the process. May be refused at any call, not only at the first.
@@ -48,7 +52,8 @@ struct opool__os {
     int (*event_check)(int fd);
     /* Add 1 to one. */
     void (*event_add)(int fd);
-    /* A thread with all signals blocked and the usual scheduling; its name has at most 15 characters. */
+    /* A thread with all signals blocked but those of its own faults, and the usual scheduling; its name has at most 15
+       characters. */
     int (*thread_start)(uintptr_t *thread, void *(*run)(void *), const char *name);
     void (*thread_join)(uintptr_t thread);
     bool (*is_thread)(uintptr_t thread); /* the calling one */
@@ -82,6 +87,8 @@ struct opool__os {
     void (*end_process)(int status);
     /* A variable of the environment; NULL: not set, or the program runs with more rights than its user has. */
     const char *(*environment)(const char *name);
+    /* Once: `look` sees touches of memory that allows none, see trap.h. */
+    int (*trap)(opool__trap_look *look);
 };
 
 /* The table in use: the real one, until a test puts another in its place. */

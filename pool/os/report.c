@@ -240,6 +240,13 @@ static void write_fault(struct opool__text *text, const struct opool__label *lab
         label->story(label, object, text);
 }
 
+void opool__fault_tell(struct opool__text *text, const struct opool__label *label, enum opool__fault fault,
+                       const char *call, const void *object, const struct opool__detail *detail)
+{
+    write_fault(text, label, fault, call, object, detail);
+    write_all(text->at, text->length);
+}
+
 /* Whoever interrupted the holder of the lock goes without the callback, rather than wait for ever. */
 static void tell_callback(struct opool__text *text)
 {

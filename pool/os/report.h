@@ -43,6 +43,11 @@ void opool__report(const struct opool__label *label, const char *format, ...) __
 _Noreturn void opool__fault(const struct opool__label *label, enum opool__fault fault, const char *call,
                             const void *object, const struct opool__detail *detail) __attribute__((cold));
 
+/* The line and the story, in one write, of a fault that ends the process by itself, if at all: for a signal handler.
+   Not to the callback, which may need what the interrupted code holds. `text` is empty room to put it together in. */
+void opool__fault_tell(struct opool__text *text, const struct opool__label *label, enum opool__fault fault,
+                       const char *call, const void *object, const struct opool__detail *detail);
+
 /* "opool: <text>" */
 void opool__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

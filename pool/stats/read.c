@@ -60,6 +60,7 @@ static void count_events(struct opool *pool, const struct sources *from, struct 
     out->tightened = from->cache.tightened;
     out->tight = pool->cached && opool__load_relaxed(&pool->depot.store.shared_tight) != OPOOL__LOOSE;
     out->locked = !opool__barrier_usable();
+    out->guarded = opool__load_relaxed(&pool->shared_guarded);
 }
 
 static void count_objects(struct opool *pool, const struct sources *from, struct opool_stats *out)
