@@ -11,6 +11,7 @@
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/tools.h"
 
 #ifdef OPOOL_TLS_GLOBAL_DYNAMIC
 #define TLS_MODEL "global-dynamic"
@@ -60,6 +61,7 @@ static void start(struct line *line, const struct opool__label *label)
 /* A closed standard error is not our error. */
 static void write_all(const char *text, size_t length)
 {
+    opool__tools_wrote(text, length);
     for (size_t done = 0; done < length;) {
         ssize_t n = write(STDERR_FILENO, text + done, length - done);
         if (n < 0 && errno != EINTR)
@@ -86,6 +88,8 @@ static bool hand_over(const struct line *line)
     if (!log || logging)
         return false;
     logging = true;
+    opool__tools_wrote(line->text, sizeof line->text);
+    opool__tools_calling();
     log(line->text, arg);
     logging = false;
     return true;
@@ -244,6 +248,8 @@ static void tell_callback(struct opool__text *text)
         return;
     text->at[text->length - 1] = 0; /* the last newline */
     logging = true;
+    opool__tools_wrote(text->at, text->length);
+    opool__tools_calling();
     log(text->at, arg);
 }
 
