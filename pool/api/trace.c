@@ -179,6 +179,65 @@ static void tell_story(const struct opool__label *label, const void *object, str
     tell_event(text, "last put", &entry->put);
 }
 
+/* Of the pool that has this address; NULL: none. */
+static const struct opool *pool_of(const void *address, uint32_t *index, size_t *offset)
+{
+    const struct opool *pool = NULL;
+    while ((pool = opool__registry_next(pool)) != NULL) {
+        enum opool__place place = opool__slab_find(&pool->slab, address, index, offset);
+        if (place == OPOOL__INTERIOR || place == OPOOL__SLOT)
+            break;
+    }
+    return pool;
+}
+
+static const char *word_of(const struct opool__entry *entry)
+{
+    switch (phase_of(entry)) {
+    case OPOOL__PHASE_GONE:
+        return "torn down";
+    case OPOOL__PHASE_OUT:
+        return "out";
+    case OPOOL__PHASE_CLAIMED:
+        return "being put";
+    case OPOOL__PHASE_IDLE:
+        break;
+    }
+    return "idle";
+}
+
+/* For AddressSanitizer, inside its report: whose address that is. */
+static void tell_of_address(const void *address)
+{
+    char room[8192];
+    struct opool__text text = {room, sizeof room, 0};
+    uint32_t index = 0;
+    size_t offset = 0;
+    const struct opool *pool = pool_of(address, &index, &offset);
+    const char *object = (const char *)address - offset;
+    const struct opool__entry *entry = pool ? entry_of(pool, object) : NULL;
+    if (!entry)
+        return;
+    opool__text_string(&text, "opool: pool '");
+    opool__text_string(&text, pool->label.name);
+    opool__text_string(&text, "' (");
+    opool__text_string(&text, pool->label.type);
+    opool__text_string(&text, "): ");
+    opool__text_hex(&text, (uintptr_t)address);
+    opool__text_string(&text, " is at offset ");
+    opool__text_number(&text, offset);
+    opool__text_string(&text, " of ");
+    opool__text_hex(&text, (uintptr_t)object);
+    opool__text_string(&text, ", which has ");
+    opool__text_number(&text, pool->type.size);
+    opool__text_string(&text, " bytes and is ");
+    opool__text_string(&text, word_of(entry));
+    opool__text_string(&text, "\n");
+    tell_event(&text, "last got", &entry->got);
+    tell_event(&text, "last put", &entry->put);
+    opool__write(&text);
+}
+
 /* ---- start and end ---- */
 
 int opool__trace_start(struct opool *pool)
@@ -187,6 +246,7 @@ int opool__trace_start(struct opool *pool)
     if (!is_full(pool) && !opool__tools_guard())
         return 0;
     opool__stack_start();
+    opool__tools_on_report(tell_of_address);
     size_t most = (size_t)INT32_MAX, fit = SIZE_MAX / 2 / pool->slab.layout.stride;
     /* A pool in a region takes nothing more after create. */
     size_t at_once = pool->slab.extents[0].map ? 0 : pool->slab.layout.slots;

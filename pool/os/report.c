@@ -70,6 +70,13 @@ static void write_all(const char *text, size_t length)
     }
 }
 
+void opool__write(const struct opool__text *text)
+{
+    int saved = errno;
+    write_all(text->at, text->length);
+    errno = saved;
+}
+
 static void emit(struct line *line)
 {
     if (line->length > sizeof line->text - 2)

@@ -44,6 +44,9 @@ void opool__report(const struct opool__label *label, const char *format, ...) __
 _Noreturn void opool__fault(const struct opool__label *label, enum opool__fault fault, const char *call,
                             const void *object, const struct opool__detail *detail) __attribute__((cold));
 
+/* Text as it is, on standard error. Async-signal-safe. */
+void opool__write(const struct opool__text *text);
+
 /* "opool: <text>" */
 void opool__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
