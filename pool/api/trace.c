@@ -267,7 +267,7 @@ void opool__trace_end(struct opool *pool)
 
 bool opool__trace_built(struct opool *pool, void *object)
 {
-    opool__tools_freed((char *)object + pool->type.size, zone_bytes(pool));
+    opool__tools_gap((char *)object + pool->type.size, zone_bytes(pool));
     if (pool->auditor)
         pool->auditor->built(object);
     if (!opool__life_known(&pool->life))

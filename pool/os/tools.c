@@ -237,12 +237,12 @@ static void take_name(void *at)
         named[place].at = NULL;
 }
 
-static void give_name(void *at, size_t size)
+static void give_name(void *at, size_t size, const char *name)
 {
     size_t place = place_of(at);
     if (named[place].at)
         take_name(named[place].at);
-    named[place].handle = (unsigned)VALGRIND_CREATE_BLOCK(at, size, "put object");
+    named[place].handle = (unsigned)VALGRIND_CREATE_BLOCK(at, size, name);
     named[place].at = at;
 }
 
@@ -264,7 +264,13 @@ static void memcheck_put(void *at, size_t size)
 {
     keep(at, size);
     VALGRIND_MEMPOOL_FREE(&memcheck, at);
-    give_name(at, size);
+    give_name(at, size, "put object");
+}
+
+static void memcheck_gap(void *at, size_t size)
+{
+    (void)VALGRIND_MAKE_MEM_NOACCESS(at, size);
+    give_name(at, size, "gap behind an object");
 }
 
 static void memcheck_open(void *at, size_t size)
@@ -311,6 +317,7 @@ static void memcheck_quiet(bool quiet)
 
 #define memcheck_got memcheck_taken
 #define memcheck_put memcheck_taken
+#define memcheck_gap memcheck_taken
 #define memcheck_open memcheck_taken
 #define memcheck_closed memcheck_taken
 #define memcheck_freed memcheck_taken
@@ -398,6 +405,14 @@ void opool__tools_got(void *object, size_t size)
         memcheck_got(object, size);
 }
 
+void opool__tools_gap(void *at, size_t size)
+{
+    if (asan_poison)
+        asan_poison(at, size);
+    if (memcheck && size)
+        memcheck_gap(at, size);
+}
+
 void opool__tools_put(void *object, size_t size)
 {
     if (asan_poison)
@@ -430,8 +445,6 @@ void opool__tools_closed(void *at, size_t size)
 
 void opool__tools_freed(void *at, size_t size)
 {
-    if (size == 0)
-        return;
     if (asan_poison) {
         forget(at, size);
         asan_poison(at, size);

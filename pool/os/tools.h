@@ -38,6 +38,8 @@ void opool__tools_keeps(void *at, size_t bytes, bool here);
 void opool__tools_taken(void *slot, size_t size);
 /* A user has the object from now on, as init and reset left it. */
 void opool__tools_got(void *object, size_t size);
+/* Nobody touches these bytes, behind an object that is about to be built. */
+void opool__tools_gap(void *at, size_t size);
 /* It is idle from now on: nobody touches it. */
 void opool__tools_put(void *object, size_t size);
 /* The library itself touches these bytes of an idle object, or of the gap behind one, from now on. */

@@ -23,7 +23,7 @@ static bool item_reset(struct item *item, void *arg)
     return true;
 }
 
-OPOOL_DEFINE(item_pool, struct item, .reset = item_reset);
+OPOOL_DEFINE(item_pool, struct item, .reset = item_reset, .kept = OPOOL_MEMBERS(kept, text));
 
 struct raw {
     uint64_t words[8]; /* 64 bytes: no padding of its own */
@@ -63,7 +63,11 @@ static struct box_pool *boxes;
 static volatile int sink;
 
 /* Lines of their own in a stack. */
+#if defined(__clang__)
 #define HERE __attribute__((noinline))
+#else
+#define HERE __attribute__((noipa))
+#endif
 
 static HERE struct item *get_here(void)
 {
@@ -100,7 +104,7 @@ static void used(void)
     }
 }
 
-static void write_after_put(void)
+static HERE void write_after_put(void)
 {
     struct item *item = get_here();
     put_here(item);
@@ -180,6 +184,33 @@ static void put_twice(void)
     put_here(item);
     put_here(other);
     put_here(item);
+}
+
+static void before_start(void)
+{
+    struct raw *first = raw_pool_get(raws), *second = raw_pool_get(raws);
+    struct raw *later = first > second ? first : second;
+    char *volatile at = (char *)later;
+    at[-1] = 1;
+    raw_pool_put(raws, second);
+    raw_pool_put(raws, first);
+}
+
+extern void __asan_set_error_report_callback(void (*call)(const char *text)) __attribute__((weak));
+
+static void own_callback(const char *text)
+{
+    static const char said[] = "own callback\n";
+    (void)text;
+    if (write(2, said, sizeof said - 1) < 0)
+        abort();
+}
+
+static void with_own_callback(void)
+{
+    if (__asan_set_error_report_callback)
+        __asan_set_error_report_callback(own_callback);
+    write_after_put();
 }
 
 /* ---- what was never written ---- */
@@ -502,7 +533,7 @@ static const struct {
     CASE(batch),
     CASE(write_after_put_batch),
     CASE(write_after_discard),
-    CASE(write_past_end),
+    CASE(write_past_end), CASE(before_start), CASE(with_own_callback),
     CASE(write_past_whole),
     CASE(write_to_end),
     CASE(put_twice),
