@@ -5,6 +5,7 @@
 #include "api/pool.h"
 #include "check/settings.h"
 #include "os/report.h"
+#include "os/tools.h"
 
 /* Callbacks that run inside each other, out of line, on this thread. */
 static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
@@ -18,6 +19,7 @@ int opool__callback_begin(void)
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     callbacks++;
+    opool__tools_calling();
     return state;
 }
 
@@ -98,6 +100,7 @@ bool opool__reset(struct opool *pool, void *object)
     bool keep = true;
     if (pool->type.reset) {
         callbacks++;
+        opool__tools_calling();
         keep = pool->type.reset(object, pool->arg);
         callbacks--;
     }

@@ -7,6 +7,7 @@
 #include "check/settings.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "os/tools.h"
 
 enum {
     MAGAZINE_BYTES = 64 << 10, /* most bytes of objects a magazine holds */
@@ -105,8 +106,9 @@ static int make_slab(struct opool *pool, const struct opool_options *options)
     const struct opool_type *type = &pool->type;
     size_t size =
         type->size + (type->footprint ? OPOOL__HELD_BYTES : 0) + opool__trace_zone(pool, options->region != NULL);
+    size_t align = opool__tools_guard() && type->align < OPOOL__TOOLS_ALIGN ? OPOOL__TOOLS_ALIGN : type->align;
     if (!options->region)
-        return opool__slab_init(&pool->slab, size, type->align, options->capacity, &pool->front.slots);
+        return opool__slab_init(&pool->slab, size, align, options->capacity, &pool->front.slots);
     int r = opool__slab_init_region(&pool->slab, size, type->align, options->region, options->region_size,
                                     &pool->front.slots);
     size_t fits = pool->slab.layout.slots;
@@ -229,6 +231,7 @@ static int create(struct opool **out, const struct opool_type *type, const struc
     opool__registry_publish(pool);
     opool__settle_all();
     *out = pool;
+    opool__tools_wrote(out, sizeof *out);
     return 0;
 }
 
@@ -247,6 +250,7 @@ int opool__create(struct opool **out, const struct opool_type *type, size_t type
     if (!out)
         return refuse_null("out");
     *out = NULL;
+    opool__tools_wrote(out, sizeof *out);
     if (abi != OPOOL_ABI)
         return -ENOTSUP;
     if (!type)

@@ -10,6 +10,7 @@
 #include "os/names.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "os/tools.h"
 
 enum {
     WORD = sizeof(uint64_t),
@@ -18,21 +19,10 @@ enum {
     UNLISTED_MOST = 16 /* lines of a pool without a list of members */
 };
 
-/* Objects may have bytes that were never written: padding, where no compiler says what is. MemorySanitizer would report
-   that we look at them. */
-#if defined(__has_feature)
-#if __has_feature(memory_sanitizer)
-#define READS_OBJECTS __attribute__((no_sanitize("memory"), noinline))
-#endif
-#endif
-#ifndef READS_OBJECTS
-#define READS_OBJECTS
-#endif
-
 /* ---- words and bits ---- */
 
 /* Word number `at` of an object; bytes behind its end are zero. */
-READS_OBJECTS static uint64_t word_of(const struct opool *pool, const void *object, size_t at)
+OPOOL__READS_ANYTHING static uint64_t word_of(const struct opool *pool, const void *object, size_t at)
 {
     uint64_t word = 0;
     size_t from = at * WORD, left = pool->type.size - from;
@@ -46,14 +36,14 @@ static uint64_t watched(const struct opool__fresh *fresh, size_t at)
 }
 
 /* What is watched and not as in the image, of word number `at`. */
-READS_OBJECTS static uint64_t difference(const struct opool *pool, const void *object, size_t at)
+OPOOL__READS_ANYTHING static uint64_t difference(const struct opool *pool, const void *object, size_t at)
 {
     return (word_of(pool, object, at) ^ pool->fresh.image[at]) & watched(&pool->fresh, at);
 }
 
 /* The next word from `at` on in which the object differs; fresh.words: none. A put of a large object spends its time
    here: whole words without a look at the object's end. */
-READS_OBJECTS static size_t next_difference(const struct opool *pool, const void *object, size_t at)
+OPOOL__READS_ANYTHING static size_t next_difference(const struct opool *pool, const void *object, size_t at)
 {
     const struct opool__fresh *fresh = &pool->fresh;
     const uint64_t *image = fresh->image, *shared_watched = fresh->shared_watched;
@@ -343,7 +333,7 @@ static void find(const struct opool *pool, const void *object, size_t i, struct 
             finding->end = k + 1;
 }
 
-READS_OBJECTS static void hex(char *out, size_t room, const void *bytes, size_t n)
+OPOOL__READS_ANYTHING static void hex(char *out, size_t room, const void *bytes, size_t n)
 {
     const unsigned char *byte = bytes;
     size_t shown = n < SHOWN ? n : SHOWN, length = 0;

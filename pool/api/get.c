@@ -6,6 +6,7 @@
 #include "cache/capacity.h"
 #include "cache/reclaim.h"
 #include "check/settings.h"
+#include "os/tools.h"
 
 static void *fail(int error)
 {
@@ -159,5 +160,6 @@ size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)
         objects[got++] = object;
     }
     opool__call_end(before);
+    opool__tools_wrote(objects, got * sizeof *objects);
     return got;
 }

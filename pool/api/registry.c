@@ -2,6 +2,7 @@
 #include "api/pool.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/tools.h"
 
 /* Handles live in a slab of their own, which is never given back: type-stable. */
 enum { HANDLES_MOST = 1 << 20, QUARANTINE = 64 };
@@ -44,6 +45,7 @@ void opool__registry_retire(struct opool *pool)
 {
     opool__lock_take(&opool__registry_lock);
     opool__store_release(&pool->shared_state, (uint32_t)OPOOL__DESTROYED);
+    opool__tools_released(pool); /* whoever gives it up did nothing with it */
     struct opool *oldest = quarantine[quarantine_at];
     quarantine[quarantine_at] = pool;
     quarantine_at = (quarantine_at + 1) % QUARANTINE;

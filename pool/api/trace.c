@@ -9,12 +9,20 @@
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "os/tools.h"
 
 enum { ZONE_LEAST = 32, TAIL = 16 };
 
 static bool is_full(const struct opool *pool)
 {
     return pool->label.checks == OPOOL_CHECKS_FULL;
+}
+
+/* A memory tool that reports touches finds more, and earlier: then zones are its gaps, and idle objects stay as they
+   are. */
+static bool is_filled(const struct opool *pool)
+{
+    return is_full(pool) && !opool__tools_guard();
 }
 
 static uint32_t index_of(const struct opool *pool, const void *object)
@@ -43,7 +51,8 @@ static void set_phase(struct opool__entry *entry, enum opool__phase phase)
 
 size_t opool__trace_zone(const struct opool *pool, bool region)
 {
-    return is_full(pool) && !region ? ZONE_LEAST : 0;
+    size_t least = opool__tools_guard() ? OPOOL__TOOLS_GAP : is_full(pool) ? ZONE_LEAST : 0;
+    return region ? 0 : least;
 }
 
 static size_t zone_bytes(const struct opool *pool)
@@ -89,6 +98,8 @@ static struct opool__damage check_before(const struct opool *pool, const char *o
 static void check_zones(struct opool *pool, const char *call, char *object, uint32_t index)
 {
     char *end = object + pool->type.size, *tail = object - tail_bytes(pool);
+    if (!is_filled(pool))
+        return;
     opool__lock_take(&pool->life.lock);
     struct opool__damage past = opool__fill_check(end, zone_bytes(pool), OPOOL__FILL_ZONE);
     struct opool__damage before = check_before(pool, object, index);
@@ -110,13 +121,13 @@ static void check_zones(struct opool *pool, const char *call, char *object, uint
 
 static void hide(struct opool *pool, struct opool__entry *entry, void *object)
 {
-    if (is_full(pool))
+    if (is_filled(pool))
         opool__fill_hide(object, opool__life_copy(entry), pool->type.size);
 }
 
 static void show(struct opool *pool, const char *call, struct opool__entry *entry, void *object)
 {
-    if (!is_full(pool))
+    if (!is_filled(pool))
         return;
     struct opool__damage damage = opool__fill_check(object, pool->type.size, OPOOL__FILL_IDLE);
     if (damage.count)
@@ -150,18 +161,79 @@ static void tell_story(const struct opool__label *label, const void *object, str
     opool__life_tell(text, "last put", &entry->put);
 }
 
+/* Of the pool that has this address; NULL: none. */
+static const struct opool *pool_of(const void *address, uint32_t *index, size_t *offset)
+{
+    const struct opool *pool = NULL;
+    while ((pool = opool__registry_next(pool)) != NULL) {
+        enum opool__place place = opool__slab_find(&pool->slab, address, index, offset);
+        if (place == OPOOL__INTERIOR || place == OPOOL__SLOT)
+            break;
+    }
+    return pool;
+}
+
+static const char *word_of(const struct opool__entry *entry)
+{
+    switch (phase_of(entry)) {
+    case OPOOL__PHASE_GONE:
+        return "torn down";
+    case OPOOL__PHASE_OUT:
+        return "out";
+    case OPOOL__PHASE_CLAIMED:
+        return "being put";
+    case OPOOL__PHASE_IDLE:
+        break;
+    }
+    return "idle";
+}
+
+/* For AddressSanitizer, inside its report: whose address that is. */
+static void tell_of_address(const void *address)
+{
+    char room[8192];
+    struct opool__text text = {room, sizeof room, 0};
+    uint32_t index = 0;
+    size_t offset = 0;
+    const struct opool *pool = pool_of(address, &index, &offset);
+    const char *object = (const char *)address - offset;
+    const struct opool__entry *entry = pool ? entry_of(pool, object) : NULL;
+    if (!entry)
+        return;
+    opool__text_string(&text, "opool: pool '");
+    opool__text_string(&text, pool->label.name);
+    opool__text_string(&text, "' (");
+    opool__text_string(&text, pool->label.type);
+    opool__text_string(&text, "): ");
+    opool__text_hex(&text, (uintptr_t)address);
+    opool__text_string(&text, " is at offset ");
+    opool__text_number(&text, offset);
+    opool__text_string(&text, " of ");
+    opool__text_hex(&text, (uintptr_t)object);
+    opool__text_string(&text, ", which has ");
+    opool__text_number(&text, pool->type.size);
+    opool__text_string(&text, " bytes and is ");
+    opool__text_string(&text, word_of(entry));
+    opool__text_string(&text, "\n");
+    opool__life_tell(&text, "last got", &entry->got);
+    opool__life_tell(&text, "last put", &entry->put);
+    opool__write(&text);
+}
+
 /* ---- start and end ---- */
 
 int opool__trace_start(struct opool *pool)
 {
-    if (!is_full(pool))
+    pool->traced = opool__tools_here();
+    if (!is_full(pool) && !opool__tools_guard())
         return 0;
     opool__stack_start();
     opool__suppress_start();
+    opool__tools_on_report(tell_of_address);
     size_t most = (size_t)INT32_MAX, fit = SIZE_MAX / 2 / pool->slab.layout.stride;
     /* A pool in a region takes nothing more after create. */
     size_t at_once = pool->slab.extents[0].map ? 0 : pool->slab.layout.slots;
-    int r = opool__life_start(&pool->life, pool->type.size, fit < most ? fit : most, at_once);
+    int r = opool__life_start(&pool->life, is_filled(pool) ? pool->type.size : 0, fit < most ? fit : most, at_once);
     if (r != 0)
         return r;
     pool->label.story = tell_story;
@@ -178,6 +250,7 @@ void opool__trace_end(struct opool *pool)
 
 bool opool__trace_built(struct opool *pool, void *object)
 {
+    opool__tools_gap((char *)object + pool->type.size, zone_bytes(pool));
     if (pool->auditor)
         pool->auditor->built(object);
     if (!opool__life_known(&pool->life))
@@ -189,7 +262,7 @@ bool opool__trace_built(struct opool *pool, void *object)
     entry->got = entry->put = (struct opool__event){0};
     entry->held = 0;
     opool__lock_take(&pool->life.lock);
-    if (is_full(pool))
+    if (is_filled(pool))
         paint(pool, object, index);
     set_phase(entry, OPOOL__PHASE_OUT);
     opool__lock_drop(&pool->life.lock);
@@ -199,6 +272,7 @@ bool opool__trace_built(struct opool *pool, void *object)
 void opool__trace_got(struct opool *pool, void *object)
 {
     struct opool__entry *entry = entry_of(pool, object);
+    opool__tools_got(object, pool->type.size);
     if (entry) {
         if (phase_of(entry) == OPOOL__PHASE_IDLE)
             show(pool, "get", entry, object);
@@ -226,10 +300,18 @@ void opool__trace_claim(struct opool *pool, const char *call, void *object)
         return;
     uint32_t phase = OPOOL__PHASE_OUT, claimed = opool__phase_claimed(opool__os.thread_number());
     /* acquire: with set_phase, the entry's events are those of whoever got the object. */
-    if (!opool__cas_acquire(&entry->shared_phase, &phase, claimed))
+    if (!opool__cas_acquire(&entry->shared_phase, &phase, claimed) && pool->label.checks != OPOOL_CHECKS_OFF)
         refuse_claim(pool, call, object, phase);
     opool__life_note(&entry->put, opool__caller());
     check_zones(pool, call, object, index_of(pool, object));
+}
+
+/* Of one that was just built it heard nothing yet. */
+static void tell_put(struct opool *pool, const struct opool__entry *entry, void *object)
+{
+    if (entry && !entry->got.thread)
+        opool__tools_got(object, pool->type.size);
+    opool__tools_put(object, pool->type.size);
 }
 
 void opool__trace_idle(struct opool *pool, void *object)
@@ -237,10 +319,11 @@ void opool__trace_idle(struct opool *pool, void *object)
     struct opool__entry *entry = entry_of(pool, object);
     if (pool->auditor)
         pool->auditor->put(pool->audited_as, object);
-    if (!entry)
-        return;
-    hide(pool, entry, object);
-    set_phase(entry, OPOOL__PHASE_IDLE);
+    if (entry)
+        hide(pool, entry, object);
+    tell_put(pool, entry, object);
+    if (entry)
+        set_phase(entry, OPOOL__PHASE_IDLE);
 }
 
 void *opool__trace_held(const struct opool *pool, void *object)
@@ -252,6 +335,9 @@ void *opool__trace_held(const struct opool *pool, void *object)
 void opool__trace_ending(struct opool *pool, void *object)
 {
     struct opool__entry *entry = entry_of(pool, object);
+    if (entry && phase_of(entry) != OPOOL__PHASE_IDLE) /* it was out */
+        tell_put(pool, entry, object);
+    opool__tools_open(object, pool->type.size);
     if (!entry)
         return;
     check_zones(pool, "tear-down", object, index_of(pool, object));
@@ -264,6 +350,7 @@ void opool__trace_gone(struct opool *pool, void *object)
     struct opool__entry *entry = entry_of(pool, object);
     if (pool->auditor)
         pool->auditor->gone(object);
+    opool__tools_freed(object, pool->type.size);
     if (!entry)
         return;
     opool__lock_take(&pool->life.lock);

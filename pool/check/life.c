@@ -8,6 +8,7 @@
 #include "check/stack.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/tools.h"
 
 enum { MIDDLE = 1024, LEAF_SHIFT_MOST = 12, LEAF_BYTES_WANTED = 1 << 20 };
 
@@ -23,10 +24,18 @@ static void *map(size_t bytes)
     void *at;
     if (opool__os.reserve(&at, bytes) != 0)
         return NULL;
-    if (opool__os.commit(at, bytes) == 0)
+    if (opool__os.commit(at, bytes) == 0) {
+        opool__tools_keeps(at, bytes, true);
         return at;
+    }
     (void)opool__os.release(at, bytes);
     return NULL;
+}
+
+static void unmap(void *at, size_t bytes)
+{
+    opool__tools_keeps(at, bytes, false);
+    (void)opool__os.release(at, bytes);
 }
 
 int opool__life_start(struct opool__life *life, size_t copy_bytes, size_t slots, size_t at_once)
@@ -54,8 +63,8 @@ static void end_middle(const struct opool__life *life, void **middle)
 {
     for (size_t i = 0; i < MIDDLE; i++)
         if (middle[i])
-            (void)opool__os.release(middle[i], life->leaf_bytes);
-    (void)opool__os.release(middle, whole_pages(MIDDLE * sizeof(void *)));
+            unmap(middle[i], life->leaf_bytes);
+    unmap(middle, whole_pages(MIDDLE * sizeof(void *)));
 }
 
 void opool__life_end(struct opool__life *life)
@@ -65,7 +74,7 @@ void opool__life_end(struct opool__life *life)
     for (size_t i = 0; i < life->top_bytes / sizeof(void *); i++)
         if (life->top[i])
             end_middle(life, life->top[i]);
-    (void)opool__os.release(life->top, life->top_bytes);
+    unmap(life->top, life->top_bytes);
     life->top = NULL;
 }
 

@@ -11,6 +11,7 @@
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/tools.h"
 
 #ifdef OPOOL_TLS_GLOBAL_DYNAMIC
 #define TLS_MODEL "global-dynamic"
@@ -60,6 +61,7 @@ static void start(struct line *line, const struct opool__label *label)
 /* A closed standard error is not our error. */
 static void write_all(const char *text, size_t length)
 {
+    opool__tools_wrote(text, length);
     for (size_t done = 0; done < length;) {
         ssize_t n = write(STDERR_FILENO, text + done, length - done);
         if (n < 0 && errno != EINTR)
@@ -68,8 +70,15 @@ static void write_all(const char *text, size_t length)
     }
 }
 
+void opool__write(const struct opool__text *text)
+{
+    int saved = errno;
+    write_all(text->at, text->length);
+    errno = saved;
+}
+
 /* To the user's callback; false: there is none, or this is what it made us say. */
-static bool hand_over(const char *text)
+static bool hand_over(const char *text, size_t length)
 {
     opool__lock_take(&user.lock);
     void (*log)(const char *, void *) = user.log;
@@ -78,6 +87,8 @@ static bool hand_over(const char *text)
     if (!log || logging)
         return false;
     logging = true;
+    opool__tools_wrote(text, length + 1);
+    opool__tools_calling();
     log(text, arg);
     logging = false;
     return true;
@@ -90,7 +101,7 @@ static void deliver(char *text, size_t length)
     int saved = errno, state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     text[length] = 0;
-    if (!hand_over(text)) {
+    if (!hand_over(text, length)) {
         text[length] = '\n';
         write_all(text, length + 1);
     }
@@ -259,6 +270,8 @@ static void tell_callback(struct opool__text *text)
         return;
     text->at[text->length - 1] = 0; /* the last newline */
     logging = true;
+    opool__tools_wrote(text->at, text->length);
+    opool__tools_calling();
     log(text->at, arg);
 }
 

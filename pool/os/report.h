@@ -47,6 +47,8 @@ _Noreturn void opool__fault(const struct opool__label *label, enum opool__fault 
    Not to the callback, which may need what the interrupted code holds. `text` is empty room to put it together in. */
 void opool__fault_tell(struct opool__text *text, const struct opool__label *label, enum opool__fault fault,
                        const char *call, const void *object, const struct opool__detail *detail);
+/* Text as it is, on standard error. Async-signal-safe. */
+void opool__write(const struct opool__text *text);
 
 /* "opool: <text>" */
 void opool__say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -9,6 +9,7 @@
 #include "os/os.h"
 #include "os/random.h"
 #include "os/state.h"
+#include "os/tools.h"
 
 enum {
     COMMIT_STEP = 1 << 20, /* most bytes committed ahead of need */
@@ -201,6 +202,15 @@ static int commit_to(char *base, size_t *committed, size_t needed, size_t most)
     return r;
 }
 
+/* Of what is committed. Whole slabs: no slot is told in two pieces. */
+static void tell_tools(struct opool__extent *extent, size_t slab_bytes)
+{
+    size_t whole = extent->committed_slots / slab_bytes * slab_bytes;
+    if (whole > extent->told_slots)
+        opool__tools_memory(extent->slots + extent->told_slots, whole - extent->told_slots, true);
+    extent->told_slots = whole;
+}
+
 static int commit_slab(struct opool__slab *slab, struct opool__extent *extent, uint32_t local)
 {
     const struct opool__layout *layout = &slab->layout;
@@ -208,9 +218,12 @@ static int commit_slab(struct opool__slab *slab, struct opool__extent *extent, u
         return 0;
     int r = commit_to(extent->records, &extent->committed_records, (local + 1) * layout->record_bytes,
                       extent->slabs * layout->record_bytes);
-    return r != 0 ? r
-                  : commit_to(extent->slots, &extent->committed_slots, (local + 1) * layout->slab_bytes,
-                              extent->slabs * layout->slab_bytes);
+    if (r == 0)
+        r = commit_to(extent->slots, &extent->committed_slots, (local + 1) * layout->slab_bytes,
+                      extent->slabs * layout->slab_bytes);
+    if (r == 0)
+        tell_tools(extent, layout->slab_bytes);
+    return r;
 }
 
 /* ---- records, by pages ---- */
@@ -249,7 +262,9 @@ static void start_record(struct opool__slab *slab, const struct opool__extent *e
 {
     struct opool__record *record = opool__slab_record(slab, extent->first_slab + local);
     use_record(slab, extent, local, true);
+    opool__tools_acquired(record);
     memset(record, 0, slab->layout.record_bytes);
+    opool__tools_released(record);
     record->free = OPOOL__SLOT_NONE;
 }
 
@@ -409,6 +424,7 @@ void *opool__slab_take(struct opool__slab *slab)
     relink_slab(slab, number, listed);
     opool__lock_drop(&slab->lock);
     void *slot = opool__slab_slot(slab, index);
+    opool__tools_taken(slot, slab->layout.size);
     if (dirty) {
         opool__reused(slot, slab->layout.size);
         memset(slot, 0, slab->layout.size);
@@ -449,6 +465,7 @@ void opool__slab_give(struct opool__slab *slab, void *slot)
     uint32_t within = opool__slab_within(slab, index);
     struct opool__record *record = opool__slab_record(slab, number);
     uint8_t *state = opool__slab_shared_state(slab, index);
+    opool__tools_released(slot);
     opool__lock_take(&slab->lock);
     if (opool__load_relaxed(state) != OPOOL__SLOT_OUT) {
         give_again(slab, slot);
@@ -532,7 +549,9 @@ int opool__slab_init_region(struct opool__slab *slab, size_t size, size_t align,
         return -EINVAL;
     uintptr_t records = round_up((uintptr_t)region, _Alignof(struct opool__record));
     uintptr_t slots = round_up(records + slab->layout.record_bytes, align);
-    slab->extents[0] = (struct opool__extent){.slots = (char *)slots, .records = (char *)records, .slabs = 1};
+    slab->extents[0] = (struct opool__extent){
+        .slots = (char *)slots, .records = (char *)records, .slabs = 1, .told_slots = slab->layout.slab_bytes};
+    opool__tools_memory(slab->extents[0].slots, slab->layout.slab_bytes, true);
     slab->shared_extents = 1;
     slab->metadata_bytes = slots - (uintptr_t)region;
     return 0;
@@ -551,6 +570,8 @@ void opool__slab_fini(struct opool__slab *slab)
 {
     for (uint32_t i = 0; i < slab->shared_extents; i++) {
         struct opool__extent *extent = &slab->extents[i];
+        if (extent->told_slots)
+            opool__tools_memory(extent->slots, extent->told_slots, false);
         /* At the mapping limit the range stays; then at least its memory goes. */
         if (extent->map)
             opool__sub_relaxed(&shared_reserved, (uint64_t)extent->map_bytes);

@@ -47,6 +47,7 @@ struct opool__extent {
     uint32_t first_slab, slabs;                /* in slabs of the pool */
     uint32_t shared_opened;                    /* slabs from the start that were ever in use */
     size_t committed_slots, committed_records; /* bytes */
+    size_t told_slots;                         /* of these, bytes that memory tools know of: whole slabs */
     void *map;                                 /* NULL: the caller's region */
     size_t map_bytes;
 };

@@ -7,6 +7,7 @@
 #include "epoch/epoch.h"
 #include "opool/stats.h"
 #include "os/lock.h"
+#include "os/tools.h"
 #include "stats/collect.h"
 
 /* Every figure from the counters of the layer that owns it. What the fast path does not count follows from the rest: a
@@ -117,6 +118,7 @@ int opool__stats_read(struct opool *pool, struct opool_stats *out, size_t out_si
     opool__unpin(pool);
     memset(out, 0, out_size);
     memcpy(out, &all, out_size < sizeof all ? out_size : sizeof all);
+    opool__tools_wrote(out, out_size);
     return 0;
 }
 
