@@ -41,7 +41,7 @@ static bool same_stem(const char *a, const char *b)
 }
 
 /* A reference to the class itself? */
-static bool is_own(Dwarf_Die *parameter, Dwarf_Die *class)
+static bool is_own(Dwarf_Die *parameter, Dwarf_Die *around)
 {
     Dwarf_Die type, inner;
     if (!opool__shapes_type_of(parameter, &type) ||
@@ -51,12 +51,12 @@ static bool is_own(Dwarf_Die *parameter, Dwarf_Die *class)
     for (int steps = 0; steps < 4 && opool__shapes_is_qualifier(dwarf_tag(&inner)); steps++)
         if (!opool__shapes_type_of(&inner, &inner))
             return false;
-    const char *name = dwarf_diename(&inner), *own = dwarf_diename(class);
-    return inner.addr == class->addr || (name && own && strcmp(name, own) == 0);
+    const char *name = dwarf_diename(&inner), *own = dwarf_diename(around);
+    return inner.addr == around->addr || (name && own && strcmp(name, own) == 0);
 }
 
 /* How many there are; is the only one of the class's own type? */
-static unsigned parameters_of(Dwarf_Die *function, Dwarf_Die *class, bool *is_own_type)
+static unsigned parameters_of(Dwarf_Die *function, Dwarf_Die *around, bool *is_own_type)
 {
     Dwarf_Die child;
     unsigned count = 0;
@@ -67,7 +67,7 @@ static unsigned parameters_of(Dwarf_Die *function, Dwarf_Die *class, bool *is_ow
         if ((tag != DW_TAG_formal_parameter && tag != DW_TAG_unspecified_parameters) ||
             opool__shapes_flag(&child, DW_AT_artificial))
             continue;
-        *is_own_type = count == 0 && is_own(&child, class);
+        *is_own_type = count == 0 && is_own(&child, around);
         count++;
     } while (opool__shapes_next(&child));
     return count;
@@ -79,12 +79,12 @@ static bool is_set(Dwarf_Die *die, unsigned attribute)
     return opool__shapes_number(die, attribute, &value) && value != 0;
 }
 
-static struct function read_function(Dwarf_Die *die, Dwarf_Die *class)
+static struct function read_function(Dwarf_Die *die, Dwarf_Die *around)
 {
     struct function function = {.role = ROLE_OTHER};
     uint64_t defaulted = 0;
     bool is_own_type = false;
-    const char *name = dwarf_diename(die), *own = dwarf_diename(class);
+    const char *name = dwarf_diename(die), *own = dwarf_diename(around);
     if (!name || !own)
         return function;
     if (name[0] == '~')
@@ -95,7 +95,7 @@ static struct function read_function(Dwarf_Die *die, Dwarf_Die *class)
         function.role = ROLE_ASSIGNMENT;
     else
         return function;
-    function.parameters = parameters_of(die, class, &is_own_type);
+    function.parameters = parameters_of(die, around, &is_own_type);
     if (function.role == ROLE_CONSTRUCTOR && is_own_type)
         function.role = ROLE_COPY;
     if (function.role == ROLE_ASSIGNMENT && !is_own_type)
@@ -106,62 +106,76 @@ static struct function read_function(Dwarf_Die *die, Dwarf_Die *class)
     function.is_explicit = opool__shapes_flag(die, DW_AT_explicit);
     function.is_defaulted = defaulted == DW_DEFAULTED_in_class;
     function.is_virtual = is_set(die, DW_AT_virtuality);
-    function.access = opool__shapes_access(die, class);
+    function.access = opool__shapes_access(die, around);
     return function;
+}
+
+/* DWARF 5 has a word for functions that are deleted, which gcc writes into older versions too. */
+static bool tells_deleted(Dwarf_Die *type)
+{
+    Dwarf_Die unit;
+    Dwarf_Half version = 0;
+    Dwarf_Attribute attribute;
+    if (!type->cu || dwarf_cu_info(type->cu, &version, NULL, &unit, NULL, NULL, NULL, NULL) != 0)
+        return false;
+    const char *producer = dwarf_attr(&unit, DW_AT_producer, &attribute) ? dwarf_formstring(&attribute) : NULL;
+    return version >= 5 || (producer && strncmp(producer, "GNU", 3) == 0 && !strstr(producer, "-gstrict-dwarf"));
 }
 
 /* ---- the class ---- */
 
-struct class
-{
+struct facts {
     struct node *node;
     uint64_t convention; /* how its objects are passed: DW_CC_normal where that is not said */
     bool has_default, has_destructor, is_copied;
+    bool is_of_library; /* of the standard one, by the folder of its header */
 };
 
-static void note_constructor(struct class *class, const struct function *function)
+static void note_constructor(struct facts *facts, const struct function *function)
 {
-    struct node *node = class->node;
+    struct node *node = facts->node;
     node->has_constructor = true;
     if (!function->is_defaulted && !function->is_deleted && function->role == ROLE_CONSTRUCTOR)
         node->is_constructed = true;
     if (function->role == ROLE_CONSTRUCTOR && function->parameters == 0 && !function->is_deleted &&
         !function->is_explicit && function->access == ACCESS_PUBLIC)
-        class->has_default = true;
+        facts->has_default = true;
 }
 
-static void note_copy(struct class *class, const struct function *function)
+static void note_copy(struct facts *facts, const struct function *function)
 {
     bool is_trivial = function->is_deleted || function->is_defaulted ||
-                      (function->role == ROLE_COPY && class->convention == DW_CC_pass_by_value);
-    class->is_copied = true;
-    class->node->has_copy = class->node->has_copy || !is_trivial;
+                      (function->role == ROLE_COPY && facts->convention == DW_CC_pass_by_value);
+    facts->is_copied = true;
+    facts->node->has_copy = facts->node->has_copy || !is_trivial;
 }
 
-/* To a pool, one that can not be called from there is none; of a base, the derived class may be a friend. */
-static void note_destructor(struct class *class, const struct function *function)
+/* To a pool, one that can not be called from there is none. A derived class may call a protected one, and in the
+   standard library it is a friend of those whose destructor is private. */
+static void note_destructor(struct facts *facts, const struct function *function)
 {
-    bool is_trivial = function->is_defaulted || class->convention == DW_CC_pass_by_value;
-    bool is_callable = function->access == ACCESS_PUBLIC || class->node->is_base;
+    bool is_trivial = function->is_defaulted || facts->convention == DW_CC_pass_by_value;
+    bool is_callable = function->access == ACCESS_PUBLIC ||
+                       (facts->node->is_base && (function->access == ACCESS_PROTECTED || facts->is_of_library));
     if (function->is_virtual || function->is_deleted || !is_callable)
-        class->node->has_destructor = true;
+        facts->node->has_destructor = true;
     else if (!is_trivial)
-        class->has_destructor = true;
+        facts->has_destructor = true;
 }
 
-static void note_function(struct class *class, const struct function *function)
+static void note_function(struct facts *facts, const struct function *function)
 {
     if (function->is_artificial)
         return;
     if (function->role == ROLE_CONSTRUCTOR || function->role == ROLE_COPY)
-        note_constructor(class, function);
+        note_constructor(facts, function);
     if (function->role == ROLE_COPY || function->role == ROLE_ASSIGNMENT)
-        note_copy(class, function);
+        note_copy(facts, function);
     if (function->role == ROLE_DESTRUCTOR)
-        note_destructor(class, function);
+        note_destructor(facts, function);
 }
 
-static void note_functions(struct class *class, Dwarf_Die *type)
+static void note_functions(struct facts *facts, Dwarf_Die *type)
 {
     Dwarf_Die child;
     if (!opool__shapes_child(type, &child))
@@ -170,19 +184,23 @@ static void note_functions(struct class *class, Dwarf_Die *type)
         if (dwarf_tag(&child) != DW_TAG_subprogram)
             continue;
         struct function function = read_function(&child, type);
-        note_function(class, &function);
+        note_function(facts, &function);
     } while (opool__shapes_next(&child));
 }
 
-/* By name and by the folder of its header: the standard says of these that their constructors are constexpr; they are
-   trivial to destroy, with each library that there is. */
+static bool is_of_library(Dwarf_Die *type)
+{
+    const char *file = opool__shapes_file(type);
+    return file && strstr(file, "/c++/");
+}
+
+/* The standard says of these that their constructors are constexpr; they are trivial to destroy, with each library that
+   there is. */
 static bool is_standard(Dwarf_Die *type)
 {
     static const char *const starts[] = {"atomic", "__atomic", "duration<", "time_point<"};
-    const char *name = dwarf_diename(type), *file = opool__shapes_file(type);
-    if (!name || !file || !strstr(file, "/c++/"))
-        return false;
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+    const char *name = dwarf_diename(type);
+    for (size_t i = 0; name && i < sizeof starts / sizeof *starts; i++)
         if (strncmp(name, starts[i], strlen(starts[i])) == 0)
             return true;
     return false;
@@ -197,21 +215,21 @@ static bool holds_pointer(const struct node *node)
 }
 
 /* Are there other reasons than a destructor to pass it by reference? */
-static bool is_reference_explained(const struct class *class)
+static bool is_reference_explained(const struct facts *facts)
 {
-    for (const struct node *child = class->node->children; child; child = child->next)
+    for (const struct node *child = facts->node->children; child; child = child->next)
         if (child->by_reference || child->is_table)
             return true;
-    return class->is_copied;
+    return facts->is_copied;
 }
 
 /* What may be defaulted, and has nothing to free: in doubt. */
-static void decide_destructor(struct class *class)
+static void decide_destructor(struct facts *facts)
 {
-    struct node *node = class->node;
-    if (!class->has_destructor || node->is_standard)
+    struct node *node = facts->node;
+    if (!facts->has_destructor || node->is_standard)
         return;
-    if (class->convention == DW_CC_pass_by_reference && is_reference_explained(class) && !holds_pointer(node))
+    if (facts->convention == DW_CC_pass_by_reference && is_reference_explained(facts) && !holds_pointer(node))
         node->may_have_destructor = true;
     else
         node->has_destructor = true;
@@ -219,13 +237,14 @@ static void decide_destructor(struct class *class)
 
 void opool__shapes_class(struct node *node, Dwarf_Die *type, bool has_functions)
 {
-    struct class class = {.node = node, .convention = DW_CC_normal};
-    (void)opool__shapes_number(type, DW_AT_calling_convention, &class.convention);
-    node->by_reference = class.convention == DW_CC_pass_by_reference;
+    struct facts facts = {.node = node, .convention = DW_CC_normal};
+    (void)opool__shapes_number(type, DW_AT_calling_convention, &facts.convention);
+    node->by_reference = facts.convention == DW_CC_pass_by_reference;
     if (!has_functions)
         return;
-    node->is_standard = is_standard(type);
-    note_functions(&class, type);
-    node->lacks_default = node->has_constructor && !class.has_default;
-    decide_destructor(&class);
+    facts.is_of_library = is_of_library(type);
+    node->is_standard = facts.is_of_library && is_standard(type);
+    note_functions(&facts, type);
+    node->lacks_default = node->has_constructor && !(facts.has_default && tells_deleted(type));
+    decide_destructor(&facts);
 }

@@ -101,13 +101,13 @@ static bool has_members(const struct node *node)
 }
 
 /* Does an object of that class lie where `node` starts? Two of one class may not lie at one place. */
-static bool starts_with(const struct node *node, const char *class)
+static bool starts_with(const struct node *node, const char *name)
 {
-    if (strcmp(node->element, class) == 0)
+    if (strcmp(node->element, name) == 0)
         return true;
     bool is_first = true;
     for (const struct node *child = node->children; child; child = child->next) {
-        if ((child->is_base || is_first) && starts_with(child, class))
+        if ((child->is_base || is_first) && starts_with(child, name))
             return true;
         is_first = is_first && child->is_base;
     }

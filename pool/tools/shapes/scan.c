@@ -95,11 +95,12 @@ static const char *malformed(struct scanning *scanning, const char *why)
 
 static bool is_cxx(Dwarf_Die *die)
 {
+    enum { CXX_17 = 0x2a, CXX_20 = 0x2b, CXX_23 = 0x3a }; /* newer than elfutils 0.188 */
     Dwarf_Die unit;
     int language = dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1;
     return language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
-           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14 || language == 0x2b ||
-           language == 0x2c; /* 17, 20: newer than elfutils 0.188 */
+           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14 || language == CXX_17 ||
+           language == CXX_20 || language == CXX_23;
 }
 
 /* ---- pools ---- */
