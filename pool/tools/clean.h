@@ -28,7 +28,6 @@ static inline size_t opool__clean_length(const unsigned char *at)
 }
 
 /* A '?' in the place of each other byte. Returns `text`. */
-
 static inline char *opool__clean(char *text)
 {
     for (char *at = text; *at;) {
