@@ -37,4 +37,5 @@ void opool__audit_join(struct opool *pool)
     const char *near = pool->type.type ? pool->type.type : pool->type.name ? pool->type.name : pool->type.shape;
     pool->audited_as = auditor->pool(pool->name, pool->type_name, pool->type.size, near);
     pool->auditor = auditor;
+    pool->traced = true;
 }

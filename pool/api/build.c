@@ -3,11 +3,14 @@
 #include <pthread.h>
 
 #include "api/pool.h"
+#include "check/settings.h"
 #include "os/report.h"
 
 /* Callbacks that run inside each other, out of line, on this thread. */
 static __thread unsigned callbacks __attribute__((tls_model(OPOOL_TLS_MODEL)));
 static __thread unsigned crossings __attribute__((tls_model(OPOOL_TLS_MODEL))); /* those of watches */
+/* The user's call for a traced pool that this thread is inside: below so many callbacks less one; 0: it is in none. */
+static __thread struct opool__call current __attribute__((tls_model(OPOOL_TLS_MODEL)));
 
 /* A thread that is cancelled inside a callback would leave its pool pinned: it is cancelled afterwards. */
 int opool__callback_begin(void)
@@ -46,12 +49,33 @@ bool opool__refused_in_callback(const char *call, bool crossing_may)
     bool inside = opool__logging() || (crossing_may ? callbacks > crossings : callbacks != 0);
     if (!inside && !opool__cache_calling())
         return false;
-    if (opool__checks_default() != OPOOL_CHECKS_OFF)
+    if (opool__settings_level(NULL) != OPOOL_CHECKS_OFF)
         opool__say("%s: refused: called from inside a callback", call);
     return true;
 }
 
-static int call_init(struct opool *pool, void *object)
+struct opool__call opool__call_begin(const struct opool *pool, const char *call, const void *object, const void *caller)
+{
+    struct opool__call before = current;
+    if (!pool || !pool->traced)
+        return before;
+    if (before.inside == callbacks + 1 && pool->label.checks == OPOOL_CHECKS_FULL && !opool__logging())
+        opool__fault(&pool->label, OPOOL__FAULT_REENTERED, call, object, NULL);
+    current = (struct opool__call){callbacks + 1, caller};
+    return before;
+}
+
+void opool__call_end(struct opool__call before)
+{
+    current = before;
+}
+
+const void *opool__caller(void)
+{
+    return current.caller;
+}
+
+int opool__call_init(struct opool *pool, void *object)
 {
     if (!pool->type.init)
         return 0;
@@ -60,7 +84,7 @@ static int call_init(struct opool *pool, void *object)
     return r < 0 ? -r : r;
 }
 
-static void call_fini(struct opool *pool, void *object)
+void opool__call_fini(struct opool *pool, void *object)
 {
     if (!pool->type.fini)
         return;
@@ -99,6 +123,12 @@ static void note_peak(struct opool *pool)
         continue;
 }
 
+void opool__note_built(struct opool *pool)
+{
+    opool__count(&pool->shared_built);
+    note_peak(pool);
+}
+
 static void *refuse(uint64_t *counter, int error)
 {
     opool__count(counter);
@@ -111,28 +141,31 @@ void *opool__build(struct opool *pool)
     void *slot = opool__slab_take(&pool->slab);
     if (!slot)
         return refuse(&pool->shared_memory_fails, ENOMEM);
-    if (pool->auditor)
-        pool->auditor->built(slot);
-    int r = call_init(pool, slot);
+    if (pool->traced && !opool__trace_built(pool, slot)) {
+        opool__slab_give(&pool->slab, slot);
+        return refuse(&pool->shared_memory_fails, ENOMEM);
+    }
+    int r = opool__call_init(pool, slot);
     if (r != 0) {
-        if (pool->auditor)
-            pool->auditor->gone(slot);
+        if (pool->traced)
+            opool__trace_gone(pool, slot);
         opool__slab_give(&pool->slab, slot);
         return refuse(&pool->shared_init_fails, r);
     }
     opool__fresh_learn(pool, slot);
-    opool__count(&pool->shared_built);
-    note_peak(pool);
+    opool__note_built(pool);
     return slot;
 }
 
 static void end_object(struct opool *pool, void *object)
 {
+    if (pool->traced)
+        opool__trace_ending(pool, object);
     if (pool->type.clear)
         pool->type.clear(object);
-    call_fini(pool, object);
-    if (pool->auditor)
-        pool->auditor->gone(object);
+    opool__call_fini(pool, object);
+    if (pool->traced)
+        opool__trace_gone(pool, object);
     opool__count(&pool->shared_torn_down);
     opool__slab_give(&pool->slab, object);
 }

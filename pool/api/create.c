@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "api/pool.h"
+#include "check/settings.h"
+#include "os/os.h"
 #include "os/report.h"
 
 enum {
@@ -22,9 +24,9 @@ static void *fail(int error)
 /* A line and -EINVAL. */
 static int refuse(const struct opool_type *type, const struct opool_options *options, const char *why)
 {
-    enum opool_checks checks = options->checks ? options->checks : opool__checks_default();
+    enum opool_checks checks = options->checks ? options->checks : opool__settings_level(NULL);
     const char *name = options->name ? options->name : type->name ? type->name : "?";
-    struct opool__label label = {name, type->type ? type->type : name, checks};
+    struct opool__label label = {.name = name, .type = type->type ? type->type : name, .checks = checks};
     if (checks != OPOOL_CHECKS_OFF)
         opool__report(&label, "create: %s", why);
     return -EINVAL;
@@ -82,7 +84,7 @@ static void set_names(struct opool *pool, const struct opool_options *options)
     snprintf(pool->type_name, sizeof pool->type_name, "%s", pool->type.type ? pool->type.type : name);
     pool->label.name = pool->name;
     pool->label.type = pool->type_name;
-    pool->label.checks = options->checks ? options->checks : opool__checks_default();
+    pool->label.checks = options->checks ? options->checks : opool__settings_level(pool->name);
 #ifdef OPOOL_NO_CHECKS
     pool->label.checks = OPOOL_CHECKS_OFF;
 #endif
@@ -101,7 +103,8 @@ static uint32_t magazine_capacity(const struct opool *pool, unsigned wanted)
 static int make_slab(struct opool *pool, const struct opool_options *options)
 {
     const struct opool_type *type = &pool->type;
-    size_t size = type->size + (type->footprint ? OPOOL__HELD_BYTES : 0);
+    size_t size =
+        type->size + (type->footprint ? OPOOL__HELD_BYTES : 0) + opool__trace_zone(pool, options->region != NULL);
     if (!options->region)
         return opool__slab_init(&pool->slab, size, type->align, options->capacity, &pool->front.slots);
     int r = opool__slab_init_region(&pool->slab, size, type->align, options->region, options->region_size,
@@ -126,7 +129,7 @@ static void set_front(struct opool *pool)
         front->rotate = 0;
         front->slots = UINTPTR_MAX;
     }
-    front->offset = pool->auditor ? 0 : opool__cache_offset(&pool->cache);
+    front->offset = pool->traced ? 0 : opool__cache_offset(&pool->cache);
 }
 
 static int make(struct opool *pool, const struct opool_options *options)
@@ -143,16 +146,20 @@ static int make(struct opool *pool, const struct opool_options *options)
                                       : "a capacity above 2147483646 objects, or than address space holds");
     if (r != 0)
         return r;
+    opool__slab_own(&pool->slab, &pool->label, pool->label.checks == OPOOL_CHECKS_OFF ? 0 : opool__os.seed());
     opool__depot_init(&pool->depot, &pool->slab, &pool->label, magazine_capacity(pool, options->magazine),
                       pool->capacity);
     opool__footprint_start(&pool->guard, options->footprint_max);
     r = opool__fresh_start(pool);
+    if (r == 0)
+        r = opool__trace_start(pool);
     if (r != 0)
         return r;
     if (!options->region && pool->label.checks != OPOOL_CHECKS_FULL)
         opool__cache_open(&pool->cache, &pool->depot);
     pool->cached = pool->cache.shared_number != 0;
     opool__audit_join(pool);
+    opool__guarded_join(pool, options->region != NULL);
     set_front(pool);
     return 0;
 }
@@ -161,6 +168,8 @@ static int make(struct opool *pool, const struct opool_options *options)
 
 static void stock(struct opool *pool, struct opool__magazine **magazine, void *object)
 {
+    if (pool->traced)
+        opool__trace_idle(pool, object);
     if (pool->cached && !*magazine)
         *magazine = opool__depot_empty(&pool->depot, 0);
     if (!*magazine) {
@@ -225,7 +234,7 @@ static int create(struct opool **out, const struct opool_type *type, const struc
 
 static int refuse_null(const char *argument)
 {
-    if (opool__checks_default() != OPOOL_CHECKS_OFF)
+    if (opool__settings_level(NULL) != OPOOL_CHECKS_OFF)
         opool__say("create: %s is NULL", argument);
     return -EINVAL;
 }

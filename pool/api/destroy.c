@@ -33,8 +33,10 @@ static void tear_down_idle(struct opool *pool)
 static void give_memory_back(struct opool *pool)
 {
     opool__depot_fini(&pool->depot);
+    opool__trace_end(pool);
     opool__slab_fini(&pool->slab);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 
@@ -54,8 +56,10 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
     if (pool->label.checks != OPOOL_CHECKS_OFF)
         opool__report(&pool->label, "destroy: %llu %s out; the memory stays mapped, a late put will be reported",
                       (unsigned long long)out, out == 1 ? "object is" : "objects are");
+    opool__leaks_of(pool);
     opool__depot_fini(&pool->depot);
     opool__fresh_end(pool);
+    opool__guard_slots_forget(pool);
     opool__registry_retire(pool);
 }
 

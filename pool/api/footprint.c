@@ -70,10 +70,10 @@ static void note(struct opool *pool, const struct opool__fit_note *new_one)
 }
 
 /* Since the object was put last; a new one, and its memory is zero, held nothing. */
-static size_t grown(const struct opool *pool, void *object, size_t held)
+static size_t grown(const struct opool *pool, void *slot, size_t held)
 {
     size_t before;
-    char *behind = (char *)object + pool->type.size;
+    void *behind = opool__trace_held(pool, slot);
     memcpy(&before, behind, sizeof before);
     memcpy(behind, &held, sizeof held);
     return held > before ? held - before : 0;
@@ -95,11 +95,11 @@ static struct opool_footprint ask(struct opool *pool, const void *object)
     return footprint;
 }
 
-bool opool__footprint_fits(struct opool *pool, void *object)
+bool opool__footprint_fits(struct opool *pool, const void *object, void *slot)
 {
     struct opool__fit_note new_one = {.footprint = ask(pool, object)};
     new_one.kept = opool__fit_allows(opool__load_relaxed(&pool->guard.shared_cap), new_one.footprint.held);
-    new_one.grown = grown(pool, object, new_one.footprint.held);
+    new_one.grown = grown(pool, slot, new_one.footprint.held);
     note(pool, &new_one);
     return new_one.kept;
 }

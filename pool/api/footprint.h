@@ -7,7 +7,8 @@
  * cap alone; what the windows of shape/fit.h need is collected in notes first, by threads apart from each other, so
  * that the lock around the windows is taken once in OPOOL__NOTES puts.
  *
- * Behind each object stand, in its slot, the bytes that it held when it was put last.
+ * Behind each object stand, in its slot, the bytes that it held when it was put last; under full checks, whose zone is
+ * there, in its entry of the pool's life.
  */
 
 #include "shape/fit.h"
@@ -34,8 +35,9 @@ struct opool;
 
 void opool__footprint_start(struct opool__guard *guard, size_t footprint_max);
 
-/* At put, before reset: asks the type's callback. False: the object holds too much to be kept. */
-bool opool__footprint_fits(struct opool *pool, void *object);
+/* At put, before reset: asks the type's callback. False: the object holds too much to be kept. `slot`: of the pool, where
+   the object is, or which stands for it. */
+bool opool__footprint_fits(struct opool *pool, const void *object, void *slot);
 
 /* Does the guard say so now? */
 struct opool__verdict {

@@ -32,12 +32,14 @@ static void lock_pool(struct opool *pool)
     opool__lock_take(&pool->slab.lock);
     opool__footprint_lock(pool);
     opool__lock_take(&pool->fresh.lock);
+    opool__lock_take(&pool->life.lock);
     opool__lock_take(&pool->watches.lock);
 }
 
 static void unlock_pool(struct opool *pool)
 {
     opool__lock_drop(&pool->watches.lock);
+    opool__lock_drop(&pool->life.lock);
     opool__lock_drop(&pool->fresh.lock);
     opool__footprint_unlock(pool);
     opool__lock_drop(&pool->slab.lock);
@@ -48,6 +50,7 @@ static void reset_pool(struct opool *pool)
 {
     opool__footprint_reset_locks(pool);
     opool__lock_reset(&pool->fresh.lock);
+    opool__lock_reset(&pool->life.lock);
     opool__lock_reset(&pool->slab.lock);
     opool__depot_reset_locks(&pool->depot);
     opool__bounded_adopt(&pool->depot.store, pool->slab.used);
@@ -63,12 +66,14 @@ static void prepare(void)
     opool__lock_take(&opool__threads_lock);
     each_pool(lock_pool);
     opool__magazine_lock_all();
+    opool__guard_slots_lock();
     opool__log_lock();
 }
 
 static void parent(void)
 {
     opool__log_unlock();
+    opool__guard_slots_unlock();
     opool__magazine_unlock_all();
     each_pool(unlock_pool);
     opool__lock_drop(&opool__threads_lock);
@@ -97,7 +102,9 @@ static void correct_counts(struct opool *pool)
 
 static void child(void)
 {
+    opool__leaks_forked();
     opool__log_reset_lock();
+    opool__guard_slots_reset();
     opool__magazine_reset_locks();
     each_pool(reset_pool);
     opool__lock_reset(&opool__threads_lock);

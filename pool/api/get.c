@@ -5,6 +5,7 @@
 #include "api/pool.h"
 #include "cache/capacity.h"
 #include "cache/reclaim.h"
+#include "check/settings.h"
 
 static void *fail(int error)
 {
@@ -73,10 +74,22 @@ static void *get_unlimited(struct opool *pool)
     return object;
 }
 
-static void tell_auditor(struct opool *pool, void *const *objects, size_t n)
+/* OPOOL_FAIL: is this get the one in so many that fails? */
+static bool fails(const struct opool *pool)
 {
-    for (size_t i = 0; pool->auditor && i < n; i++)
-        pool->auditor->got(pool->audited_as, objects[i]);
+    static uint64_t shared_gets;
+    uint32_t one_in = pool->label.checks == OPOOL_CHECKS_FULL ? opool__settings_fail() : 0;
+    return one_in && opool__add_relaxed(&shared_gets, 1u) % one_in == one_in - 1;
+}
+
+static void *get_unguarded(struct opool *pool, int timeout_ms, int full)
+{
+    void *object = pool->cached ? opool__cache_get(&pool->cache) : NULL;
+    if (!object)
+        object = opool__by_permit(pool) ? get_stored(pool, timeout_ms, full) : get_unlimited(pool);
+    if (object && pool->traced)
+        opool__trace_got(pool, object);
+    return object;
 }
 
 static void *get_slow(struct opool *pool, int timeout_ms, int full)
@@ -87,28 +100,33 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
         opool__check_pool(pool, "get", NULL);
         return fail(ESHUTDOWN);
     }
-    void *object = pool->cached ? opool__cache_get(&pool->cache) : NULL;
-    if (!object)
-        object = opool__by_permit(pool) ? get_stored(pool, timeout_ms, full) : get_unlimited(pool);
-    if (object) {
-        tell_auditor(pool, &object, 1);
-        opool__look_around(pool);
+    if (pool->traced && fails(pool)) {
+        opool__count(&pool->shared_memory_fails);
+        return fail(ENOMEM);
     }
+    void *object = pool->sampled ? opool__guarded_get(pool) : NULL;
+    if (!object)
+        object = get_unguarded(pool, timeout_ms, full);
+    if (object)
+        opool__look_around(pool);
     return object;
 }
 
-/* What the thread's cache has at hand. */
+/* What the thread's cache has at hand; nothing where each get may be one that is guarded. */
 static size_t get_run(struct opool *pool, void **objects, size_t n)
 {
-    size_t run = pool && pool->cached ? opool__cache_get_run(&pool->cache, objects, n) : 0;
-    if (run)
-        tell_auditor(pool, objects, run);
+    size_t run = pool && pool->cached && !pool->sampled ? opool__cache_get_run(&pool->cache, objects, n) : 0;
+    for (size_t i = 0; i < run && pool->traced; i++)
+        opool__trace_got(pool, objects[i]);
     return run;
 }
 
 void *opool__get_slow(struct opool *pool)
 {
-    return get_slow(pool, 0, EAGAIN);
+    struct opool__call before = opool__call_begin(pool, "get", NULL, __builtin_return_address(0));
+    void *object = get_slow(pool, 0, EAGAIN);
+    opool__call_end(before);
+    return object;
 }
 
 void *opool_get(struct opool *pool)
@@ -119,23 +137,27 @@ void *opool_get(struct opool *pool)
 void *opool_get_wait(struct opool *pool, int timeout_ms)
 {
     void *object;
-    if (get_run(pool, &object, 1) == 1)
-        return object;
-    return get_slow(pool, timeout_ms < -1 ? 0 : timeout_ms, ETIMEDOUT);
+    struct opool__call before = opool__call_begin(pool, "get", NULL, __builtin_return_address(0));
+    if (get_run(pool, &object, 1) == 0)
+        object = get_slow(pool, timeout_ms < -1 ? 0 : timeout_ms, ETIMEDOUT);
+    opool__call_end(before);
+    return object;
 }
 
 size_t opool_get_batch(struct opool *pool, void *objects[], size_t n)
 {
     size_t got = 0;
+    struct opool__call before = opool__call_begin(pool, "get", NULL, __builtin_return_address(0));
     while (got < n) {
         size_t run = get_run(pool, objects + got, n - got);
         got += run;
         if (got == n)
             break;
-        void *object = opool__get_slow(pool);
+        void *object = get_slow(pool, 0, EAGAIN);
         if (!object)
             break;
         objects[got++] = object;
     }
+    opool__call_end(before);
     return got;
 }

@@ -17,8 +17,11 @@
 
 #include "api/footprint.h"
 #include "api/fresh.h"
+#include "api/guarded.h"
+#include "api/trace.h"
 #include "api/watch.h"
 #include "cache/cache.h"
+#include "check/life.h"
 #include "shape/audit.h"
 
 /* ENDING: inside destroy. */
@@ -44,6 +47,9 @@ struct opool {
     struct opool__guard guard; /* owning types */
     struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
+    bool sampled;                         /* some of its gets are served from guard slots: api/guarded.h */
+    bool traced;                          /* each get and put is looked at, out of line: api/trace.h */
+    struct opool__life life;              /* full checks */
     const struct opool__auditor *auditor; /* NULL: nobody looks at what objects own */
     uint32_t audited_as;
 
@@ -56,7 +62,7 @@ struct opool {
 
     /* Figures of slow paths; relaxed. Gets and puts that went through a head are counted by cache and depot. */
     uint64_t shared_built, shared_torn_down, shared_discarded, shared_bloated, shared_gets, shared_puts,
-        shared_live_peak, shared_capacity_fails, shared_memory_fails, shared_init_fails;
+        shared_live_peak, shared_guarded, shared_capacity_fails, shared_memory_fails, shared_init_fails;
 };
 
 /* Does the store count the objects that exist? */
@@ -75,11 +81,6 @@ static inline enum opool__state opool__state_of(const struct opool *pool)
     /* acquire: who sees CLOSING sees what close did before. */
     return (enum opool__state)opool__load_acquire(&pool->shared_state);
 }
-
-/* ---- options.c ---- */
-
-/* What OPOOL_CHECKS says, read once; basic when it says nothing. */
-enum opool_checks opool__checks_default(void);
 
 /* ---- process.c ---- */
 
@@ -129,6 +130,13 @@ void opool__tear_down(struct opool *pool, void *object);
 /* The same for one of the doomed or condemned. */
 void opool__tear_down_idle(struct opool *pool, void *object);
 
+/* The callbacks; init gives an errno value, and does not undo what this library did before. */
+int opool__call_init(struct opool *pool, void *object);
+void opool__call_fini(struct opool *pool, void *object);
+
+/* One more exists. */
+void opool__note_built(struct opool *pool);
+
 /* Reset and clear. False: refused. */
 bool opool__reset(struct opool *pool, void *object);
 
@@ -165,6 +173,14 @@ void opool__settle_all(void);
 
 /* Undo what create did, for a pool that nobody saw. */
 void opool__discard_pool(struct opool *pool);
+
+/* ---- leaks.c ---- */
+
+/* Tell what is out of a pool that is being destroyed, under full checks. Outside all locks. */
+void opool__leaks_of(struct opool *pool);
+
+/* In the child of a fork. */
+void opool__leaks_forked(void);
 
 /* ---- check.c ---- */
 

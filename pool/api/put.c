@@ -20,8 +20,14 @@ static bool prepare(struct opool *pool, void *object)
     opool__check_pool(pool, "put", object);
     if (!pool)
         return false;
+    if (opool__guard_slots_has(object)) {
+        opool__guarded_put(pool, object);
+        return false;
+    }
     opool__check_object(pool, "put", object);
-    if (pool->type.footprint && !opool__footprint_fits(pool, object)) {
+    if (pool->traced)
+        opool__trace_claim(pool, "put", object);
+    if (pool->type.footprint && !opool__footprint_fits(pool, object, object)) {
         drop(pool, object, &pool->shared_bloated);
         return false;
     }
@@ -30,14 +36,14 @@ static bool prepare(struct opool *pool, void *object)
         return false;
     }
     opool__fresh_verify(pool, object);
+    if (pool->traced)
+        opool__trace_idle(pool, object);
     return true;
 }
 
-void opool__put_slow(struct opool *pool, void *object)
+/* An object that is prepared becomes anybody's. */
+static void give(struct opool *pool, void *object)
 {
-    opool__check_pool(pool, "put", object);
-    if (pool->auditor) /* whose puts all come here */
-        pool->auditor->put(pool->audited_as, object);
     if (!pool->cached || !opool__cache_put(&pool->cache, object)) {
         opool__count(&pool->shared_puts);
         opool__bounded_give(&pool->depot.store, object);
@@ -50,6 +56,15 @@ void opool__put_slow(struct opool *pool, void *object)
         opool__look_around(pool);
 }
 
+void opool__put_slow(struct opool *pool, void *object)
+{
+    opool__check_pool(pool, "put", object);
+    if (pool->traced) /* of a type without anything to do at put, whose inlined put always misses */
+        opool_put(pool, object);
+    else
+        give(pool, object);
+}
+
 void opool__put_refused(struct opool *pool, struct opool_head *begun, void *object)
 {
     opool__decrement_owned(&begun->calling);
@@ -59,8 +74,20 @@ void opool__put_refused(struct opool *pool, struct opool_head *begun, void *obje
 
 void opool_put(struct opool *pool, void *object)
 {
-    if (object && prepare(pool, object))
-        opool__put_slow(pool, object);
+    if (!object)
+        return;
+    struct opool__call before = opool__call_begin(pool, "put", object, __builtin_return_address(0));
+    if (prepare(pool, object))
+        give(pool, object);
+    opool__call_end(before);
+}
+
+static void discard(struct opool *pool, void *object)
+{
+    opool__check_object(pool, "discard", object);
+    if (pool->traced)
+        opool__trace_claim(pool, "discard", object);
+    drop(pool, object, &pool->shared_discarded);
 }
 
 void opool_discard(struct opool *pool, void *object)
@@ -70,8 +97,12 @@ void opool_discard(struct opool *pool, void *object)
     opool__check_pool(pool, "discard", object);
     if (!pool)
         return;
-    opool__check_object(pool, "discard", object);
-    drop(pool, object, &pool->shared_discarded);
+    struct opool__call before = opool__call_begin(pool, "discard", object, __builtin_return_address(0));
+    if (opool__guard_slots_has(object))
+        opool__guarded_discard(pool, object);
+    else
+        discard(pool, object);
+    opool__call_end(before);
 }
 
 /* ---- batches ---- */
@@ -81,10 +112,10 @@ enum { RUN = 64 };
 static void put_run(struct opool *pool, void *const *objects, size_t n)
 {
     for (size_t done = 0; done < n;) {
-        size_t run = pool->cached && !pool->auditor ? opool__cache_put_run(&pool->cache, objects + done, n - done) : 0;
+        size_t run = pool->cached ? opool__cache_put_run(&pool->cache, objects + done, n - done) : 0;
         done += run;
         if (run == 0)
-            opool__put_slow(pool, objects[done++]);
+            give(pool, objects[done++]);
     }
 }
 
@@ -92,12 +123,13 @@ void opool_put_batch(struct opool *pool, void *const objects[], size_t n)
 {
     void *ready[RUN];
     size_t count = 0;
+    struct opool__call before = opool__call_begin(pool, "put", n > 0 ? objects[0] : NULL, __builtin_return_address(0));
     for (size_t i = 0; i < n; i++) {
         void *object = objects[i];
         if (!object)
             continue;
         if (count && ready[count - 1] == object && pool && pool->label.checks != OPOOL_CHECKS_OFF)
-            opool__fault(&pool->label, "put", object, "put twice in a row");
+            opool__fault(&pool->label, OPOOL__FAULT_PUT_IN_A_ROW, "put", object, NULL);
         if (!prepare(pool, object))
             continue;
         ready[count++] = object;
@@ -108,4 +140,5 @@ void opool_put_batch(struct opool *pool, void *const objects[], size_t n)
     }
     if (count)
         put_run(pool, ready, count);
+    opool__call_end(before);
 }

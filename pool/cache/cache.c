@@ -295,7 +295,7 @@ bool opool__cache_put(struct opool__cache *cache, void *object)
     const struct opool__label *label = cache->depot->label;
     if (label->checks != OPOOL_CHECKS_OFF && is_on_top(head, object)) {
         leave(head);
-        opool__fault(label, "put", object, "put twice in a row");
+        opool__fault(label, OPOOL__FAULT_PUT_IN_A_ROW, "put", object, NULL);
     }
     bool room = make_room(cache, thread, head);
     if (room)

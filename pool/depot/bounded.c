@@ -4,53 +4,110 @@
 #include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/random.h"
 
 enum { WAITING, SERVED };
+
+enum { CHOICE = 8 }; /* under full checks a take gets one of so many */
 
 void opool__bounded_init(struct opool__bounded *store, const struct opool__slab *slab, size_t capacity,
                          const struct opool__label *label)
 {
     *store = (struct opool__bounded){
         .slab = slab, .label = label, .capacity = capacity ? capacity : SIZE_MAX, .shared_tight = OPOOL__TIGHT};
+    store->random = label->checks == OPOOL_CHECKS_FULL ? opool__os.seed() : 0;
     for (int age = 0; age < OPOOL__AGES; age++)
         store->ages[age].top = store->ages[age].bottom = OPOOL__SLOT_NONE;
     store->newest_link = &store->oldest;
 }
 
-/* ---- chains ---- */
+/* ---- chains: a link is looked at before it is followed ---- */
 
-static uint32_t *link_of(const struct opool__bounded *store, uint32_t index)
+static _Noreturn void damaged(struct opool__bounded *store, uint32_t index, const char *what)
 {
-    return opool__slab_link(store->slab, index);
+    const struct opool__slab *slab = store->slab;
+    opool__lock_drop(&store->lock); /* the user's callback may use the pool once more */
+    opool__slab_damaged(store->label, opool__slab_has_index(slab, index) ? opool__slab_slot(slab, index) : NULL, what);
 }
 
-static void set_state(const struct opool__bounded *store, uint32_t index, enum opool__slot_state state)
+/* With checks off too: behind another index lies memory of anybody. */
+static struct opool__slot slot_of(struct opool__bounded *store, uint32_t index)
 {
-    opool__store_relaxed(opool__slab_shared_state(store->slab, index), (uint8_t)state);
+    if (__builtin_expect(!opool__slab_has_index(store->slab, index), 0))
+        damaged(store, index, "a list of idle objects leads out of the pool");
+    return opool__slab_slot_data(store->slab, index);
 }
 
-static void chain_push(const struct opool__bounded *store, struct opool__chain *chain, uint32_t index)
+/* Of what comes out of magazines, or from a put whose pointer was checked or not. */
+static uint32_t index_of(struct opool__bounded *store, const void *object)
 {
-    *link_of(store, index) = chain->top;
+    uint32_t index = opool__slab_index_of(store->slab, object);
+    if (__builtin_expect(index == OPOOL__SLOT_NONE, 0)) {
+        opool__lock_drop(&store->lock);
+        opool__slab_damaged(store->label, object, "a magazine holds what is no object of the pool");
+    }
+    return index;
+}
+
+static void set_state(struct opool__slot slot, enum opool__slot_state state)
+{
+    opool__store_relaxed(slot.shared_state, (uint8_t)state);
+}
+
+/* One in a list: its index, its metadata, the one above it (NONE: it is the top), how many are below it. */
+struct member {
+    uint32_t index, above;
+    uint64_t below;
+    struct opool__slot slot;
+};
+
+/* Without checks a double put may be what makes list and count differ, and nobody wants to know. */
+static void check_member(struct opool__bounded *store, const struct member *member)
+{
+    if (store->label->checks == OPOOL_CHECKS_OFF)
+        return;
+    if (opool__load_relaxed(member->slot.shared_state) != OPOOL__SLOT_IDLE)
+        damaged(store, member->index, "a list of idle objects leads to a slot that holds none");
+    if ((*member->slot.link == OPOOL__SLOT_NONE) != (member->below == 0))
+        damaged(store, member->index, "a list of idle objects is not as long as its count");
+}
+
+static struct member member_at(struct opool__bounded *store, uint32_t index, uint32_t above, uint64_t below)
+{
+    struct member member = {index, above, below, slot_of(store, index)};
+    check_member(store, &member);
+    return member;
+}
+
+/* The first `depth` ones stay above it. */
+static struct member chain_take(struct opool__bounded *store, struct opool__chain *chain, uint32_t depth)
+{
+    struct member member = member_at(store, chain->top, OPOOL__SLOT_NONE, chain->count - 1);
+    uint32_t *from = &chain->top;
+    for (; depth > 0; depth--) {
+        from = member.slot.link;
+        member = member_at(store, *from, member.index, member.below - 1);
+    }
+    *from = *member.slot.link;
+    if (member.below == 0)
+        chain->bottom = member.above;
+    chain->count--;
+    return member;
+}
+
+static void chain_push(struct opool__chain *chain, uint32_t index, struct opool__slot slot)
+{
+    *slot.link = chain->top;
     chain->top = index;
     if (chain->count++ == 0)
         chain->bottom = index;
 }
 
-static uint32_t chain_pop(const struct opool__bounded *store, struct opool__chain *chain)
-{
-    uint32_t index = chain->top;
-    chain->top = *link_of(store, index);
-    if (--chain->count == 0)
-        chain->bottom = OPOOL__SLOT_NONE;
-    return index;
-}
-
 /* All of `from`, on top of `to`. */
-static void chain_append(const struct opool__bounded *store, struct opool__chain *to, struct opool__chain *from)
+static void chain_append(struct opool__bounded *store, struct opool__chain *to, struct opool__chain *from)
 {
     if (from->count) {
-        *link_of(store, from->bottom) = to->top;
+        *slot_of(store, from->bottom).link = to->top;
         to->bottom = to->count ? to->bottom : from->bottom;
         to->top = from->top;
         to->count += from->count;
@@ -59,7 +116,7 @@ static void chain_append(const struct opool__bounded *store, struct opool__chain
 }
 
 /* What lies below the object `above`, `count` of them, becomes a chain of its own. */
-static struct opool__chain chain_cut(const struct opool__bounded *store, struct opool__chain *chain, uint32_t above,
+static struct opool__chain chain_cut(struct opool__bounded *store, struct opool__chain *chain, uint32_t above,
                                      uint64_t count)
 {
     const struct opool__chain none = {.top = OPOOL__SLOT_NONE, .bottom = OPOOL__SLOT_NONE};
@@ -70,9 +127,10 @@ static struct opool__chain chain_cut(const struct opool__bounded *store, struct 
         *chain = none;
         return lower;
     }
-    lower.top = *link_of(store, above);
+    uint32_t *link = member_at(store, above, OPOOL__SLOT_NONE, count).slot.link;
+    lower.top = *link;
     lower.count = count;
-    *link_of(store, above) = OPOOL__SLOT_NONE;
+    *link = OPOOL__SLOT_NONE;
     chain->bottom = above;
     chain->count -= count;
     return lower;
@@ -85,36 +143,56 @@ static void count_idle(struct opool__bounded *store, uint64_t more, uint64_t les
     opool__store_relaxed(&store->shared_idle, opool__load_relaxed(&store->shared_idle) + more - less);
 }
 
-static void *pop_from(struct opool__bounded *store, enum opool__age age)
+/*
+ * `low` and `above_low` after an object came out of the recent ones. It was one of the low ones if fewer than `low` lie
+ * below it: then these are one less, and the ones that stay are those that were not used since the last tick, no more and
+ * no less, from wherever among them it came. Was it the one just above them, then the next one is. So a take from
+ * below the top ages nothing and makes nothing younger, and both sentences of the promise stand as they do for a stack:
+ * what a tick makes a victim was not used since the one before, and all of that.
+ */
+static void follow_low(struct opool__bounded *store, const struct member *taken)
+{
+    if (taken->below < store->low)
+        store->low--;
+    else if (taken->below == store->low)
+        store->above_low = taken->above;
+}
+
+static void *pop_from(struct opool__bounded *store, enum opool__age age, uint32_t depth)
 {
     struct opool__chain *chain = &store->ages[age];
     if (chain->count == 0)
         return NULL;
-    uint32_t index = chain_pop(store, chain);
+    struct member taken = chain_take(store, chain, depth);
+    if (age == OPOOL__RECENT)
+        follow_low(store, &taken);
     count_idle(store, 0, 1);
-    if (store->low > store->ages[OPOOL__RECENT].count)
-        store->low = store->ages[OPOOL__RECENT].count;
-    set_state(store, index, OPOOL__SLOT_OUT);
-    return opool__slab_slot(store->slab, index);
+    set_state(taken.slot, OPOOL__SLOT_OUT);
+    return opool__slab_slot(store->slab, taken.index);
+}
+
+/* Nobody shall come to rely on getting what was put last. */
+static uint32_t choose(struct opool__bounded *store, uint64_t count)
+{
+    return store->random ? opool__random_below(&store->random, count < CHOICE ? (uint32_t)count : CHOICE) : 0;
 }
 
 static void *pop(struct opool__bounded *store)
 {
     for (enum opool__age age = OPOOL__RECENT; age < OPOOL__AGES; age++)
         if (store->ages[age].count)
-            return pop_from(store, age);
+            return pop_from(store, age, choose(store, store->ages[age].count));
     return NULL;
 }
 
-static void push(struct opool__bounded *store, enum opool__age age, void *object)
+static void push(struct opool__bounded *store, enum opool__age age, uint32_t index, struct opool__slot slot)
 {
     struct opool__chain *chain = &store->ages[age];
-    uint32_t index = opool__slab_index(store->slab, object);
     if (age == OPOOL__RECENT && chain->count == store->low)
         store->above_low = index;
-    chain_push(store, chain, index);
+    chain_push(chain, index, slot);
     count_idle(store, 1, 0);
-    set_state(store, index, OPOOL__SLOT_IDLE);
+    set_state(slot, OPOOL__SLOT_IDLE);
 }
 
 /* ---- waiters ---- */
@@ -261,18 +339,17 @@ uint32_t opool__bounded_rescue(struct opool__bounded *store, void **objects, uin
 void opool__bounded_give(struct opool__bounded *store, void *object)
 {
     opool__lock_take(&store->lock);
-    uint8_t *state = opool__slab_shared_state(store->slab, opool__slab_index(store->slab, object));
-    if (store->label->checks != OPOOL_CHECKS_OFF && opool__load_relaxed(state) != OPOOL__SLOT_OUT) {
-        bool idle = opool__load_relaxed(state) == OPOOL__SLOT_IDLE;
+    uint32_t index = index_of(store, object);
+    struct opool__slot slot = opool__slab_slot_data(store->slab, index);
+    if (store->label->checks != OPOOL_CHECKS_OFF && opool__load_relaxed(slot.shared_state) != OPOOL__SLOT_OUT) {
+        bool idle = opool__load_relaxed(slot.shared_state) == OPOOL__SLOT_IDLE;
         opool__lock_drop(&store->lock);
-        opool__fault(store->label, "put", object, "%s",
-                     idle ? "the object is idle already: put twice"
-                          : "no object is there: its slot is free (put or discarded before)");
+        opool__fault(store->label, idle ? OPOOL__FAULT_PUT_TWICE : OPOOL__FAULT_PUT_FREE, "put", object, NULL);
     }
     if (store->oldest)
         serve(store, OPOOL__BOUNDED_OBJECT, object);
     else
-        push(store, OPOOL__RECENT, object);
+        push(store, OPOOL__RECENT, index, slot);
     opool__lock_drop(&store->lock);
     opool__epoch_stir();
 }
@@ -281,17 +358,18 @@ void opool__bounded_give(struct opool__bounded *store, void *object)
 static void push_below(struct opool__bounded *store, void *object)
 {
     struct opool__chain *recent = &store->ages[OPOOL__RECENT];
-    uint32_t index = opool__slab_index(store->slab, object);
+    uint32_t index = index_of(store, object);
+    struct opool__slot slot = opool__slab_slot_data(store->slab, index);
     if (store->low++ == 0)
         store->above_low = recent->bottom;
-    *link_of(store, index) = OPOOL__SLOT_NONE;
+    *slot.link = OPOOL__SLOT_NONE;
     if (recent->count++ == 0)
         recent->top = index;
     else
-        *link_of(store, recent->bottom) = index;
+        *slot_of(store, recent->bottom).link = index;
     recent->bottom = index;
     count_idle(store, 1, 0);
-    set_state(store, index, OPOOL__SLOT_IDLE);
+    set_state(slot, OPOOL__SLOT_IDLE);
 }
 
 static void serve_waiters(struct opool__bounded *store)
@@ -302,8 +380,10 @@ static void serve_waiters(struct opool__bounded *store)
 
 static void add_locked(struct opool__bounded *store, enum opool__age age, void *const *objects, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
-        push(store, age, opool__read_plain(&objects[i]));
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = index_of(store, opool__read_plain(&objects[i]));
+        push(store, age, index, opool__slab_slot_data(store->slab, index));
+    }
     serve_waiters(store);
 }
 
@@ -403,6 +483,8 @@ void opool__bounded_age(struct opool__bounded *store)
         return; /* then `low` is 0 as well, but for what is put just now: that will be of this epoch */
     opool__lock_take(&store->lock);
     struct opool__chain *recent = &store->ages[OPOOL__RECENT];
+    if (__builtin_expect(store->low > recent->count, 0))
+        damaged(store, recent->top, "a list of idle objects is not as long as its count");
     chain_append(store, &store->ages[OPOOL__DOOMED], &store->ages[OPOOL__VICTIM]);
     store->ages[OPOOL__VICTIM] = chain_cut(store, recent, store->above_low, store->low);
     store->low = recent->count;
@@ -413,8 +495,10 @@ void opool__bounded_spare(struct opool__bounded *store, uint64_t most)
 {
     opool__lock_take(&store->lock);
     struct opool__chain *doomed = &store->ages[OPOOL__DOOMED];
-    while (doomed->count > most)
-        chain_push(store, &store->ages[OPOOL__VICTIM], chain_pop(store, doomed));
+    while (doomed->count > most) {
+        struct member member = chain_take(store, doomed, 0);
+        chain_push(&store->ages[OPOOL__VICTIM], member.index, member.slot);
+    }
     opool__lock_drop(&store->lock);
 }
 
@@ -423,7 +507,7 @@ void *opool__bounded_pop_doomed(struct opool__bounded *store)
     if (seems_empty(store))
         return NULL;
     opool__lock_take(&store->lock);
-    void *object = pop_from(store, OPOOL__DOOMED);
+    void *object = pop_from(store, OPOOL__DOOMED, 0);
     store->dying += object && is_limited(store);
     opool__lock_drop(&store->lock);
     return object;

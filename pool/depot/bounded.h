@@ -7,12 +7,13 @@
  * region or under full checks, and pools at their capacity, have all idle objects here; the others those that fit no
  * magazine, and those that a tick found unused.
  *
- *     recent    put here, newest on top; `low` of them were not used since the last tick
+ *     recent    put here, newest on top; the `low` lowest of them were not used since the last tick
  *     victims   not used during one whole epoch; only ticks add to them
  *     doomed    not used during two: whoever ticks tears them down
  *
- * A take looks in this order, so an object that is wanted again escapes as long as it is there. The lists are linked
- * through the slots' links, out of line, so that a put needs no memory and writes into no object.
+ * A take looks in this order, so an object that is wanted again escapes as long as it is there; it takes the top, under
+ * full checks any one of the first eight. The lists are linked through the slots' links, out of line, so that a put needs
+ * no memory and writes into no object.
  *
  *     held <= capacity;  held counts objects (idle, out, dying) and permits to build one
  *     a waiter is queued only while nothing is idle and held == capacity
@@ -60,9 +61,10 @@ struct opool__bounded {
     uint32_t lock;
     uint64_t shared_idle; /* of all ages; peeked without the lock */
     struct opool__chain ages[OPOOL__AGES];
-    /* The least count of recent ones since the last tick, and which object was put on top of these. */
+    /* How many recent ones were not used since the last tick, and which object lies on top of these. */
     uint64_t low;
     uint32_t above_low;
+    uint64_t random; /* generator, for full checks; 0: takes come from the top. Under the lock */
     const struct opool__slab *slab;
     const struct opool__label *label;
     size_t capacity, held, dying;

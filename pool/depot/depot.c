@@ -33,19 +33,27 @@ void opool__depot_init(struct opool__depot *depot, const struct opool__slab *sla
 static _Noreturn void report_not_out(const struct opool__depot *depot, const void *object)
 {
     uint8_t state = opool__load_relaxed(opool__slab_shared_state(depot->slab, opool__slab_index(depot->slab, object)));
-    opool__fault(depot->label, "put", object,
-                 "%s; found when a magazine left the cache, OPOOL_CHECKS=full finds the call",
-                 state == OPOOL__SLOT_IDLE ? "the object is idle already: it was put twice"
-                                           : "its slot is free: it was put after it was discarded, or twice");
+    opool__fault(depot->label, state == OPOOL__SLOT_IDLE ? OPOOL__FAULT_PUT_TWICE_LATE : OPOOL__FAULT_PUT_FREE_LATE,
+                 "put", object, NULL);
+}
+
+/* What a magazine holds was a slot when it was put: if it is none now, then somebody wrote into the magazine. */
+static uint8_t *state_of(const struct opool__depot *depot, const struct opool__view *view, const void *object)
+{
+    uint8_t *state = opool__view_state(view, object);
+    if (__builtin_expect(!state, 0))
+        opool__slab_damaged(depot->label, object, "a magazine holds what is no object of the pool");
+    return state;
 }
 
 static void mark_idle(const struct opool__depot *depot, void *const *objects, uint32_t n)
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
         return;
+    const struct opool__view view = opool__slab_view(depot->slab);
     for (uint32_t i = 0; i < n; i++) {
         void *object = opool__read_plain(&objects[i]);
-        if (!opool__slab_move(depot->slab, object, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
+        if (!opool__slab_move(state_of(depot, &view, object), OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE))
             report_not_out(depot, object);
     }
 }
@@ -54,8 +62,12 @@ static void mark_out(const struct opool__depot *depot, void *const *objects, uin
 {
     if (depot->label->checks == OPOOL_CHECKS_OFF)
         return;
-    for (uint32_t i = 0; i < n; i++)
-        (void)opool__slab_move(depot->slab, opool__read_plain(&objects[i]), OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT);
+    const struct opool__view view = opool__slab_view(depot->slab);
+    for (uint32_t i = 0; i < n; i++) {
+        void *object = opool__read_plain(&objects[i]);
+        if (!opool__slab_move(state_of(depot, &view, object), OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT))
+            opool__slab_damaged(depot->label, object, "an object in the depot is not idle");
+    }
 }
 
 /* ---- one shard, under its lock ---- */
@@ -68,10 +80,28 @@ static void push_filled_locked(struct opool__shard *shard, struct opool__magazin
     shard->objects += magazine->count;
 }
 
-static struct opool__magazine *pop_filled_locked(struct opool__shard *shard)
+/* One of a shard's lists, with `count` from here on: a magazine that holds `least` objects or more. */
+static void expect_magazine(const struct opool__depot *depot, struct opool__shard *shard,
+                            const struct opool__magazine *magazine, uint32_t count, uint32_t least)
+{
+    const char *what = NULL;
+    if (!opool__magazine_is_one(magazine, depot->magazine_capacity))
+        what = "a list of magazines leads to what is none";
+    else if ((magazine->next == NULL) != (count == 1))
+        what = "a list of magazines is not as long as its count";
+    else if (magazine->count < least || magazine->count > magazine->capacity)
+        what = "a magazine counts objects that it can not hold";
+    if (__builtin_expect(what == NULL, 1))
+        return;
+    opool__lock_drop(&shard->lock); /* the user's callback may use the pool once more */
+    opool__slab_damaged(depot->label, magazine, what);
+}
+
+static struct opool__magazine *pop_filled_locked(const struct opool__depot *depot, struct opool__shard *shard)
 {
     struct opool__magazine *magazine = shard->filled;
     if (magazine) {
+        expect_magazine(depot, shard, magazine, opool__load_relaxed(&shard->shared_filled), 1);
         shard->filled = magazine->next;
         opool__store_relaxed(&shard->shared_filled, opool__load_relaxed(&shard->shared_filled) - 1);
         shard->objects -= magazine->count;
@@ -86,10 +116,11 @@ static void push_empty_locked(struct opool__shard *shard, struct opool__magazine
     shard->empties++;
 }
 
-static struct opool__magazine *pop_empty_locked(struct opool__shard *shard)
+static struct opool__magazine *pop_empty_locked(const struct opool__depot *depot, struct opool__shard *shard)
 {
     struct opool__magazine *magazine = shard->empty;
     if (magazine) {
+        expect_magazine(depot, shard, magazine, shard->empties, 0);
         shard->empty = magazine->next;
         shard->empties--;
         if (shard->empties_low > shard->empties)
@@ -100,12 +131,12 @@ static struct opool__magazine *pop_empty_locked(struct opool__shard *shard)
 
 /* ---- exchange with caches ---- */
 
-static struct opool__magazine *take_from(struct opool__shard *shard)
+static struct opool__magazine *take_from(const struct opool__depot *depot, struct opool__shard *shard)
 {
     if (opool__load_relaxed(&shard->shared_filled) == 0)
         return NULL;
     opool__lock_take(&shard->lock);
-    struct opool__magazine *magazine = pop_filled_locked(shard);
+    struct opool__magazine *magazine = pop_filled_locked(depot, shard);
     if (magazine) {
         shard->refills++;
         shard->to_caches += magazine->count;
@@ -118,7 +149,7 @@ struct opool__magazine *opool__depot_take(struct opool__depot *depot, uint32_t s
 {
     struct opool__magazine *magazine = NULL;
     for (uint32_t i = 0; i <= depot->shard_mask && !magazine; i++)
-        magazine = take_from(&depot->shards[(shard + i) & depot->shard_mask]);
+        magazine = take_from(depot, &depot->shards[(shard + i) & depot->shard_mask]);
     if (magazine)
         mark_out(depot, magazine->slots, magazine->count);
     return magazine;
@@ -132,7 +163,7 @@ struct opool__magazine *opool__depot_give(struct opool__depot *depot, uint32_t s
     push_filled_locked(own, filled);
     own->flushes++;
     own->from_caches += filled->count;
-    struct opool__magazine *empty = pop_empty_locked(own);
+    struct opool__magazine *empty = pop_empty_locked(depot, own);
     opool__lock_drop(&own->lock);
     return empty;
 }
@@ -151,7 +182,7 @@ struct opool__magazine *opool__depot_empty(struct opool__depot *depot, uint32_t 
 {
     struct opool__shard *own = &depot->shards[shard & depot->shard_mask];
     opool__lock_take(&own->lock);
-    struct opool__magazine *empty = pop_empty_locked(own);
+    struct opool__magazine *empty = pop_empty_locked(depot, own);
     opool__lock_drop(&own->lock);
     if (!empty && (empty = opool__magazine_make(depot->magazine_capacity)) != NULL)
         opool__add_relaxed(&depot->shared_magazines, 1u);
@@ -185,7 +216,7 @@ static void *pop_object(struct opool__depot *depot, uint32_t number)
     if (opool__load_relaxed(&shard->shared_filled) == 0)
         return NULL;
     opool__lock_take(&shard->lock);
-    struct opool__magazine *magazine = pop_filled_locked(shard);
+    struct opool__magazine *magazine = pop_filled_locked(depot, shard);
     void *object = magazine ? opool__read_plain(&magazine->slots[--magazine->count]) : NULL;
     if (magazine && magazine->low > magazine->count)
         magazine->low = magazine->count;
@@ -264,7 +295,9 @@ void opool__depot_age_magazine(struct opool__depot *depot, struct opool__magazin
 static struct opool__magazine *age_shard_locked(struct opool__depot *depot, struct opool__shard *shard, uint32_t tick)
 {
     struct opool__magazine *leaving = NULL;
-    for (struct opool__magazine **link = &shard->filled, *magazine; (magazine = *link) != NULL;) {
+    uint32_t left = opool__load_relaxed(&shard->shared_filled);
+    for (struct opool__magazine **link = &shard->filled, *magazine; (magazine = *link) != NULL; left--) {
+        expect_magazine(depot, shard, magazine, left, 1);
         if (magazine->seen == tick || unused(magazine) < magazine->count) {
             shard->objects -= magazine->count;
             opool__depot_age_magazine(depot, magazine, tick, true);
@@ -283,11 +316,11 @@ static struct opool__magazine *age_shard_locked(struct opool__depot *depot, stru
 }
 
 /* Empty magazines that nobody needed since the last tick. */
-static struct opool__magazine *spare_empties_locked(struct opool__shard *shard)
+static struct opool__magazine *spare_empties_locked(const struct opool__depot *depot, struct opool__shard *shard)
 {
     struct opool__magazine *leaving = NULL;
     for (uint32_t n = shard->empties_low; n > 0; n--) {
-        struct opool__magazine *magazine = pop_empty_locked(shard);
+        struct opool__magazine *magazine = pop_empty_locked(depot, shard);
         magazine->next = leaving;
         leaving = magazine;
     }
@@ -309,7 +342,7 @@ static void age_shard(struct opool__depot *depot, struct opool__shard *shard, ui
 {
     opool__lock_take(&shard->lock);
     struct opool__magazine *leaving = age_shard_locked(depot, shard, tick);
-    struct opool__magazine *empties = spare_empties_locked(shard);
+    struct opool__magazine *empties = spare_empties_locked(depot, shard);
     opool__lock_drop(&shard->lock);
     /* Without the shard's lock: these may be a thousand. A get that looks here meanwhile builds one more than it had
        to; a pool at its capacity waits for the reclaim lock first. */
@@ -342,7 +375,7 @@ void opool__depot_drain(struct opool__depot *depot)
         if (opool__load_relaxed(&shard->shared_filled) == 0)
             continue;
         opool__lock_take(&shard->lock);
-        for (struct opool__magazine *magazine; (magazine = pop_filled_locked(shard)) != NULL;) {
+        for (struct opool__magazine *magazine; (magazine = pop_filled_locked(depot, shard)) != NULL;) {
             drain_magazine(depot, magazine);
             free_magazine(depot, magazine);
         }
@@ -389,7 +422,7 @@ struct opool__flows opool__depot_flows(struct opool__depot *depot)
 void opool__depot_fini(struct opool__depot *depot)
 {
     for (uint32_t i = 0; i <= depot->shard_mask; i++)
-        for (struct opool__magazine *m; (m = pop_empty_locked(&depot->shards[i])) != NULL;)
+        for (struct opool__magazine *m; (m = pop_empty_locked(depot, &depot->shards[i])) != NULL;)
             free_magazine(depot, m);
 }
 

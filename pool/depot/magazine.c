@@ -48,6 +48,13 @@ void opool__magazine_free(struct opool__magazine *magazine)
     opool__slab_give(&slabs[class_of(magazine->capacity)], magazine);
 }
 
+/* Without the lock: who knows a magazine of the class knows that its slab was made. */
+bool opool__magazine_is_one(const struct opool__magazine *magazine, uint32_t capacity)
+{
+    const uint8_t *state = opool__slab_state_of(&slabs[class_of(capacity)], magazine);
+    return state && opool__load_relaxed(state) == OPOOL__SLOT_OUT && magazine->capacity == capacity;
+}
+
 void opool__magazine_trim(bool every)
 {
     for (int i = 0; i < CLASSES; i++) {

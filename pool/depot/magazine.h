@@ -28,6 +28,9 @@ struct opool__magazine {
 struct opool__magazine *opool__magazine_make(uint32_t capacity);
 void opool__magazine_free(struct opool__magazine *magazine);
 
+/* Did `make` give this pointer, for this capacity, and `free` not take it back? Any pointer may be asked for. */
+bool opool__magazine_is_one(const struct opool__magazine *magazine, uint32_t capacity);
+
 /* Give the memory of free magazines back, by pages; `every` as in opool__slab_trim. */
 void opool__magazine_trim(bool every);
 

@@ -6,6 +6,10 @@
 
 #include "os/names.h"
 
+/* Tells the shared library from a static copy (unwind.c). */
+extern const char opool__is_shared;
+const char opool__is_shared = 1;
+
 void *opool__load(const char *library, const char *symbol)
 {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);

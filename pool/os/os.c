@@ -2,6 +2,8 @@
 #include "os/os.h"
 
 #include "os/inspect.h"
+#include "os/random.h"
+#include "os/unwind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -57,6 +60,12 @@ static int os_purge(void *at, size_t bytes)
 {
     int saved = errno;
     return result(madvise(at, bytes, MADV_DONTNEED), saved);
+}
+
+static int os_protect(void *at, size_t bytes)
+{
+    int saved = errno;
+    return result(mprotect(at, bytes, PROT_NONE), saved);
 }
 
 static int membarrier(int command)
@@ -127,6 +136,9 @@ static int os_thread_start(uintptr_t *thread, void *(*run)(void *), const char *
     (void)pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
     (void)pthread_attr_setschedparam(&attributes, &usual);
     sigfillset(&all);
+    /* A fault while its signal is blocked ends the process without a word of whoever handles it. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited, so that no signal comes before it is blocked */
     r = pthread_create(&made, &attributes, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -211,11 +223,57 @@ static uint64_t os_thread_number(void)
     return (uint64_t)syscall(SYS_gettid);
 }
 
+static ssize_t read_all(int fd, char *to, size_t room)
+{
+    size_t length = 0;
+    ssize_t n = 1;
+    while (n != 0 && length < room) {
+        n = read(fd, to + length, room - length);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        length += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)length;
+}
+
+static ssize_t os_read_file(const char *path, char *to, size_t room)
+{
+    /* O_NONBLOCK: a pipe of this name is no reason to wait. */
+    int saved = errno, state, fd;
+    struct stat status;
+    ssize_t r;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        r = -errno;
+    else if (!S_ISREG(status.st_mode))
+        r = -EINVAL;
+    else
+        r = status.st_size > (off_t)room ? -EFBIG : read_all(fd, to, room);
+    if (fd >= 0)
+        (void)close(fd);
+    pthread_setcancelstate(state, NULL);
+    errno = saved;
+    return r;
+}
+
+static void os_end_process(int status)
+{
+    (void)fflush(NULL);
+    _exit(status);
+}
+
+static const char *os_environment(const char *name)
+{
+    return secure_getenv(name);
+}
+
 struct opool__os opool__os = {
     .reserve = os_reserve,
     .release = os_release,
     .commit = os_commit,
     .purge = os_purge,
+    .protect = os_protect,
     .barrier_register = os_barrier_register,
     .barrier = os_barrier,
     .now = os_now,
@@ -233,7 +291,16 @@ struct opool__os opool__os = {
     .page_size = os_page_size,
     .processors = os_processors,
     .thread_number = os_thread_number,
+    .seed = opool__os_seed,
     .read_memory = opool__os_read_memory,
     .each_segment = opool__os_each_segment,
     .symbol = opool__os_symbol,
+    .unwind = opool__os_unwind,
+    .own_code = opool__os_own_code,
+    .each_mapping = opool__os_each_mapping,
+    .note_modules = opool__os_note_modules,
+    .read_file = os_read_file,
+    .end_process = os_end_process,
+    .environment = os_environment,
+    .trap = opool__os_trap,
 };

@@ -34,4 +34,12 @@ static inline size_t opool__layout_index(const struct opool__layout *layout, uin
     return (distance >> layout->rotate) * layout->inverse;
 }
 
+/* The same for any distance: what is no multiple of the stride gives a number that no slot has (see
+   opool__is_slot of opool/inline.h). */
+static inline uintptr_t opool__layout_quotient(const struct opool__layout *layout, uintptr_t distance)
+{
+    uintptr_t q = distance * layout->inverse;
+    return q >> layout->rotate | q << ((0u - layout->rotate) & (unsigned)(8 * sizeof q - 1));
+}
+
 #endif

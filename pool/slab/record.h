@@ -19,7 +19,7 @@ enum opool__slot_state {
 /* used + |free list| + (slots - fresh) == slots of the layout; zeros of those in the free list are in state ZERO. */
 struct opool__record {
     uint32_t used;  /* slots that hold an object, or are about to */
-    uint32_t fresh; /* slots from here on were never used since the slab's memory was last given back */
+    uint32_t fresh; /* slots from here on were neither used nor listed since the slab's memory was last given back */
     uint32_t zeros;
     uint32_t taken_in; /* the epoch of the last take */
     uint32_t given;    /* 1: some slot was given since its pages were looked at */

@@ -7,11 +7,14 @@
 #include "epoch/epoch.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/random.h"
 #include "os/state.h"
 
 enum {
-    GUARD_PAGES = 1,
-    COMMIT_STEP = 1 << 20 /* most bytes committed ahead of need */
+    COMMIT_STEP = 1 << 20, /* most bytes committed ahead of need */
+    /* Slots in random order: those of a page, so that few objects touch few pages; of large ones a few. */
+    WINDOW_LEAST = 4,
+    WINDOW_MOST = 64
 };
 
 /* Address space: the first extents of a process are large, so that the inlined check of put knows all of a pool, and
@@ -29,7 +32,38 @@ static size_t round_up(size_t n, size_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
+/* ---- damage ---- */
+
+static const struct opool__label of_the_library = {.name = "opool", .type = "its own", .checks = OPOOL_CHECKS_BASIC};
+
+void opool__slab_damaged(const struct opool__label *label, const void *at, const char *what)
+{
+    opool__fault(label ? label : &of_the_library, OPOOL__FAULT_DAMAGED, "use", at,
+                 &(struct opool__detail){.name = what});
+}
+
+static _Noreturn void damaged(struct opool__slab *slab, const void *slot, const char *what)
+{
+    opool__lock_drop(&slab->lock); /* the user's callback may use the pool once more */
+    opool__slab_damaged(slab->label, slot, what);
+}
+
+static void expect(struct opool__slab *slab, bool holds, const char *what)
+{
+    if (__builtin_expect(!holds, 0))
+        damaged(slab, NULL, what);
+}
+
 /* ---- lists of slabs ---- */
+
+/* A number that stands in a list: of a slab that was in use, and says that it is in that list. */
+static struct opool__record *listed_record(struct opool__slab *slab, uint32_t number, uint32_t list)
+{
+    expect(slab, number < opool__slab_end(slab) >> slab->layout.shift, "a list of slabs leads out of the pool");
+    struct opool__record *record = opool__slab_record(slab, number);
+    expect(slab, record->bucket == list, "a list of slabs leads to one of another list");
+    return record;
+}
 
 static uint32_t list_for(const struct opool__slab *slab, const struct opool__record *record)
 {
@@ -45,21 +79,25 @@ static void link_slab(struct opool__slab *slab, uint32_t number, uint32_t list)
     record->previous = OPOOL__SLAB_NONE;
     record->next = slab->lists[list];
     if (record->next != OPOOL__SLAB_NONE)
-        opool__slab_record(slab, record->next)->previous = number;
+        listed_record(slab, record->next, list)->previous = number;
     slab->lists[list] = number;
     slab->empties += list == OPOOL__LIST_EMPTY;
 }
 
 static void unlink_slab(struct opool__slab *slab, uint32_t number)
 {
-    struct opool__record *record = opool__slab_record(slab, number);
-    if (record->next != OPOOL__SLAB_NONE)
-        opool__slab_record(slab, record->next)->previous = record->previous;
+    const struct opool__record *record = opool__slab_record(slab, number);
+    uint32_t list = record->bucket, *from = &slab->lists[list < OPOOL__LISTS ? list : 0];
     if (record->previous != OPOOL__SLAB_NONE)
-        opool__slab_record(slab, record->previous)->next = record->next;
-    else
-        slab->lists[record->bucket] = record->next;
-    slab->empties -= record->bucket == OPOOL__LIST_EMPTY;
+        from = &listed_record(slab, record->previous, list)->next;
+    expect(slab, list < OPOOL__LISTS && *from == number, "a slab is not where its list says");
+    if (record->next != OPOOL__SLAB_NONE) {
+        struct opool__record *next = listed_record(slab, record->next, list);
+        expect(slab, next->previous == number, "a list of slabs is not the same from both sides");
+        next->previous = record->previous;
+    }
+    *from = record->next;
+    slab->empties -= list == OPOOL__LIST_EMPTY;
 }
 
 /* After `used` changed: full slabs are in no list. */
@@ -92,19 +130,20 @@ static bool reserve(struct opool__slab *slab, struct opool__extent *extent, uint
 {
     size_t page = opool__os.page_size();
     size_t bits = round_up(round_up(slabs, 64) / 8, page);
-    size_t records = round_up(slabs * slab->layout.record_bytes, page) + GUARD_PAGES * page;
-    size_t bytes = bits + records + slabs * slab->layout.slab_bytes;
+    size_t records = round_up(slabs * slab->layout.record_bytes, page) + page;
+    size_t bytes = page + bits + records + slabs * slab->layout.slab_bytes + page;
     void *map;
     if (opool__os.reserve(&map, bytes) != 0)
         return false;
-    if (opool__os.commit(map, bits) != 0) {
+    char *cold = (char *)map + page;
+    if (opool__os.commit(cold, bits) != 0) {
         (void)opool__os.release(map, bytes);
         return false;
     }
     opool__add_relaxed(&shared_reserved, (uint64_t)bytes);
-    *extent = (struct opool__extent){.cold = map,
-                                     .records = (char *)map + bits,
-                                     .slots = (char *)map + bits + records,
+    *extent = (struct opool__extent){.cold = (uint64_t *)(void *)cold,
+                                     .records = cold + bits,
+                                     .slots = cold + bits + records,
                                      .slabs = slabs,
                                      .map = map,
                                      .map_bytes = bytes};
@@ -268,6 +307,7 @@ static uint32_t warm_lowest(struct opool__slab *slab)
     const struct opool__extent *extent = opool__slab_extent_at(slab, slab->cold_from);
     uint32_t local = slab->cold_from - extent->first_slab;
     for (;; extent++, local = 0) {
+        expect(slab, extent < slab->extents + slab->shared_extents, "more slabs are counted as cold than are");
         while (local < extent->shared_opened && extent->cold[local / 64] >> local % 64 == 0)
             local = (local / 64 + 1) * 64;
         if (local >= extent->shared_opened)
@@ -293,21 +333,60 @@ static uint32_t pick_slab(struct opool__slab *slab, bool *listed)
     return slab->colds ? warm_lowest(slab) : open_slab(slab);
 }
 
+/* A permutation of 0 to n - 1, each as likely (Durstenfeld's inside-out shuffle). */
+static void shuffle(struct opool__slab *slab, uint32_t *order, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t other = slab->random ? opool__random_below(&slab->random, i + 1) : i;
+        order[i] = order[other];
+        order[other] = i;
+    }
+}
+
+/* The next slots that were never used, into the empty free list. In a region they are dirty, and count from now on;
+   others when they are taken. */
+static void list_fresh(struct opool__slab *slab, struct opool__record *record)
+{
+    uint32_t left = slab->layout.slots - record->fresh, order[WINDOW_MOST];
+    uint32_t n = left < slab->window ? left : slab->window, *links = opool__record_links(record);
+    shuffle(slab, order, n);
+    for (uint32_t i = 0; i < n; i++) {
+        links[record->fresh + order[i]] = record->free;
+        record->free = record->fresh + order[i];
+    }
+    record->fresh += n;
+    if (slab->extents[0].map)
+        record->zeros += n;
+    else
+        slab->slots += n;
+}
+
+/* The first of the free list, which has fresh - used members. */
+static uint32_t first_free(struct opool__slab *slab, struct opool__record *record)
+{
+    uint32_t slots = slab->layout.slots;
+    expect(slab, record->fresh <= slots && record->used < slots && record->used <= record->fresh,
+           "a slab counts more slots than it has");
+    expect(slab, (record->free == OPOOL__SLOT_NONE) == (record->used == record->fresh),
+           "a free list is not as long as its count");
+    if (record->free == OPOOL__SLOT_NONE)
+        list_fresh(slab, record);
+    expect(slab, record->free < record->fresh, "a free list leads out of its slab");
+    return record->free;
+}
+
 /* Returns the slot's index; it is zero unless *dirty. */
 static uint32_t pop_slot(struct opool__slab *slab, uint32_t number, bool *dirty)
 {
     struct opool__record *record = opool__slab_record(slab, number);
-    uint32_t within = record->free;
-    bool fresh = within == OPOOL__SLOT_NONE;
-    if (fresh)
-        within = record->fresh++;
-    else
-        record->free = opool__record_links(record)[within];
-    uint32_t index = (number << slab->layout.shift) + within;
-    uint8_t *state = opool__slab_shared_state(slab, index);
-    bool zero = opool__load_relaxed(state) == OPOOL__SLOT_ZERO;
-    record->zeros -= zero && !fresh;
-    slab->slots += zero || fresh;
+    uint32_t within = first_free(slab, record), index = (number << slab->layout.shift) + within;
+    uint8_t *state = opool__slab_shared_state(slab, index), was = opool__load_relaxed(state);
+    if (was != OPOOL__SLOT_ZERO && was != OPOOL__SLOT_DIRTY)
+        damaged(slab, opool__slab_slot(slab, index), "a free list leads to a slot in use");
+    bool zero = was == OPOOL__SLOT_ZERO;
+    record->free = opool__record_links(record)[within];
+    record->zeros -= zero;
+    slab->slots += zero;
     record->used++;
     slab->used++;
     record->taken_in = (uint32_t)opool__epoch_now();
@@ -325,6 +404,7 @@ void *opool__slab_take(struct opool__slab *slab)
         opool__lock_drop(&slab->lock);
         return NULL;
     }
+    expect(slab, number < opool__slab_end(slab) >> slab->layout.shift, "a list of slabs leads out of the pool");
     uint32_t index = pop_slot(slab, number, &dirty);
     relink_slab(slab, number, listed);
     opool__lock_drop(&slab->lock);
@@ -354,13 +434,28 @@ static void purge_slab(struct opool__slab *slab, uint32_t number)
     opool__lock_drop(&slab->lock);
 }
 
+/* Given up before, by two threads at once or behind the back of checks that are off: it is in the free list. */
+static void give_again(struct opool__slab *slab, const void *slot)
+{
+    opool__lock_drop(&slab->lock);
+    if (slab->label && slab->label->checks == OPOOL_CHECKS_OFF)
+        return;
+    opool__fault(slab->label ? slab->label : &of_the_library, OPOOL__FAULT_PUT_FREE, "put", slot, NULL);
+}
+
 void opool__slab_give(struct opool__slab *slab, void *slot)
 {
     uint32_t index = opool__slab_index(slab, slot), number = index >> slab->layout.shift;
     uint32_t within = opool__slab_within(slab, index);
     struct opool__record *record = opool__slab_record(slab, number);
+    uint8_t *state = opool__slab_shared_state(slab, index);
     opool__lock_take(&slab->lock);
-    opool__store_relaxed(opool__slab_shared_state(slab, index), (uint8_t)OPOOL__SLOT_DIRTY);
+    if (opool__load_relaxed(state) != OPOOL__SLOT_OUT) {
+        give_again(slab, slot);
+        return;
+    }
+    expect(slab, record->used > 0 && record->used <= record->fresh, "a slab counts fewer objects than it holds");
+    opool__store_relaxed(state, (uint8_t)OPOOL__SLOT_DIRTY);
     bool was_listed = record->used < slab->layout.slots;
     opool__record_links(record)[within] = record->free;
     record->free = within;
@@ -414,6 +509,7 @@ static void start(struct opool__slab *slab, struct opool__layout layout, size_t 
 {
     memset(slab, 0, sizeof *slab);
     slab->layout = layout;
+    slab->window = 1;
     slab->goal_slots = goal_slots;
     slab->shared_bound = bound;
     for (int i = 0; i < OPOOL__LISTS; i++)
@@ -442,6 +538,15 @@ int opool__slab_init_region(struct opool__slab *slab, size_t size, size_t align,
     return 0;
 }
 
+void opool__slab_own(struct opool__slab *slab, const struct opool__label *label, uint64_t seed)
+{
+    size_t fit = opool__os.page_size() / slab->layout.stride;
+    slab->label = label;
+    slab->random = seed;
+    if (seed)
+        slab->window = fit < WINDOW_LEAST ? WINDOW_LEAST : fit < WINDOW_MOST ? (uint32_t)fit : WINDOW_MOST;
+}
+
 void opool__slab_fini(struct opool__slab *slab)
 {
     for (uint32_t i = 0; i < slab->shared_extents; i++) {
@@ -456,6 +561,36 @@ void opool__slab_fini(struct opool__slab *slab)
     }
     slab->shared_extents = 0;
     slab->slots = slab->used = slab->metadata_bytes = 0;
+}
+
+uint32_t opool__slab_index_elsewhere(const struct opool__slab *slab, const void *address)
+{
+    /* acquire: pairs with add_extent. */
+    uint32_t count = opool__load_acquire(&slab->shared_extents);
+    for (uint32_t i = 1; i < count; i++) {
+        const struct opool__extent *extent = &slab->extents[i];
+        uintptr_t q = opool__layout_quotient(&slab->layout, (uintptr_t)address - (uintptr_t)extent->slots);
+        if (q < (uintptr_t)opool__load_relaxed(&extent->shared_opened) * slab->layout.slots)
+            return (uint32_t)q + (extent->first_slab << slab->layout.shift);
+    }
+    return OPOOL__SLOT_NONE;
+}
+
+uint8_t *opool__slab_state_elsewhere(const struct opool__slab *slab, const void *address)
+{
+    uint32_t index = opool__slab_index_elsewhere(slab, address);
+    return index == OPOOL__SLOT_NONE ? NULL : opool__slab_shared_state(slab, index);
+}
+
+bool opool__slab_has_index_elsewhere(const struct opool__slab *slab, uint32_t index)
+{
+    uint32_t count = opool__load_acquire(&slab->shared_extents), number = index >> slab->layout.shift;
+    for (uint32_t i = 1; i < count; i++) {
+        const struct opool__extent *extent = &slab->extents[i];
+        if (number - extent->first_slab < opool__load_relaxed(&extent->shared_opened))
+            return true;
+    }
+    return false;
 }
 
 enum opool__place opool__slab_find(const struct opool__slab *slab, const void *address, uint32_t *index, size_t *offset)

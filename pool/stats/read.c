@@ -60,6 +60,7 @@ static void count_events(struct opool *pool, const struct sources *from, struct 
     out->tightened = from->cache.tightened;
     out->tight = pool->cached && opool__load_relaxed(&pool->depot.store.shared_tight) != OPOOL__LOOSE;
     out->locked = !opool__barrier_usable();
+    out->guarded = opool__load_relaxed(&pool->shared_guarded);
 }
 
 static void count_objects(struct opool *pool, const struct sources *from, struct opool_stats *out)
@@ -83,8 +84,8 @@ static void count_bytes(struct opool *pool, const struct sources *from, struct o
     out->live_bytes = out->live * size;
     out->idle_bytes = idle * size;
     out->slack_bytes = minus(out->slots * pool->slab.layout.stride, out->live_bytes + out->idle_bytes);
-    out->overhead_bytes = sizeof *pool + pool->fresh.map_bytes + from->metadata_bytes +
-                          from->cache.heads * sizeof(struct opool_head) +
+    out->overhead_bytes = sizeof *pool + pool->fresh.map_bytes + opool__load_relaxed(&pool->life.shared_bytes) +
+                          from->metadata_bytes + from->cache.heads * sizeof(struct opool_head) +
                           magazines * opool__magazine_bytes(pool->depot.magazine_capacity);
     out->resident_bytes = from->slots * pool->slab.layout.stride + from->metadata_bytes;
 }

@@ -121,6 +121,16 @@ struct c;
 static inline struct opool_footprint footprint_c(const struct c *c, void *arg);
 OPOOL_DEFINE_OWNING(c_pool, struct c, footprint_c, "because");
 
+#elif defined(CASE_owning_flexible_array)
+/* gcc: flexible array member
+   g++: flexible array member 'd::c' not at end of 'struct opool__d_pool_has_no_flexible_array_member'
+   clang: may not be used as an array element due to flexible array member
+   flags: -O2
+   system: too */
+struct d { char *p; __extension__ char c[]; };
+struct opool_footprint footprint_d(const struct d *d, void *arg);
+OPOOL_DEFINE_OWNING(d_pool, struct d, footprint_d, "because");
+
 #elif defined(CASE_pools_mixed_up)
 /* flags: -Werror=incompatible-pointer-types
    any: incompatible pointer type|cannot convert 'a_pool\*' to 'b_pool\*'|no matching function */

@@ -109,10 +109,29 @@ OPOOL_DEFINE(a_pool, row);
 #elif defined(CASE_flexible_array)
 /* gcc: invalid use of structure with flexible array member
    system: too
-   gcc-system: n/a gcc drops -Wpedantic in a system header; harmless, each slot is sizeof(T)
+   gcc-system: flexible array member 'c' does not have well defined padding bits
    clang: may not be used as an array element due to flexible array member
-   g++: n/a accepts arrays of such structs; harmless, each slot is sizeof(T) */
+   g++: flexible array member 'a::c' not at end of 'struct opool__a_pool_has_no_flexible_array_member' */
 struct a { int n; char c[]; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_flexible_array_in_old_standards)
+/* gcc: flexible array member
+   clang: may not be used as an array element due to flexible array member
+   g++: flexible array member 'a::c' not at end of 'struct opool__a_pool_has_no_flexible_array_member'
+   c-flags: -std=gnu11
+   c++-flags: -std=c++11
+   system: too */
+struct a { int n; char c[]; };
+OPOOL_DEFINE(a_pool, struct a);
+
+#elif defined(CASE_flexible_array_within)
+/* gcc: flexible array member 'c' does not have well defined padding bits
+   clang: may not be used as an array element due to flexible array member
+   g++: flexible array member 'in::c' not at end of 'struct opool__a_pool_has_no_flexible_array_member'
+   system: too */
+struct in { int n; char c[]; };
+struct a { int n; __extension__ struct in in; };
 OPOOL_DEFINE(a_pool, struct a);
 
 #elif defined(CASE_incomplete_type)

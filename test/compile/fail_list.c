@@ -27,6 +27,24 @@ OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, c, s, z));
 struct a { int n; char *p; };
 OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n));
 
+#elif defined(CASE_left_out_before_cxx17)
+/* c: missing (initializer for )?field 'p'
+   g++: missing initializer for member 'a::p'|pool a_pool: the list does not name every member of (struct )?a
+   g++-system: pool a_pool: the list does not name every member of struct a
+   clang++: missing field 'p' initializer
+   c++-flags: -std=c++14
+   system: too */
+struct a { int n, m; char *p; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, m));
+
+#elif defined(CASE_flexible_array_left_out)
+/* gcc: flexible array member
+   clang: may not be used as an array element due to flexible array member
+   g++: flexible array member 'a::c' not at end of 'struct opool__a_pool_has_no_flexible_array_member'
+   system: too */
+struct a { int n, m; __extension__ char c[]; };
+OPOOL_DEFINE_MEMBERS(a_pool, struct a, (n, m));
+
 #elif defined(CASE_left_out_beside_bits)
 /* any: pool a_pool: the list does not name every member of struct a
    system: too */

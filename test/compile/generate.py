@@ -11,6 +11,7 @@ listed   OPOOL_DEFINE_MEMBERS with all direct pointers marked as borrowed; union
          opaque, or not; what is marked does not count as held.
 gaps     what is known to be judged differently by one compiler or another: GAPS.
 const    the same of const members, in files of their own: gcc looks for pointers only where nothing else is wrong.
+flexible a flexible array member deep inside, which gcc says while it lowers the code, before it looks for pointers.
 """
 import argparse
 import random
@@ -34,7 +35,7 @@ GAPS = {
     "atomic_struct": ("struct {{ int n; _Atomic(struct holder) p; }} {};", {"gcc"}),
     "zero_length_array": ("int n_; __extension__ char {}[0];", {"g++"}),
     "flexible_array_in_the_last_member": ("__extension__ struct {{ int n; __extension__ char c[]; }} {};",
-                                          {"clang", "clang++"}),
+                                          {"gcc", "g++", "clang", "clang++"}),
     "array_of_one_at_the_end": ("int n_; char {}[1];", set()),
     "number_that_is_a_pointer": ("uintptr_t {};", set()),
     "const_member": ("struct {{ const int n; }} {};", {"gcc", "clang"}),
@@ -47,7 +48,8 @@ GAPS = {
     "reference": ("int &{};", {"g++", "clang++"}),
     "base_class": ("struct in_{0} : holder {{ int n; }} {0};", {"g++", "clang++"}),
 }
-CONST = {"const_member", "const_member_in_an_array"}
+ALONE = {"const": {"const_member", "const_member_in_an_array"}, "flexible": {"flexible_array_in_the_last_member"}}
+GAP_KINDS = {"gaps", *ALONE}
 C_ONLY = {"atomic_pointer", "atomic_struct"}
 CXX_ONLY = {"private_pointer", "private_pointers", "private_union", "private_numbers", "private_reference", "reference",
             "base_class"}
@@ -87,7 +89,7 @@ class private_numbers_t { double d[3] = {}; long n = 0; public: double get() { r
 class private_reference_t { int &r; public: private_reference_t(int &to) : r(to) {} int get() { return r; } };
 """,
 }
-KINDS = ["plain", "listed", "gaps", "const"]
+KINDS = ["plain", "listed", "gaps", *ALONE]
 LARGEST = 1 << 16  # bytes of a struct that is used in others; the product of nesting must stay below OPOOL_SIZE_MAX
 
 
@@ -214,18 +216,18 @@ class Generator:
 
     def gap(self):
         other = CXX_ONLY if self.language == "c" else C_ONLY
-        kinds = [kind for kind in sorted(GAPS) if kind not in other and (kind in CONST) == (self.kind == "const")]
-        kind, name = self.random.choice(kinds), self.name()
+        kinds = ALONE.get(self.kind) or set(GAPS) - other - set().union(*ALONE.values())
+        kind, name = self.random.choice(sorted(kinds)), self.name()
         return Member(GAPS[kind][0].format(name), name, {kind})
 
     def members(self):
         members = []
         while not any(member.name for member in members):
             pointers = self.random.choice([0, 0, 0.03, 0.15] if self.kind == "plain" else [0, 0.1, 0.2, 0.3])
-            if self.kind in ("gaps", "const"):
+            if self.kind in GAP_KINDS:
                 pointers = 0
             members = [self.member(pointers) for _ in range(self.random.randint(1, 9))]
-            if self.kind in ("gaps", "const"):
+            if self.kind in GAP_KINDS:
                 members = [member for member in members if not member.holds and member.size < LARGEST]
                 members.append(self.gap())
             if sum(member.size for member in members) > 64 * LARGEST:
@@ -270,7 +272,7 @@ class Generator:
         self.lines += ["", "/* %s: %s */" % (name, " ".join(sorted(counts)) or "nothing")] + declaration.split("\n")
         self.lines.append(definition)
         self.pools.append(Pool("pool_" + name, counts, len(self.lines)))
-        if size <= LARGEST and self.kind not in ("gaps", "const"):
+        if size <= LARGEST and self.kind not in GAP_KINDS:
             self.known.append((type, everything, size))
 
 

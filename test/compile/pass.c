@@ -23,10 +23,10 @@ extern "C" {
     int use_##N(struct N **pool, T **objects) \
     { \
         const int error = N##_create(pool, NULL); \
-        T *one = N##_get(*pool); \
-        N##_put(*pool, one); \
-        one = N##_get_wait(*pool, -1); \
-        N##_discard(*pool, one); \
+        T *got = N##_get(*pool); \
+        N##_put(*pool, got); \
+        got = N##_get_wait(*pool, -1); \
+        N##_discard(*pool, got); \
         if (N##_get_batch(*pool, objects, 2) == 2) \
             N##_put_batch(*pool, objects, 2); \
         if (N##_base(*pool) == NULL) \
@@ -95,6 +95,59 @@ static int init(struct a *a, void *p) { a->n = p != NULL; return 0; }
 static bool reset(struct a *a, void *p) { a->n = p != NULL; return true; }
 static void fini(struct a *a, void *p) { a->n = p != NULL; }
 OPOOL_DEFINE(a_pool, struct a, .init = init, .reset = reset, .fini = fini);
+
+#elif defined(CASE_types_by_our_names)
+/* members of ours have such names, or had: in C++ they would hide a type that stands beside them */
+#define POOLS(T) \
+    typedef struct T { int T, n; char c; } T; \
+    OPOOL_DEFINE(T##_by_typedef, T); \
+    OPOOL_DEFINE(T##_by_tag, struct T); \
+    OPOOL_DEFINE_MEMBERS(T##_listed, T, (T, n, c)); \
+    OPOOL_REF_TYPE(T##_ref, T); \
+    struct T##_holder { T##_ref T; int n; int *p; }; \
+    OPOOL_DEFINE_MEMBERS(T##_in_list, struct T##_holder, (T, n, OPOOL_BORROWED(p))); \
+    int T##_init(T *x, void *arg); \
+    bool T##_reset(T *x, void *arg); \
+    void T##_fini(T *x, void *arg); \
+    struct opool_footprint T##_footprint(const T *x, void *arg); \
+    OPOOL_DEFINE(T##_pool, T, .init = T##_init, .reset = T##_reset, .fini = T##_fini, .kept = OPOOL_MEMBERS(T)); \
+    OPOOL_DEFINE_OWNING(T##_owning, T, T##_footprint, "why", .init = T##_init); \
+    USE(T##_by_typedef, T) \
+    USE(T##_listed, T) \
+    USE(T##_pool, T) \
+    USE(T##_owning, T)
+POOLS(t)
+POOLS(type)
+POOLS(note)
+POOLS(size)
+POOLS(align)
+POOLS(name)
+POOLS(init)
+POOLS(reset)
+POOLS(fini)
+POOLS(kept)
+POOLS(clear)
+POOLS(pad)
+POOLS(members)
+POOLS(one)
+POOLS(is)
+POOLS(zero)
+POOLS(callbacks)
+
+#elif defined(CASE_atomic_objects)
+/* only: c */
+typedef _Atomic int row[4];
+typedef struct { int n; char c; } pair;
+typedef _Atomic pair atomic_pair;
+static bool reset(_Atomic int *n, void *arg) { *n = arg != NULL; return true; }
+OPOOL_DEFINE(number_pool, _Atomic int, .reset = reset);
+OPOOL_DEFINE(flag_pool, _Atomic(_Bool));
+OPOOL_DEFINE(row_pool, row);
+OPOOL_DEFINE(pair_pool, atomic_pair);
+USE(number_pool, _Atomic int)
+USE(flag_pool, _Atomic(_Bool))
+USE(row_pool, row)
+USE(pair_pool, atomic_pair)
 
 #elif defined(CASE_borrowed)
 struct a { long id; int prio; struct tls *tls; char args[200]; };

@@ -5,6 +5,9 @@
  * /proc/self/smaps_rollup: what this process alone keeps from others; resident pages would count the zero page and
  * code that was read for the first time.
  *
+ * Slots that were never used come in random order (but with checks off): within pages, so that few objects are no more
+ * pages than in ascending order.
+ *
  * What is left is at most one slab a pool more than before; where each thread goes on to use one object, the slab of
  * all pools' magazines counts as well: pages of each thread's object and of its magazine stay.
  */
@@ -232,6 +235,44 @@ START_TEST(a_quiet_pool_keeps_no_slab)
 }
 END_TEST
 
+/* ---- few objects ---- */
+
+enum { SMALL_POOLS = 64, FEW = 20 };
+
+static long few_of_each(enum opool_checks checks, int n)
+{
+    static struct block_pool *pools[SMALL_POOLS];
+    static struct block *blocks[SMALL_POOLS][FEW];
+    const struct opool_options options = {.checks = checks};
+    memset(blocks, 0, sizeof blocks);
+    for (int i = 0; i < SMALL_POOLS; i++)
+        ck_assert_int_eq(block_pool_create(&pools[i], &options), 0);
+    long before = dirty_kib();
+    for (int i = 0; i < SMALL_POOLS; i++)
+        for (int k = 0; k < n; k++) {
+            ck_assert_ptr_nonnull(blocks[i][k] = block_pool_get(pools[i]));
+            memset(blocks[i][k], i, sizeof *blocks[i][k]);
+        }
+    long after = dirty_kib();
+    for (int i = 0; i < SMALL_POOLS; i++) {
+        block_pool_put_batch(pools[i], blocks[i], (size_t)n);
+        block_pool_destroy(&pools[i]);
+    }
+    return after - before;
+}
+
+START_TEST(few_objects_are_few_pages)
+{
+    int n = _i ? FEW : 1;
+    (void)few_of_each(OPOOL_CHECKS_OFF, n); /* what the library needs for so many pools is there afterwards */
+    long ascending = few_of_each(OPOOL_CHECKS_OFF, n), shuffled = few_of_each(OPOOL_CHECKS_BASIC, n);
+    printf("%d pools, %d objects each: %ld KiB in ascending order, %ld in random order\n", SMALL_POOLS, n, ascending,
+           shuffled);
+    ck_assert_int_ge(ascending, SMALL_POOLS * 4);
+    ck_assert_int_le(shuffled, ascending + SMALL_POOLS / 4); /* a page in 16 pools: noise */
+}
+END_TEST
+
 int main(void)
 {
     if (WATCHED) {
@@ -243,5 +284,6 @@ int main(void)
     tcase_add_loop_test(tests, a_burst_goes_back, 0, (int)(sizeof afterwards / sizeof *afterwards));
     tcase_add_test(tests, one_object_holds_one_page);
     tcase_add_test(tests, a_quiet_pool_keeps_no_slab);
+    tcase_add_loop_test(tests, few_objects_are_few_pages, 0, 2);
     return run_suite_as(suite, CK_FORK);
 }

@@ -250,7 +250,7 @@ void harness_run_as(unsigned t, void (*step)(void))
 
 /* ---- pools ---- */
 
-static const struct opool__label label = {"explored", "object", OPOOL_CHECKS_OFF};
+static const struct opool__label label = {.name = "explored", .type = "object", .checks = OPOOL_CHECKS_OFF};
 
 void harness_open(struct opool *pool, uint32_t capacity)
 {

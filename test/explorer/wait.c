@@ -12,7 +12,7 @@ enum { CAPACITY = 2 };
 
 static struct opool__slab slab;
 static struct opool__bounded store;
-static const struct opool__label label = {"explored", "object", OPOOL_CHECKS_BASIC};
+static const struct opool__label label = {.name = "explored", .type = "object", .checks = OPOOL_CHECKS_BASIC};
 static void *objects[CAPACITY];
 static unsigned built, refused;
 static uint64_t plain; /* of the object: a hand-over orders what its users do */

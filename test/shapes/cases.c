@@ -6,7 +6,8 @@
  *     | !   VERDICT PATH +OFFSET WHY    each of its findings, but for values; WHY is a part of the reason
  *     | !   hole PATH +OFFSET SIZE      each of its holes
  *     | !   order MEMBERS SIZE          each better order
- *     | !   write FORM                  the definition to write: "fixed", "owning" or both, or "none"
+ *     | !   write FORM                  the definitions to write: "fixed", "owning" or both, "changed" for one after
+     |                                 changes, or "none"
  *
  * RECORD leaves the record of a definition that the compiler would refuse.
  */
@@ -266,7 +267,7 @@ struct parts parts_used;
  * !   hole union (anonymous) +4 4
  * !   hole n +20 4
  * !   order struct (anonymous), union (anonymous), n 16
- * !   write fixed owning
+ * !   write changed owning
  */
 
 typedef const volatile struct plain *plain_ref;

@@ -82,7 +82,7 @@ RECORD(table_pool, table, "fixed", "")
  * ! defaulted_pool fixed
  * ! hidden_pool fixed
  * ! type hidden fixed
- * !   write fixed
+ * !   write owning
  * ! poly_pool rejected
  * !   reject - +0 has a destructor
  * !   hole x +12 4

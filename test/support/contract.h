@@ -110,9 +110,26 @@ SHARED_INLINE bool matches(const char *text, const char *pattern)
     return matched;
 }
 
+/* Without the lines that tell an object's story, which is long and another one on each machine. */
+SHARED_INLINE void leave_story_out(const char *text, char *to, size_t room)
+{
+    size_t length = 0;
+    while (*text) {
+        size_t line = strcspn(text, "\n") + (strchr(text, '\n') ? 1 : 0);
+        if (strncmp(text, "opool:   ", strlen("opool:   ")) != 0 && length + line < room) {
+            memcpy(to + length, text, line);
+            length += line;
+        }
+        text += line;
+    }
+    to[length] = 0;
+}
+
 SHARED_INLINE void expect_match(const char *text, const char *pattern)
 {
-    ck_assert_msg(matches(text, pattern), "'%s' does not match '%s'", text, pattern);
+    char told[16384];
+    leave_story_out(text, told, sizeof told);
+    ck_assert_msg(matches(told, pattern), "'%s' does not match '%s'", text, pattern);
 }
 
 /* Standard error from capture_start to capture_stop, in this process. */
@@ -193,7 +210,9 @@ SHARED_INLINE void expect_abort(const struct outcome *outcome, const char *patte
     ck_assert_msg(WIFSIGNALED(outcome->status) && WTERMSIG(outcome->status) == SIGABRT, "status %#x: %s",
                   (unsigned)outcome->status, outcome->text);
     expect_match(outcome->text, pattern);
-    ck_assert_ptr_eq(strchr(outcome->text, '\n'), outcome->text + strlen(outcome->text) - 1);
+    char told[sizeof outcome->text];
+    leave_story_out(outcome->text, told, sizeof told);
+    ck_assert_ptr_eq(strchr(told, '\n'), told + strlen(told) - 1);
 }
 
 /* In a child, where a failed ck_assert would be lost. */

@@ -20,12 +20,14 @@ enum fault_call {
     FAULT_RELEASE,
     FAULT_COMMIT,
     FAULT_PURGE,
+    FAULT_PROTECT,
     FAULT_BARRIER_REGISTER,
     FAULT_BARRIER,
     FAULT_THREAD_END_INIT,
     FAULT_AT_THREAD_END,
     FAULT_AT_FORK,
     FAULT_THREAD_START,
+    FAULT_TRAP,
     FAULT_CALLS
 };
 
@@ -33,16 +35,10 @@ enum { FAULT_TRACE = 4096, FAULT_ERRORS = 2 };
 
 /* What the system may answer; 0 ends. */
 static const int fault_errors[FAULT_CALLS][FAULT_ERRORS] = {
-    [FAULT_RESERVE] = {ENOMEM},
-    [FAULT_RELEASE] = {ENOMEM},
-    [FAULT_COMMIT] = {ENOMEM},
-    [FAULT_PURGE] = {EINVAL},
-    [FAULT_BARRIER_REGISTER] = {EPERM, ENOSYS},
-    [FAULT_BARRIER] = {EPERM},
-    [FAULT_THREAD_END_INIT] = {EAGAIN},
-    [FAULT_AT_THREAD_END] = {ENOMEM},
-    [FAULT_AT_FORK] = {ENOMEM},
-    [FAULT_THREAD_START] = {EAGAIN},
+    [FAULT_RESERVE] = {ENOMEM}, [FAULT_RELEASE] = {ENOMEM},         [FAULT_COMMIT] = {ENOMEM},
+    [FAULT_PURGE] = {EINVAL},   [FAULT_PROTECT] = {ENOMEM},         [FAULT_BARRIER_REGISTER] = {EPERM, ENOSYS},
+    [FAULT_BARRIER] = {EPERM},  [FAULT_THREAD_END_INIT] = {EAGAIN}, [FAULT_AT_THREAD_END] = {ENOMEM},
+    [FAULT_AT_FORK] = {ENOMEM}, [FAULT_THREAD_START] = {EAGAIN},    [FAULT_TRAP] = {EINVAL},
 };
 
 static struct fault {
@@ -122,6 +118,12 @@ static inline int fault_purge(void *at, size_t bytes)
     return r ? r : fault.real.purge(at, bytes);
 }
 
+static inline int fault_protect(void *at, size_t bytes)
+{
+    int r = fault_enter(FAULT_PROTECT);
+    return r ? r : fault.real.protect(at, bytes);
+}
+
 static inline int fault_barrier_register(void)
 {
     int r = fault_enter(FAULT_BARRIER_REGISTER);
@@ -156,6 +158,12 @@ static inline int fault_thread_start(uintptr_t *thread, void *(*run)(void *), co
 {
     int r = fault_enter(FAULT_THREAD_START);
     return r ? r : fault.real.thread_start(thread, run, name);
+}
+
+static inline int fault_trap(opool__trap_look *look)
+{
+    int r = fault_enter(FAULT_TRAP);
+    return r ? r : fault.real.trap(look);
 }
 
 /* From now on: refuse call number `first` (0: none), and all later ones if for_ever, among the kinds of the mask. */
@@ -194,12 +202,14 @@ static inline void fault_install(void)
     opool__os.release = fault_release;
     opool__os.commit = fault_commit;
     opool__os.purge = fault_purge;
+    opool__os.protect = fault_protect;
     opool__os.barrier_register = fault_barrier_register;
     opool__os.barrier = fault_barrier;
     opool__os.thread_end_init = fault_thread_end_init;
     opool__os.at_thread_end = fault_at_thread_end;
     opool__os.at_fork = fault_at_fork;
     opool__os.thread_start = fault_thread_start;
+    opool__os.trap = fault_trap;
 }
 
 #endif

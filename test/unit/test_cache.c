@@ -11,7 +11,7 @@
 enum { CAPACITY = 8, RETRIES = 70 /* more than the misses after which a refused thread asks again */ };
 
 static struct opool__slab slab;
-static const struct opool__label label = {"unit", "struct unit", OPOOL_CHECKS_BASIC};
+static const struct opool__label label = {.name = "unit", .type = "struct unit", .checks = OPOOL_CHECKS_BASIC};
 static struct opool__depot depot;
 static struct opool__cache cache;
 

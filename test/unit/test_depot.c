@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <sys/mman.h>
+
 #include "fault.h"
 #include "depot/depot.h"
 
 enum { SIZE = 64, CAPACITY = 8, OBJECTS_MOST = 4096 };
 
 static struct opool__slab slab;
-static struct opool__label label = {"unit", "struct unit", OPOOL_CHECKS_BASIC};
+static struct opool__label label = {.name = "unit", .type = "struct unit", .checks = OPOOL_CHECKS_BASIC};
 static struct opool__depot depot;
 static struct opool__bounded store;
 static uint32_t sleepers; /* entries into the wait of the table */
@@ -742,6 +744,8 @@ END_TEST
 
 /* ---- ages: the store against lists ---- */
 
+enum { CHOICE = 8 }; /* under full checks a take gets any one of so many */
+
 /* What bounded.h says, with arrays for lists: the last of each is its top. */
 static struct {
     void *lists[OPOOL__AGES][OBJECTS_MOST];
@@ -771,12 +775,22 @@ static void *model_pop(enum opool__age age)
     return object;
 }
 
-static void *model_take(void)
+/* This one was taken: the top of the first list that is not empty, or one near it. */
+static void model_take(const void *object)
 {
-    for (enum opool__age age = OPOOL__RECENT; age < OPOOL__AGES; age++)
-        if (model.counts[age])
-            return model_pop(age);
-    return NULL;
+    enum opool__age age = OPOOL__RECENT;
+    while (age < OPOOL__AGES && model.counts[age] == 0)
+        age++;
+    EXPECT((object == NULL) == (age == OPOOL__AGES));
+    if (!object)
+        return;
+    size_t at = model.counts[age] - 1, last = at, most = store.random ? CHOICE : 1;
+    while (last - at < most && at > 0 && model.lists[age][at] != object)
+        at--;
+    EXPECT(last - at < most && model.lists[age][at] == object);
+    memmove(model.lists[age] + at, model.lists[age] + at + 1, (last - at) * sizeof(void *));
+    model.counts[age]--;
+    model.low -= age == OPOOL__RECENT && at < model.low;
 }
 
 static void model_age(void)
@@ -809,10 +823,8 @@ static void model_check(void)
     check_store();
 }
 
-/* It came back from the store, as the model says. */
-static void model_out(void *object, void *expected)
+static void model_out(void *object)
 {
-    EXPECT(object == expected);
     EXPECT(!object || state_of(object) == OPOOL__SLOT_OUT);
     if (object)
         model.out[model.outs++] = object;
@@ -841,13 +853,16 @@ static void rescue_some(void)
     uint32_t wanted = 1 + random_below(8), n = opool__bounded_rescue(&store, some, wanted);
     size_t idle = model.counts[OPOOL__RECENT] + model.counts[OPOOL__VICTIM] + model.counts[OPOOL__DOOMED];
     EXPECT(n == (wanted < idle ? wanted : idle));
-    for (uint32_t i = n; i-- > 0;) /* the newest comes last */
-        model_out(some[i], model_take());
+    for (uint32_t i = n; i-- > 0;) { /* the newest comes last */
+        model_take(some[i]);
+        model_out(some[i]);
+    }
 }
 
 static void step_store(uint32_t choice)
 {
     uint32_t most;
+    void *object;
     switch (choice) {
     case 0:
         opool__bounded_age(&store);
@@ -859,7 +874,9 @@ static void step_store(uint32_t choice)
         model_spare(most);
         break;
     case 2:
-        model_out(opool__bounded_pop_doomed(&store), model.counts[OPOOL__DOOMED] ? model_pop(OPOOL__DOOMED) : NULL);
+        object = opool__bounded_pop_doomed(&store);
+        EXPECT(object == (model.counts[OPOOL__DOOMED] ? model_pop(OPOOL__DOOMED) : NULL));
+        model_out(object);
         break;
     case 3:
         add_some((enum opool__age)random_below(OPOOL__AGES));
@@ -869,9 +886,10 @@ static void step_store(uint32_t choice)
         break;
     default:
         if (model.outs == 0 || choice % 2) {
-            model_out(opool__bounded_pop(&store), model_take());
+            model_take(object = opool__bounded_pop(&store));
+            model_out(object);
         } else {
-            void *object = model_in();
+            object = model_in();
             opool__bounded_give(&store, object);
             model_push(OPOOL__RECENT, object);
         }
@@ -883,6 +901,7 @@ START_TEST(the_store_is_three_lists)
     enum { MODELLED = 200, STEPS = 30000 };
     start_store(0);
     random_state = (uint32_t)_i + 1;
+    store.random = _i % 2 ? (uint64_t)_i : 0; /* as under full checks, and not */
     for (int i = 0; i < MODELLED; i++)
         model.out[model.outs++] = build();
     for (int step = 0; step < STEPS; step++) {
@@ -980,6 +999,7 @@ START_TEST(the_store_ages_what_was_not_used)
     unsigned used[MODELLED] = {0}, tick = 0, seed = 7;
     bool idle[MODELLED] = {false};
     start_store(0);
+    store.random = (uint64_t)_i;
     for (int i = 0; i < MODELLED; i++)
         objects[i] = build();
     for (int step = 0; step < STEPS; step++) {
@@ -1007,6 +1027,43 @@ START_TEST(the_store_ages_what_was_not_used)
         }
         check_store();
     }
+}
+END_TEST
+
+static void start_full_store(void)
+{
+    static struct opool__label full;
+    full = label;
+    full.checks = OPOOL_CHECKS_FULL;
+    opool__bounded_init(&store, &slab, 0, &full);
+}
+
+/* Each of the first eight as often as any other, no other ever; of one object, that one. */
+START_TEST(full_checks_choose_among_eight)
+{
+    enum { PUT = 12, TIMES = 8000 };
+    uint32_t chosen[PUT] = {0};
+    void *objects[PUT];
+    start_full_store();
+    ck_assert_uint_ne(store.random, 0);
+    for (int i = 0; i < PUT; i++)
+        objects[i] = build();
+    for (int time = 0; time < TIMES; time++) {
+        for (int i = PUT; i-- > 0;)
+            opool__bounded_give(&store, objects[i]); /* objects[0] is the top */
+        void *got = opool__bounded_pop(&store);
+        for (int i = 0; i < PUT; i++)
+            chosen[i] += objects[i] == got;
+        check_store();
+        while (opool__bounded_pop(&store) != NULL)
+            continue;
+    }
+    for (int i = 0; i < CHOICE; i++) /* 1000 each; six standard deviations are 178 */
+        ck_assert_uint_lt(chosen[i] - (TIMES / CHOICE - 178), 2 * 178);
+    for (int i = CHOICE; i < PUT; i++)
+        ck_assert_uint_eq(chosen[i], 0);
+    opool__bounded_give(&store, objects[3]);
+    ck_assert_ptr_eq(opool__bounded_pop(&store), objects[3]);
 }
 END_TEST
 
@@ -1308,6 +1365,342 @@ START_TEST(depots_keep_the_promise)
 }
 END_TEST
 
+/* ---- damage: found when it is used, and nothing is written to where it leads ---- */
+
+static uint32_t *top_link(void)
+{
+    return opool__slab_link(&slab, depot.store.ages[OPOOL__RECENT].top);
+}
+
+static void a_chain_leads_out(void)
+{
+    depot.store.ages[OPOOL__RECENT].top = opool__slab_end(&slab);
+}
+
+static void a_chain_leads_nowhere(void)
+{
+    depot.store.ages[OPOOL__RECENT].top = UINT32_MAX;
+}
+
+static void a_chain_ends_out(void)
+{
+    depot.store.ages[OPOOL__VICTIM].bottom = opool__slab_end(&slab) + 5;
+}
+
+static void a_link_leads_out(void)
+{
+    *top_link() = opool__slab_end(&slab) + 1000;
+}
+
+static void a_link_leads_to_one_in_use(void)
+{
+    *top_link() = opool__slab_index(&slab, make_object());
+}
+
+static void a_link_leads_to_itself(void)
+{
+    *top_link() = depot.store.ages[OPOOL__RECENT].top;
+}
+
+static void a_chain_is_too_short(void)
+{
+    *top_link() = OPOOL__SLOT_NONE;
+}
+
+static void a_chain_counts_too_few(void)
+{
+    depot.store.ages[OPOOL__RECENT].count = 1;
+}
+
+static void a_mark_leads_out(void)
+{
+    depot.store.above_low = UINT32_MAX / 3;
+}
+
+static void a_magazine_holds_a_foreign_pointer(void)
+{
+    depot.shards[0].filled->slots[2] = &depot;
+}
+
+static void a_magazine_holds_null(void)
+{
+    depot.shards[0].filled->slots[1] = NULL;
+}
+
+static void a_magazine_holds_an_interior_pointer(void)
+{
+    depot.shards[0].filled->slots[0] = (char *)depot.shards[0].filled->slots[0] + 8;
+}
+
+static void a_magazine_holds_one_in_use(void)
+{
+    depot.shards[0].filled->slots[0] = make_object();
+}
+
+static void a_list_leads_to_no_magazine(void)
+{
+    depot.shards[0].filled = (struct opool__magazine *)(void *)&depot;
+}
+
+static void a_list_goes_on_to_no_magazine(void)
+{
+    depot.shards[0].filled->next = (struct opool__magazine *)(uintptr_t)0x10;
+}
+
+static void a_list_leads_into_a_magazine(void)
+{
+    depot.shards[0].filled = (struct opool__magazine *)(void *)depot.shards[0].filled->slots;
+}
+
+static void a_list_leads_to_a_freed_magazine(void)
+{
+    opool__magazine_free(depot.shards[0].filled);
+}
+
+static void a_list_ends_too_early(void)
+{
+    depot.shards[0].filled->next = NULL;
+}
+
+static void a_list_leads_to_itself(void)
+{
+    depot.shards[0].filled->next = depot.shards[0].filled;
+}
+
+static void a_list_counts_too_many(void)
+{
+    depot.shards[0].shared_filled++;
+}
+
+static void a_magazine_counts_too_many(void)
+{
+    depot.shards[0].filled->count = CAPACITY + 1;
+}
+
+static void a_magazine_counts_none(void)
+{
+    depot.shards[0].filled->count = 0;
+}
+
+static void empties_lead_nowhere(void)
+{
+    depot.shards[0].empty = (struct opool__magazine *)(uintptr_t)64;
+}
+
+static const char outside[] = "a list of idle objects leads out of the pool", used[] = "to a slot that holds none",
+                  length[] = "a list of idle objects is not as long as its count",
+                  foreign[] = "a magazine holds what is no object of the pool", no_magazine[] = "leads to what is none",
+                  unlike[] = "a list of magazines is not as long as its count",
+                  too_many[] = "a magazine counts objects that it can not hold";
+
+static const struct damage {
+    const char *said;
+    void (*harm)(void);
+} damages[] = {{outside, a_chain_leads_out},
+               {outside, a_chain_leads_nowhere},
+               {outside, a_chain_ends_out},
+               {outside, a_link_leads_out},
+               {used, a_link_leads_to_one_in_use},
+               {used, a_link_leads_to_itself},
+               {length, a_chain_is_too_short},
+               {length, a_chain_counts_too_few},
+               {outside, a_mark_leads_out},
+               {foreign, a_magazine_holds_a_foreign_pointer},
+               {foreign, a_magazine_holds_null},
+               {foreign, a_magazine_holds_an_interior_pointer},
+               {"an object in the depot is not idle", a_magazine_holds_one_in_use},
+               {no_magazine, a_list_leads_to_no_magazine},
+               {no_magazine, a_list_goes_on_to_no_magazine},
+               {no_magazine, a_list_leads_into_a_magazine},
+               {no_magazine, a_list_leads_to_a_freed_magazine},
+               {unlike, a_list_ends_too_early},
+               {"metadata is damaged", a_list_leads_to_itself},
+               {unlike, a_list_counts_too_many},
+               {too_many, a_magazine_counts_too_many},
+               {too_many, a_magazine_counts_none},
+               {no_magazine, empties_lead_nowhere}};
+
+/* Objects of each age, magazines of each kind. */
+static void stock_all(void)
+{
+    for (int i = 0; i < 9; i++)
+        opool__bounded_give(&depot.store, make_object());
+    opool__bounded_age(&depot.store);
+    for (int i = 0; i < 4; i++)
+        opool__bounded_give(&depot.store, make_object());
+    for (int i = 0; i < 3; i++) {
+        void *victim = make_object();
+        opool__bounded_add(&depot.store, OPOOL__VICTIM, &victim, 1);
+        opool__depot_stock(&depot, make_filled(CAPACITY));
+    }
+    opool__depot_give_empty(&depot, 0, opool__magazine_make(CAPACITY));
+    depot.shared_magazines++;
+}
+
+/* Everything that comes out of a depot does, one way or the other: of the tick's and of the caches'. */
+static void use_all(bool ticks_first)
+{
+    for (uint32_t tick = 1; tick <= 3; tick++) {
+        if (ticks_first) {
+            opool__bounded_age(&depot.store);
+            opool__depot_age(&depot, tick);
+        }
+        while (opool__bounded_pop_doomed(&depot.store))
+            continue;
+        (void)opool__depot_empty(&depot, 0);
+        (void)opool__depot_take(&depot, 0);
+        (void)opool__depot_pop(&depot);
+    }
+    while (opool__depot_pop(&depot))
+        continue;
+    opool__depot_fini(&depot);
+}
+
+static bool ticks_first;
+
+static void use_damaged(void *damage)
+{
+    stock_all();
+    ((const struct damage *)damage)->harm();
+    use_all(ticks_first);
+}
+
+START_TEST(damage_is_found)
+{
+    const struct damage *damage = &damages[(size_t)_i % UNIT_LENGTH(damages)];
+    ticks_first =
+        _i >= (int)UNIT_LENGTH(damages) || damage->harm == a_chain_ends_out || damage->harm == a_mark_leads_out;
+    struct unit_child child = unit_in_child(use_damaged, (void *)(uintptr_t)damage);
+    ck_assert_msg(unit_aborted(&child), "status %x: %s", (unsigned)child.status, child.said);
+    ck_assert_msg(strstr(child.said, "opool: pool 'unit' (struct unit): use of 0x") == child.said, "%s", child.said);
+    ck_assert_msg(strstr(child.said, "the pool's metadata is damaged: ") != NULL, "%s", child.said);
+    ck_assert_msg(strstr(child.said, damage->said) != NULL, "%s", child.said);
+}
+END_TEST
+
+static void use_undamaged(void *unused UNIT_UNUSED)
+{
+    stock_all();
+    use_all(ticks_first);
+}
+
+/* With checks off, what leads out of the pool ends in the same words, and never in a write there. */
+START_TEST(checks_off_follow_no_link_out)
+{
+    static void (*const harms[])(void) = {a_chain_leads_out, a_chain_leads_nowhere, a_link_leads_out};
+    label.checks = OPOOL_CHECKS_OFF;
+    for (size_t i = 0; i < UNIT_LENGTH(harms); i++) {
+        const struct damage damage = {outside, harms[i]};
+        struct unit_child child = unit_in_child(use_damaged, (void *)(uintptr_t)&damage);
+        ck_assert_msg(unit_aborted(&child) && strstr(child.said, outside), "%x: %s", (unsigned)child.status,
+                      child.said);
+    }
+    for (int i = 0; i < 2; i++) {
+        ticks_first = i;
+        label.checks = i ? OPOOL_CHECKS_BASIC : OPOOL_CHECKS_OFF;
+        struct unit_child child = unit_in_child(use_undamaged, NULL);
+        ck_assert(unit_succeeded(&child));
+    }
+}
+END_TEST
+
+/* Any links, states, marks and pointers: what is done afterwards ends well or in words. */
+static void use_scribbled(void *round)
+{
+    random_state = *(const uint32_t *)round;
+    label.checks = random_below(4) ? OPOOL_CHECKS_BASIC : OPOOL_CHECKS_FULL;
+    opool__depot_init(&depot, &slab, &label, CAPACITY, 0);
+    stock_all();
+    uint32_t end = opool__slab_end(&slab),
+             anything = random_below(2) ? random_below(end + 8) : random_below(UINT32_MAX);
+    struct opool__chain *chain = &depot.store.ages[random_below(OPOOL__AGES)];
+    switch (random_below(6)) {
+    case 0:
+        *opool__slab_link(&slab, random_below(end)) = anything;
+        break;
+    case 1:
+        *opool__slab_shared_state(&slab, random_below(end)) = (uint8_t)anything;
+        break;
+    case 2:
+        *(random_below(2) ? &chain->top : &chain->bottom) = anything;
+        break;
+    case 3:
+        depot.store.above_low = anything;
+        break;
+    case 4:
+        depot.shards[0].filled->slots[random_below(CAPACITY)] = (char *)opool__slab_base(&slab) + anything;
+        break;
+    default:
+        chain->count = anything % 32;
+    }
+    use_all(random_below(2));
+}
+
+START_TEST(scribbles_end_in_words_or_well)
+{
+    int aborted = 0, rounds = unit_watched() ? 30 : 300;
+    for (uint32_t round = 1; round <= (uint32_t)rounds; round++) {
+        struct unit_child child = unit_in_child(use_scribbled, &round);
+        bool said = strstr(child.said, "metadata is damaged") || strstr(child.said, "put twice");
+        ck_assert_msg(unit_succeeded(&child) || (unit_aborted(&child) && said), "round %u: status %x: %s", round,
+                      (unsigned)child.status, child.said);
+        aborted += unit_aborted(&child);
+    }
+    printf("%d of %d scribbles were found\n", aborted, rounds);
+    ck_assert_int_gt(aborted, rounds / 4);
+}
+END_TEST
+
+/* ---- the objects themselves ---- */
+
+/* Idle objects can not even be read while everything happens to them that can: there is nothing of ours in them. */
+START_TEST(idle_objects_are_never_touched)
+{
+    enum { PAGES = 60 };
+    void *objects[PAGES];
+    ck_assert_int_eq(opool__slab_init(&slab, 4096, 4096, 0, NULL), 0);
+    opool__depot_init(&depot, &slab, &label, CAPACITY, 0);
+    for (int i = 0; i < PAGES; i++)
+        objects[i] = make_object();
+    for (int i = 0; i < PAGES; i++)
+        ck_assert_int_eq(mprotect(objects[i], 4096, PROT_NONE), 0);
+    for (int round = 0, next = 0; round < 3; round++, next = 0) {
+        for (; next < PAGES / 2; next++)
+            opool__bounded_give(&depot.store, objects[next]);
+        while (next < PAGES) {
+            struct opool__magazine *magazine = opool__depot_empty(&depot, 0);
+            while (next < PAGES && magazine->count < CAPACITY)
+                magazine->slots[magazine->count++] = objects[next++];
+            struct opool__magazine *empty = opool__depot_give(&depot, (uint32_t)next, magazine);
+            if (empty)
+                opool__depot_give_empty(&depot, 0, empty);
+        }
+        if (round == 1)
+            opool__depot_drain(&depot);
+        for (uint32_t tick = 1; tick <= 2; tick++) {
+            opool__bounded_age(&depot.store);
+            opool__depot_age(&depot, 2 * (uint32_t)round + tick);
+        }
+        check_depot();
+        int found = 0;
+        while (opool__bounded_pop_doomed(&depot.store) || opool__depot_pop(&depot))
+            found++;
+        ck_assert_int_eq(found, PAGES);
+    }
+    for (int i = 0; i < PAGES; i++)
+        opool__slab_give(&slab, objects[i]);
+    ck_assert_uint_eq(slab.used, 0);
+}
+END_TEST
+
+static void add_hardening(TCase *tests)
+{
+    tcase_add_loop_test(tests, damage_is_found, 0, 2 * (int)UNIT_LENGTH(damages));
+    tcase_add_test(tests, checks_off_follow_no_link_out);
+    tcase_add_test(tests, scribbles_end_in_words_or_well);
+    tcase_add_test(tests, idle_objects_are_never_touched);
+}
+
 static TCase *depot_case(Suite *suite, const char *name)
 {
     TCase *tests = unit_case(suite, name);
@@ -1351,8 +1744,9 @@ static void add_store(TCase *tests)
 
 static void add_ages(TCase *tests)
 {
-    tcase_add_loop_test(tests, the_store_is_three_lists, 0, 3);
-    tcase_add_test(tests, the_store_ages_what_was_not_used);
+    tcase_add_loop_test(tests, the_store_is_three_lists, 0, 6);
+    tcase_add_loop_test(tests, the_store_ages_what_was_not_used, 0, 4);
+    tcase_add_test(tests, full_checks_choose_among_eight);
     tcase_add_test(tests, rescues_are_counted);
     tcase_add_test(tests, what_is_added_goes_to_waiters_first);
     tcase_add_test(tests, loosens_when_more_than_a_quarter_is_free);
@@ -1380,5 +1774,6 @@ int main(void)
     add_shards(depot_case(suite, "shards"));
     add_store(depot_case(suite, "store"));
     add_ages(depot_case(suite, "ages"));
+    add_hardening(depot_case(suite, "hardening"));
     return unit_main(suite);
 }

@@ -2,15 +2,21 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/random.h"
 #include "os/report.h"
 #include "os/sleeper.h"
 
@@ -132,7 +138,7 @@ END_TEST
 
 /* ---- report ---- */
 
-static const struct opool__label label = {"conn", "struct conn", OPOOL_CHECKS_BASIC};
+static const struct opool__label label = {.name = "conn", .type = "struct conn", .checks = OPOOL_CHECKS_BASIC};
 
 static void report(void *text)
 {
@@ -202,7 +208,7 @@ END_TEST
 
 static void fault(void *object)
 {
-    opool__fault(&label, "put", object, "put %s in a row", "twice");
+    opool__fault(&label, OPOOL__FAULT_PUT_IN_A_ROW, "put", object, NULL);
 }
 
 START_TEST(fault_names_all_and_aborts)
@@ -216,6 +222,60 @@ START_TEST(fault_names_all_and_aborts)
     size_t digits = strspn(number, "0123456789");
     ck_assert_uint_gt(digits, 0);
     ck_assert_str_eq(number + digits, ": put twice in a row\n");
+}
+END_TEST
+
+static void tell(const struct opool__label *of, const void *object, struct opool__text *text)
+{
+    ck_assert(of->story == tell);
+    opool__text_string(text, "opool:   a story of ");
+    opool__text_hex(text, (uintptr_t)object);
+    opool__text_string(text, "\n");
+}
+
+static void echo(const char *line, void *arg)
+{
+    dprintf(STDERR_FILENO, "<%s>%s", line, (const char *)arg);
+}
+
+static void fault_with_story(void *unused UNIT_UNUSED)
+{
+    static const unsigned char bytes[] = {0, 0xff, 0x1a};
+    struct opool__label told = label;
+    told.story = tell;
+    opool__log_set(echo, (void *)(uintptr_t) "end");
+    opool__fault(&told, OPOOL__FAULT_WRITTEN_PAST, "put", (void *)0x1f0,
+                 &(struct opool__detail){.count = 3, .offset = 60, .size = 61, .bytes = bytes});
+}
+
+START_TEST(fault_tells_the_story_and_the_callback)
+{
+    struct unit_child child = unit_in_child(fault_with_story, NULL);
+    char all[256];
+    ck_assert(unit_aborted(&child));
+    snprintf(all, sizeof all, "%.*s", (int)strcspn(child.said, "<"), child.said);
+    ck_assert_ptr_nonnull(strstr(all, ": written past its end at 61, at offset 60: 3 bytes, now 00 ff 1a\n"
+                                      "opool:   a story of 0x1f0\n"));
+    all[strlen(all) - 1] = 0;
+    const char *again = child.said + strlen(all) + 1;
+    ck_assert_int_eq(*again, '<');
+    ck_assert_int_eq(strncmp(again + 1, all, strlen(all)), 0);
+    ck_assert_str_eq(again + 1 + strlen(all), ">end");
+}
+END_TEST
+
+START_TEST(text_keeps_to_its_room)
+{
+    char room[8];
+    memset(room, '.', sizeof room);
+    struct opool__text text = {room, 5, 0};
+    opool__text_number(&text, UINT64_MAX);
+    ck_assert_uint_eq(text.length, 5);
+    ck_assert_int_eq(memcmp(room, "18446...", sizeof room), 0);
+    text.length = 0;
+    opool__text_string(&text, NULL);
+    opool__text_hex(&text, 0);
+    ck_assert_int_eq(memcmp(room, "?0x0", 4), 0);
 }
 END_TEST
 
@@ -925,18 +985,87 @@ static void *look_inside(void *unused)
     return unused;
 }
 
-START_TEST(a_started_thread_has_all_signals_blocked)
+START_TEST(a_started_thread_has_signals_blocked_but_those_of_faults)
 {
     ck_assert_int_eq(opool__os.thread_start(&started, look_inside, "unit-thread"), 0);
     ck_assert(!opool__os.is_thread(started));
     opool__os.thread_join(started);
     ck_assert_uint_eq(started, inside_it);
     ck_assert(sigismember(&blocked_inside, SIGINT) == 1 && sigismember(&blocked_inside, SIGALRM) == 1);
+    ck_assert(sigismember(&blocked_inside, SIGSEGV) == 0 && sigismember(&blocked_inside, SIGBUS) == 0);
     sigset_t own;
     pthread_sigmask(SIG_BLOCK, NULL, &own);
     ck_assert_int_eq(sigismember(&own, SIGINT), 0);
 }
 END_TEST
+
+/* ---- seeds ---- */
+
+/* On standard error, in a child that asks for its first one. */
+static void say_seed(void *refused)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = UNIT_LENGTH(filter), .filter = filter};
+    errno = 0;
+    if (refused && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)))
+        fprintf(stderr, "no filter here: ");
+    errno = 0;
+    fprintf(stderr, "%llx", (unsigned long long)opool__os.seed());
+    if (errno)
+        fprintf(stderr, ", errno %d", errno);
+}
+
+START_TEST(seeds_differ_in_each_process)
+{
+    void *refused = _i ? (void *)(uintptr_t)1 : NULL;
+    struct unit_child first = unit_in_child(say_seed, refused), second = unit_in_child(say_seed, refused);
+    ck_assert(unit_succeeded(&first) && unit_succeeded(&second));
+    ck_assert_str_ne(first.said, second.said);
+    ck_assert_str_ne(first.said, "0");
+    ck_assert_ptr_null(strchr(first.said, ','));
+}
+END_TEST
+
+START_TEST(seeds_differ_and_are_never_none)
+{
+    static uint64_t seeds[1000];
+    for (size_t i = 0; i < UNIT_LENGTH(seeds); i++) {
+        seeds[i] = opool__os.seed();
+        EXPECT(seeds[i] != 0);
+        for (size_t k = 0; k < i; k++)
+            EXPECT(seeds[k] != seeds[i]);
+    }
+}
+END_TEST
+
+/* Each below n, each as often as any other. */
+START_TEST(random_numbers_stay_below)
+{
+    uint64_t state = 1;
+    uint32_t counts[10] = {0};
+    for (int i = 0; i < 100000; i++) {
+        uint32_t number = opool__random_below(&state, 10);
+        EXPECT(number < 10 && opool__random_below(&state, 1) == 0);
+        counts[number]++;
+    }
+    for (int i = 0; i < 10; i++) /* 10000 each; six standard deviations are 570 */
+        EXPECT(counts[i] - 9430 < 2 * 570);
+    EXPECT(opool__random_below(&state, UINT32_MAX) < UINT32_MAX);
+}
+END_TEST
+
+static void add_random(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "random");
+    tcase_add_loop_test(tests, seeds_differ_in_each_process, 0, 2);
+    tcase_add_test(tests, seeds_differ_and_are_never_none);
+    tcase_add_test(tests, random_numbers_stay_below);
+}
 
 static void add_lock(Suite *suite)
 {
@@ -956,6 +1085,8 @@ static void add_report(Suite *suite)
     tcase_add_test(tests, report_of_each_length_ends_in_its_only_newline);
     tcase_add_test(tests, report_is_one_write);
     tcase_add_test(tests, fault_names_all_and_aborts);
+    tcase_add_test(tests, fault_tells_the_story_and_the_callback);
+    tcase_add_test(tests, text_keeps_to_its_room);
     tcase_add_test(tests, report_to_a_closed_standard_error_does_nothing);
     tcase_add_test(tests, report_is_no_cancellation_point);
 }
@@ -1062,13 +1193,14 @@ static void add_sleeper(Suite *suite)
     tcase_add_test(tests, a_trigger_ends_a_sleep_at_most_each_10_ms);
     tcase_add_test(tests, a_source_that_fails_is_dropped);
     tcase_add_test(tests, the_real_sources_do_no_harm);
-    tcase_add_test(tests, a_started_thread_has_all_signals_blocked);
+    tcase_add_test(tests, a_started_thread_has_signals_blocked_but_those_of_faults);
 }
 
 int main(void)
 {
     Suite *suite = suite_create("os");
     add_lock(suite);
+    add_random(suite);
     add_report(suite);
     add_memory(suite);
     add_system(suite);

@@ -274,11 +274,20 @@ static struct opool__slab slab;
 static uintptr_t bound;
 static unsigned char *live[LIVE_MOST];
 static size_t live_count;
+static uint64_t seed; /* of the order of slots that were never used; 0: ascending */
+
+static const struct opool__label label = {.name = "unit", .type = "struct unit", .checks = OPOOL_CHECKS_BASIC};
+
+static void start_for(size_t size, size_t align, size_t goal)
+{
+    ck_assert_int_eq(opool__slab_init(&slab, size, align, goal, &bound), 0);
+    opool__slab_own(&slab, &label, seed);
+    live_count = 0;
+}
 
 static void start(size_t size, size_t align)
 {
-    ck_assert_int_eq(opool__slab_init(&slab, size, align, 0, &bound), 0);
-    live_count = 0;
+    start_for(size, align, 0);
 }
 
 /* Filled with a byte of its own, so that two objects in one place are found out. */
@@ -374,8 +383,9 @@ static uint32_t random_below(uint32_t n)
 /* Grows and shrinks again and again, so that slabs fill, empty, go cold and come back. */
 START_TEST(random_use_keeps_the_equations)
 {
-    size_t most = shapes[_i].size > 8192 ? 24 : 3 * 256 + 100;
-    start(shapes[_i].size, shapes[_i].align);
+    size_t shape = (size_t)_i % UNIT_LENGTH(shapes), most = shapes[shape].size > 8192 ? 24 : 3 * 256 + 100;
+    seed = (size_t)_i / UNIT_LENGTH(shapes); /* in order, and not */
+    start(shapes[shape].size, shapes[shape].align);
     for (int i = 0; i < 12000; i++) {
         bool grows = i / 1500 % 2 == 0;
         if (live_count == 0 || (live_count < most && random_below(8) < (grows ? 5 : 3)))
@@ -918,14 +928,55 @@ START_TEST(find_judges_every_address)
 }
 END_TEST
 
-START_TEST(records_are_behind_a_gap)
+/* Of an extent all of which is in use: the bytes at the ends of slots, records and bits are there, those next to them
+   are not, and belong to the extent: nothing else will ever be mapped there. */
+static void expect_gaps(const struct opool__extent *extent)
 {
-    start(64, 8);
-    take_many(10 * slab.layout.slots);
-    char *base = opool__slab_base(&slab);
-    ck_assert(unit_readable(base));
-    ck_assert(!unit_readable(base - 1));
-    ck_assert(!unit_readable(base - PAGE));
+    const char *map = extent->map, *bits = (const char *)extent->cold, *slots = extent->slots;
+    const char *slots_end = slots + extent->slabs * slab.layout.slab_bytes;
+    EXPECT(unit_readable(slots) && unit_readable(slots_end - 1));
+    EXPECT(!unit_readable(slots - 1) && !unit_readable(slots - PAGE));
+    EXPECT(!unit_readable(slots_end) && !unit_readable(slots_end + PAGE - 1));
+    EXPECT(unit_readable(bits) && unit_readable(extent->records));
+    EXPECT(unit_readable(extent->records + extent->slabs * slab.layout.record_bytes - 1));
+    EXPECT(!unit_readable(bits - 1) && !unit_readable(bits - PAGE));
+    EXPECT(map == bits - PAGE && map + extent->map_bytes == slots_end + PAGE);
+    EXPECT(bits < extent->records && extent->records < slots);
+}
+
+START_TEST(metadata_is_between_gaps)
+{
+    enum { FULL = 1024 };
+    start_for(64, 8, FULL);
+    take_many(2 * FULL);
+    ck_assert_uint_eq(slab.shared_extents, 2);
+    for (uint32_t i = 0; i < slab.shared_extents; i++)
+        expect_gaps(&slab.extents[i]);
+    end();
+}
+END_TEST
+
+/* What an overrun of the last slot or an underrun of the first one meets. */
+static void touch(void *at)
+{
+    *(volatile char *)at = 1;
+}
+
+START_TEST(writes_beside_slots_meet_no_memory)
+{
+    start_for(64, 8, 1024);
+    take_many(1024);
+    char *slots = slab.extents[0].slots, *slots_end = slots + 1024 * slab.layout.stride;
+    char *const beside[] = {slots - 1, slots_end, (char *)slab.extents[0].cold - 1};
+    for (size_t i = 0; i < UNIT_LENGTH(beside); i++) {
+        struct unit_child child = unit_in_child(touch, beside[i]);
+        ck_assert(WIFSIGNALED(child.status) || UNIT_SANITIZED); /* a sanitizer makes an exit of it */
+        ck_assert(!unit_succeeded(&child));
+    }
+    touch(slots);
+    touch(slots_end - 1);
+    memset(slots, mark_of(slots), 1);
+    memset(slots_end - 1, mark_of(slots_end - slab.layout.stride), 1);
     end();
 }
 END_TEST
@@ -1035,7 +1086,7 @@ static size_t exhaust(const unsigned char *region, size_t bytes)
     size_t n = 0;
     for (unsigned char *slot; (slot = take()) != NULL; n++) {
         EXPECT(slot >= region && slot + slab.layout.size <= region + bytes);
-        EXPECT(slab.layout.stride == slab.layout.size || n == 0 || slot == live[n - 1] + slab.layout.stride);
+        EXPECT(seed || slab.layout.stride == slab.layout.size || n == 0 || slot == live[n - 1] + slab.layout.stride);
     }
     return n;
 }
@@ -1044,6 +1095,7 @@ static void try_region(size_t size, size_t align, size_t misaligned, size_t byte
 {
     unsigned char *region = lay_out(misaligned, bytes);
     ck_assert_int_eq(opool__slab_init_region(&slab, size, align, region, bytes, &bound), 0);
+    opool__slab_own(&slab, &label, seed);
     live_count = 0;
     size_t n = exhaust(region, bytes);
     EXPECT(n == slab.layout.slots && n > 0 && slab.used == n && bound == n);
@@ -1062,6 +1114,7 @@ START_TEST(region_uses_all_of_itself_and_nothing_else)
     static const size_t sizes[] = {1, 3, 7, 8, 24, 100, 1000}, aligns[] = {1, 8, 64, 1024},
                         misaligned[] = {0, 1, 3, 4, 7, 63, 1000};
     fault_install();
+    seed = (uint64_t)_i;
     for (size_t s = 0; s < UNIT_LENGTH(sizes); s++)
         for (size_t a = 0; a < UNIT_LENGTH(aligns); a++)
             for (size_t m = 0; m < UNIT_LENGTH(misaligned); m++)
@@ -1121,9 +1174,9 @@ END_TEST
 
 enum { THREADS = 4, HELD = 200, ROUNDS = 60 };
 
-static void *use_slab(void *seed)
+static void *use_slab(void *first)
 {
-    unsigned char *held[HELD], mark = *(unsigned char *)seed;
+    unsigned char *held[HELD], mark = *(unsigned char *)first;
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < HELD; i++) {
             held[i] = opool__slab_take(&slab);
@@ -1169,15 +1222,415 @@ END_TEST
 START_TEST(move_changes_state_only_from_the_named_one)
 {
     start(64, 8);
-    void *slot = take();
-    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
-    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
-    ck_assert(!opool__slab_move(&slab, slot, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    uint8_t *state = opool__slab_state_of(&slab, take());
+    ck_assert(!opool__slab_move(state, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    ck_assert(opool__slab_move(state, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
+    ck_assert(!opool__slab_move(state, OPOOL__SLOT_OUT, OPOOL__SLOT_IDLE));
     check_valid(&slab); /* idle is used too */
-    ck_assert(opool__slab_move(&slab, slot, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
+    ck_assert(opool__slab_move(state, OPOOL__SLOT_IDLE, OPOOL__SLOT_OUT));
     end();
 }
 END_TEST
+
+/* ---- the order of slots that were never used ---- */
+
+/* Of the slab: the last window of it may be smaller. */
+static uint32_t window_of(uint32_t number)
+{
+    return number % slab.layout.slots / slab.window;
+}
+
+/* Does the window that starts with live[i] come in the order of the one before it? */
+static bool as_before(size_t i)
+{
+    for (size_t k = 0; k < slab.window; k++)
+        if (live[i + k] - live[i] != live[i + k - slab.window] - live[i - slab.window])
+            return false;
+    return true;
+}
+
+/* Window for window, all slots of each, in an order that is not the one before's. */
+START_TEST(windows_come_in_random_order)
+{
+    seed = 12345;
+    start(shapes[_i].size, shapes[_i].align);
+    size_t n = 2 * slab.layout.slots, same = 0, windows = 0;
+    take_many(n);
+    for (uint32_t i = 0; i < n; i++)
+        EXPECT(window_of(opool__slab_index(&slab, live[i])) == window_of(i) &&
+               slab_of(live[i]) == i >> slab.layout.shift);
+    for (size_t i = slab.window; i + slab.window <= slab.layout.slots; i += slab.window, windows++)
+        same += as_before(i);
+    EXPECT(windows || slab.layout.slots < 2 * slab.window);
+    EXPECT(same <= (slab.window > 8 ? 0 : windows / 2));
+    EXPECT(slab.used == n && bound == n);
+    check_valid(&slab);
+    end();
+}
+END_TEST
+
+enum { SEEN = 4096, OF_A_PAGE = PAGE / 256 };
+
+/* Each slot of a window is the first one as often as any other, and each the last one. */
+START_TEST(every_order_is_as_likely)
+{
+    uint32_t firsts[OF_A_PAGE] = {0}, lasts[OF_A_PAGE] = {0};
+    seed = 99;
+    for (int i = 0; i < SEEN; i++) {
+        start_for(256, 8, 64);
+        slab.random = seed += 1000003;
+        ck_assert_uint_eq(slab.window, OF_A_PAGE);
+        take_many(OF_A_PAGE);
+        firsts[opool__slab_index(&slab, live[0])]++;
+        lasts[opool__slab_index(&slab, live[OF_A_PAGE - 1])]++;
+        opool__slab_fini(&slab);
+    }
+    for (int i = 0; i < OF_A_PAGE; i++) { /* 256 each; five standard deviations are 78 */
+        ck_assert_uint_lt(firsts[i] - (SEEN / OF_A_PAGE - 78), 2 * 78);
+        ck_assert_uint_lt(lasts[i] - (SEEN / OF_A_PAGE - 78), 2 * 78);
+    }
+}
+END_TEST
+
+static uint64_t order_of(uint64_t of_seed)
+{
+    uint64_t order = 0;
+    seed = of_seed;
+    start(256, 8);
+    for (int i = 0; i < OF_A_PAGE; i++)
+        order = order * OF_A_PAGE + opool__slab_index(&slab, take());
+    end();
+    return order;
+}
+
+START_TEST(seeds_decide_the_order)
+{
+    ck_assert_uint_eq(order_of(7), order_of(7));
+    ck_assert_uint_ne(order_of(7), order_of(8));
+    ck_assert_uint_eq(order_of(0), UINT64_C(0x0123456789abcdef));
+    ck_assert_uint_ne(order_of(opool__os.seed()), order_of(opool__os.seed()));
+}
+END_TEST
+
+/* Pages that the n objects lie on. */
+static size_t pages_touched(size_t n)
+{
+    size_t pages = 0;
+    uintptr_t base = (uintptr_t)opool__slab_base(&slab), last = 0;
+    static bool touched[1 << 12];
+    memset(touched, 0, sizeof touched);
+    for (size_t i = 0; i < n; i++)
+        for (uintptr_t at = (uintptr_t)live[i] - base; at < (uintptr_t)live[i] - base + slab.layout.size; at += 64) {
+            last = (at + 63 < (uintptr_t)live[i] - base + slab.layout.size ? at + 63 : at) / PAGE;
+            pages += !touched[at / PAGE];
+            touched[at / PAGE] = true;
+            pages += !touched[last];
+            touched[last] = true;
+        }
+    return pages;
+}
+
+/* Of objects that share pages: one page more than in ascending order, three where a page holds less than four. */
+START_TEST(few_objects_touch_few_pages)
+{
+    static const size_t sizes[] = {8, 16, 64, 100, 256, 500, 1000, 1500, 2048};
+    for (size_t s = 0; s < UNIT_LENGTH(sizes); s++) {
+        size_t more = sizes[s] * 4 <= PAGE ? 1 : 3;
+        seed = s + 1;
+        start(sizes[s], 8);
+        for (size_t n = 1; n <= 600; n++) {
+            take_many(1);
+            EXPECT(pages_touched(n) <= (n * slab.layout.stride + PAGE - 1) / PAGE + more);
+        }
+        end();
+    }
+}
+END_TEST
+
+/* ---- damage: found when it is used, and nothing is written to where it leads ---- */
+
+enum { DAMAGED_SIZE = 256 };
+
+static struct opool__record *record_of(uint32_t number)
+{
+    return opool__slab_record(&slab, number);
+}
+
+static uint32_t *links_of(uint32_t number)
+{
+    return opool__record_links(record_of(number));
+}
+
+static void free_leads_out(void)
+{
+    record_of(0)->free = slab.layout.slots;
+}
+
+static void free_leads_far_out(void)
+{
+    record_of(0)->free = UINT32_MAX;
+}
+
+static void free_leads_to_what_was_never_listed(void)
+{
+    record_of(1)->free = record_of(1)->fresh;
+    record_of(0)->used = slab.layout.slots; /* the next one is taken from the second */
+    slab.lists[record_of(0)->bucket] = OPOOL__SLAB_NONE;
+    slab.lists[record_of(1)->bucket] = 1;
+    record_of(1)->next = record_of(1)->previous = OPOOL__SLAB_NONE;
+}
+
+static void free_leads_to_one_in_use(void)
+{
+    record_of(0)->free = opool__slab_within(&slab, opool__slab_index(&slab, live[0]));
+}
+
+static void a_link_leads_out(void)
+{
+    links_of(0)[record_of(0)->free] = slab.layout.slots + 7;
+}
+
+static void a_link_leads_to_itself(void)
+{
+    links_of(0)[record_of(0)->free] = record_of(0)->free;
+}
+
+static void a_list_is_too_short(void)
+{
+    links_of(0)[record_of(0)->free] = OPOOL__SLOT_NONE;
+}
+
+static void used_is_too_low(void)
+{
+    record_of(0)->used = 0;
+}
+
+static void used_is_too_high(void)
+{
+    record_of(0)->used = slab.layout.slots + 1;
+}
+
+static void fresh_is_too_high(void)
+{
+    record_of(0)->fresh = UINT32_MAX;
+}
+
+static void a_list_of_slabs_leads_out(void)
+{
+    slab.lists[record_of(0)->bucket] = 1000;
+}
+
+static void a_list_of_slabs_leads_nowhere(void)
+{
+    slab.lists[record_of(0)->bucket] = UINT32_MAX - 1;
+}
+
+static void a_slab_is_in_another_list(void)
+{
+    record_of(0)->bucket = OPOOL__LISTS;
+}
+
+static void a_slab_follows_none(void)
+{
+    record_of(0)->previous = 77777;
+}
+
+static void a_slab_is_followed_by_none(void)
+{
+    record_of(0)->next = 77777;
+}
+
+static void a_slab_is_followed_by_itself(void)
+{
+    record_of(0)->next = 0;
+}
+
+static void a_slab_is_followed_by_one_of_another_list(void)
+{
+    record_of(0)->next = 1;
+}
+
+static void none_is_used_and_one_comes_back(void)
+{
+    record_of(0)->used = 0;
+    give(0);
+}
+
+static void more_are_cold_than_are(void)
+{
+    for (uint32_t list = 0; list < OPOOL__LISTS; list++)
+        slab.lists[list] = OPOOL__SLAB_NONE;
+    slab.colds = 1;
+}
+
+static void a_state_says_used(void)
+{
+    *opool__slab_shared_state(&slab, record_of(0)->free) = OPOOL__SLOT_IDLE;
+}
+
+static void a_state_is_none(void)
+{
+    *opool__slab_shared_state(&slab, record_of(0)->free) = 0xff;
+}
+
+static const struct damage {
+    const char *said;
+    void (*harm)(void);
+} damages[] = {{"a free list leads out of its slab", free_leads_out},
+               {"a free list leads out of its slab", free_leads_far_out},
+               {"a free list is not as long as its count", free_leads_to_what_was_never_listed},
+               {"a free list leads to a slot in use", free_leads_to_one_in_use},
+               {"a free list leads out of its slab", a_link_leads_out},
+               {"a free list leads to a slot in use", a_link_leads_to_itself},
+               {"a free list is not as long as its count", a_list_is_too_short},
+               {"a free list is not as long as its count", used_is_too_low},
+               {"a slab counts more slots than it has", used_is_too_high},
+               {"a slab counts more slots than it has", fresh_is_too_high},
+               {"a list of slabs leads out of the pool", a_list_of_slabs_leads_out},
+               {"a list of slabs leads out of the pool", a_list_of_slabs_leads_nowhere},
+               {"a slab is not where its list says", a_slab_is_in_another_list},
+               {"a list of slabs leads out of the pool", a_slab_follows_none},
+               {"a list of slabs leads out of the pool", a_slab_is_followed_by_none},
+               {"a list of slabs is not the same from both sides", a_slab_is_followed_by_itself},
+               {"a list of slabs leads to one of another list", a_slab_is_followed_by_one_of_another_list},
+               {"a slab counts fewer objects than it holds", none_is_used_and_one_comes_back},
+               {"more slabs are counted as cold than are", more_are_cold_than_are},
+               {"a free list leads to a slot in use", a_state_says_used},
+               {"a free list leads to a slot in use", a_state_is_none}};
+
+/* Two slabs, the first with room. Then all is taken that can be, and given back. */
+static void use_damaged(void *damage)
+{
+    start(DAMAGED_SIZE, 8);
+    take_many(slab.layout.slots + slab.layout.slots / 2);
+    for (int i = 0; i < 10; i++)
+        opool__slab_give(&slab, live[2 * i + 1]);
+    ((const struct damage *)damage)->harm();
+    for (uint32_t i = 0; i < 3 * slab.layout.slots; i++)
+        (void)opool__slab_take(&slab);
+}
+
+START_TEST(damage_is_found)
+{
+    const struct damage *damage = &damages[_i];
+    struct unit_child child = unit_in_child(use_damaged, (void *)(uintptr_t)damage);
+    ck_assert_msg(unit_aborted(&child), "status %x: %s", (unsigned)child.status, child.said);
+    ck_assert_msg(strstr(child.said, "opool: pool 'unit' (struct unit): use of 0x") == child.said, "%s", child.said);
+    const char *words = strstr(child.said, "the pool's metadata is damaged: ");
+    ck_assert_ptr_nonnull(words);
+    ck_assert_msg(strstr(words, damage->said) != NULL, "%s", child.said);
+}
+END_TEST
+
+/* Any word of the metadata, with anything in it: whatever is done with the slab afterwards ends well or in the words
+   above, and what comes out are slots. */
+static void use_scribbled(void *round)
+{
+    random_state = *(const uint32_t *)round;
+    start(DAMAGED_SIZE, 8);
+    take_many(3 * (size_t)slab.layout.slots);
+    for (size_t i = random_below(100); i > 0; i--)
+        give(random_below((uint32_t)live_count));
+    for (uint32_t i = 1 + random_below(3); i > 0; i--) {
+        uint32_t *word = (uint32_t *)record_of(random_below(4));
+        uint32_t words = (uint32_t)(slab.layout.record_bytes / sizeof *word);
+        word[random_below(2) ? random_below(9) : random_below(words)] =
+            random_below(2) ? random_below(slab.layout.slots + 8) : random_below(UINT32_MAX) * 2;
+    }
+    for (int i = 0; i < 300; i++) {
+        void *slot = random_below(3) ? opool__slab_take(&slab) : NULL;
+        EXPECT(!slot || opool__slab_state_of(&slab, slot));
+        if (!slot && live_count) {
+            size_t which = random_below((uint32_t)live_count);
+            slot = live[which];
+            live[which] = live[--live_count];
+            opool__slab_give(&slab, slot);
+        } else if (slot && live_count < LIVE_MOST) {
+            live[live_count++] = slot;
+        }
+    }
+}
+
+START_TEST(scribbles_end_in_words_or_well)
+{
+    int aborted = 0, rounds = unit_watched() ? 30 : 400;
+    for (uint32_t round = 1; round <= (uint32_t)rounds; round++) {
+        struct unit_child child = unit_in_child(use_scribbled, &round);
+        bool said = strstr(child.said, "metadata is damaged") || strstr(child.said, "no object is there");
+        ck_assert_msg(unit_succeeded(&child) || (unit_aborted(&child) && said), "round %u: status %x: %s", round,
+                      (unsigned)child.status, child.said);
+        aborted += unit_aborted(&child);
+    }
+    printf("%d of %d scribbles were found\n", aborted, rounds);
+    ck_assert_int_gt(aborted, rounds / 4);
+}
+END_TEST
+
+static enum opool_checks level;
+
+static void give_up_twice(void *unused UNIT_UNUSED)
+{
+    struct opool__label other = label;
+    start(64, 8);
+    other.checks = level;
+    slab.label = &other;
+    take_many(3);
+    opool__slab_give(&slab, live[1]);
+    opool__slab_give(&slab, live[1]);
+    live[1] = live[--live_count];
+    check_valid(&slab);
+}
+
+/* As two threads may that discard one object at the same moment. */
+START_TEST(a_slot_is_given_up_once)
+{
+    level = OPOOL_CHECKS_BASIC;
+    struct unit_child child = unit_in_child(give_up_twice, NULL);
+    ck_assert(unit_aborted(&child) && strstr(child.said, "no object is there: its slot is free"));
+    level = OPOOL_CHECKS_OFF;
+    child = unit_in_child(give_up_twice, NULL);
+    ck_assert(unit_succeeded(&child));
+}
+END_TEST
+
+/* Any address: the start of a slot that was in use, or nothing. */
+START_TEST(states_are_found_of_slots_alone)
+{
+    start_for(shapes[_i].size, shapes[_i].align, 40);
+    take_many(100); /* in several extents */
+    uint32_t slots = slab.layout.slots, opened = opool__slab_end(&slab);
+    for (uint32_t index = 0; index < opened; index++) {
+        char *slot = opool__slab_slot(&slab, index);
+        EXPECT(opool__slab_index_of(&slab, slot) == index && opool__slab_has_index(&slab, index));
+        EXPECT(opool__slab_state_of(&slab, slot) == opool__slab_shared_state(&slab, index));
+        EXPECT(slab.layout.stride == 1 || !opool__slab_state_of(&slab, slot + 1));
+    }
+    EXPECT(!opool__slab_has_index(&slab, opened) && !opool__slab_has_index(&slab, OPOOL__SLOT_NONE));
+    for (uint32_t i = 0; i < slab.shared_extents; i++) {
+        char *base = slab.extents[i].slots, *behind = base + slab.extents[i].slabs * slots * slab.layout.stride;
+        EXPECT(!opool__slab_state_of(&slab, base - slab.layout.stride) && !opool__slab_state_of(&slab, behind));
+        EXPECT(opool__slab_index_of(&slab, behind) == OPOOL__SLOT_NONE);
+    }
+    EXPECT(!opool__slab_state_of(&slab, NULL) && !opool__slab_state_of(&slab, &slab));
+    EXPECT(!opool__slab_state_of(&slab, (void *)UINTPTR_MAX));
+    end();
+}
+END_TEST
+
+static void add_hardening(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "hardening");
+    tcase_add_test(tests, metadata_is_between_gaps);
+    tcase_add_test(tests, writes_beside_slots_meet_no_memory);
+    tcase_add_loop_test(tests, windows_come_in_random_order, 0, (int)UNIT_LENGTH(shapes));
+    tcase_add_test(tests, every_order_is_as_likely);
+    tcase_add_test(tests, seeds_decide_the_order);
+    tcase_add_test(tests, few_objects_touch_few_pages);
+    tcase_add_loop_test(tests, damage_is_found, 0, (int)UNIT_LENGTH(damages));
+    tcase_add_test(tests, scribbles_end_in_words_or_well);
+    tcase_add_test(tests, a_slot_is_given_up_once);
+    tcase_add_loop_test(tests, states_are_found_of_slots_alone, 0, (int)UNIT_LENGTH(shapes));
+}
 
 static void add_layout(Suite *suite)
 {
@@ -1193,12 +1646,11 @@ static void add_layout(Suite *suite)
 static void add_slots(Suite *suite)
 {
     TCase *tests = unit_case(suite, "slots");
-    tcase_add_loop_test(tests, random_use_keeps_the_equations, 0, (int)UNIT_LENGTH(shapes));
+    tcase_add_loop_test(tests, random_use_keeps_the_equations, 0, 2 * (int)UNIT_LENGTH(shapes));
     tcase_add_loop_test(tests, slots_are_distinct_and_dense, 0, (int)UNIT_LENGTH(shapes));
     tcase_add_loop_test(tests, find_judges_every_address, 0, (int)UNIT_LENGTH(shapes));
     tcase_add_test(tests, last_given_is_next_taken);
     tcase_add_test(tests, fullest_slab_first);
-    tcase_add_test(tests, records_are_behind_a_gap);
     tcase_add_test(tests, pool_grows_by_extents_to_the_last);
     tcase_add_test(tests, largest_objects);
     tcase_add_test(tests, threads_never_share_a_slot);
@@ -1239,7 +1691,7 @@ static void add_cold(Suite *suite)
 static void add_region(Suite *suite)
 {
     TCase *tests = unit_case(suite, "region");
-    tcase_add_test(tests, region_uses_all_of_itself_and_nothing_else);
+    tcase_add_loop_test(tests, region_uses_all_of_itself_and_nothing_else, 0, 2);
     tcase_add_test(tests, region_of_the_least_size_and_a_byte_less);
     tcase_add_test(tests, region_slots_change_exactly_where_one_more_fits);
     tcase_add_test(tests, senseless_regions_are_refused);
@@ -1253,5 +1705,6 @@ int main(void)
     add_memory(suite);
     add_cold(suite);
     add_region(suite);
+    add_hardening(suite);
     return unit_main(suite);
 }

@@ -94,8 +94,7 @@
  *     OPOOL_DEFINE(N, T);
  *     OPOOL_DEFINE(N, T, .init = f, .reset = f, .fini = f);
  *
- * Refused: pointers, flexible arrays (not by g++, nor by gcc where these headers are in a system folder: there an
- * object has sizeof(T) bytes and no more), incomplete types, and (C) const members; in C++ types with a destructor or
+ * Refused: pointers, flexible arrays, incomplete types, and (C) const members; in C++ types with a destructor or
  * virtual functions; by clang and g++ also unions, by clang volatile members, which they can not look through:
  * OPOOL_DEFINE_MEMBERS has OPOOL_OPAQUE. g++ looks in C++17 and later, at up to 128 members a struct. A pointer that
  * the object does not own can be kept as a number: OPOOL_REF_TYPE.
@@ -163,13 +162,13 @@
     typedef struct { \
         uintptr_t opool_ref; \
     } R; \
-    static inline __attribute__((unused)) R R##_of(T *pointer_) \
+    static inline __attribute__((__unused__)) R R##_of(T *pointer_) \
     { \
         R ref_; \
         ref_.opool_ref = (uintptr_t)pointer_; \
         return ref_; \
     } \
-    static inline __attribute__((unused)) T *R##_get(R ref_) \
+    static inline __attribute__((__unused__)) T *R##_get(R ref_) \
     { \
         return (T *)ref_.opool_ref; \
     } \
@@ -181,9 +180,9 @@
    has no designated initialisers, in a function that is always inlined, so that the compiler sees constants and calls,
    or inlines, the callbacks themselves. */
 
-#define OPOOL__FUNCTION static inline __attribute__((unused))
-#define OPOOL__FOLDED static inline __attribute__((always_inline, unused))
-#define OPOOL__THUNK static __attribute__((unused))
+#define OPOOL__FUNCTION static inline __attribute__((__unused__))
+#define OPOOL__FOLDED static inline __attribute__((__always_inline__, __unused__))
+#define OPOOL__THUNK static __attribute__((__unused__))
 
 #define OPOOL__DEFINE_FIXED(N, T, ...) \
     struct N; \
@@ -214,36 +213,57 @@
     OPOOL__FUNCTIONS(N, T, "owning: " REASON, 1, 0, OPOOL__NOTHING, opool__##N##_footprint, NULL)
 
 #define OPOOL__ASSIGN(c, i, j, x) callbacks_ x;
-#define OPOOL__CALLBACKS(N, T, ...) \
-    struct opool__##N##_callbacks { \
+
+/* A template in C++, where T may be named like one of these members. */
+#ifdef __cplusplus
+extern "C++" {
+namespace opool__guard
+{
+template <class T> struct callbacks {
+    int (*init)(T *, void *);
+    bool (*reset)(T *, void *);
+    void (*fini)(T *, void *);
+    const struct opool_member *kept;
+    int end_;
+};
+} // namespace opool__guard
+}
+#define OPOOL__CALLBACKS_TYPE(N, T) typedef opool__guard::callbacks<T> opool__##N##_callbacks;
+#else
+#define OPOOL__CALLBACKS_TYPE(N, T) \
+    typedef struct { \
         int (*init)(T *, void *); \
         bool (*reset)(T *, void *); \
         void (*fini)(T *, void *); \
         const struct opool_member *kept; \
         int end_; \
-    }; \
+    } opool__##N##_callbacks;
+#endif
+
+#define OPOOL__CALLBACKS(N, T, ...) \
+    OPOOL__CALLBACKS_TYPE(N, T) \
     OPOOL__PUSH_CALLBACKS \
-    OPOOL__FOLDED struct opool__##N##_callbacks opool__##N##_calls(void) \
+    OPOOL__FOLDED opool__##N##_callbacks opool__##N##_calls(void) \
     { \
-        typedef T opool_object_ __attribute__((unused)); \
-        struct opool__##N##_callbacks callbacks_ = {NULL, NULL, NULL, NULL, 0}; \
+        typedef T opool_object_ __attribute__((__unused__)); \
+        opool__##N##_callbacks callbacks_ = {NULL, NULL, NULL, NULL, 0}; \
         OPOOL__MAP(OPOOL__ASSIGN, ~, __VA_ARGS__) \
         return callbacks_; \
     } \
     OPOOL__POP \
     OPOOL__THUNK int opool__##N##_init(void *object_, void *arg_) \
     { \
-        const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
+        const opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         return callbacks_.init ? callbacks_.init((T *)object_, arg_) : 0; \
     } \
     OPOOL__THUNK bool opool__##N##_reset(void *object_, void *arg_) \
     { \
-        const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
+        const opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         return callbacks_.reset ? callbacks_.reset((T *)object_, arg_) : true; \
     } \
     OPOOL__THUNK void opool__##N##_fini(void *object_, void *arg_) \
     { \
-        const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
+        const opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         if (callbacks_.fini) \
             callbacks_.fini((T *)object_, arg_); \
     }
@@ -269,7 +289,7 @@
 #define OPOOL__PUT_FUNCTION(N, T, OWNING, BORROWS) \
     OPOOL__FOLDED void N##_put(struct N *pool_, T *object_) \
     { \
-        const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
+        const opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         struct opool *base_ = N##_base(pool_); \
         struct opool_head *head_; \
         bool kept_ = true; \
@@ -324,7 +344,7 @@
     } \
     OPOOL__FUNCTION OPOOL_NODISCARD int N##_create(struct N **out_, const struct opool_options *options_) \
     { \
-        const struct opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
+        const opool__##N##_callbacks callbacks_ = opool__##N##_calls(); \
         struct opool *base_ = NULL; \
         struct opool_type type_; \
         int error_; \

@@ -50,11 +50,11 @@ struct opool_epoch_options {
 };
 
 /**
- * Start the thread that ticks, named "opool-epoch": all signals blocked, usual scheduling, the processors of its maker.
- * Callbacks of pools (fini) run on it. It sleeps without waking while nothing is idle that a tick could tear down;
- * makes epochs longer, up to 64 periods (not above ten minutes), while much of what it tears down is built again at
- * once; and shorter, down to 10 ms, above the soft limit and under pressure (PSI, cgroup v2; where the system has
- * neither, one line on standard error says so).
+ * Start the thread that ticks, named "opool-epoch": all signals blocked but SIGSEGV and SIGBUS, usual scheduling, the
+ * processors of its maker. Callbacks of pools (fini) run on it. It sleeps without waking while nothing is idle that a
+ * tick could tear down; makes epochs longer, up to 64 periods (not above ten minutes), while much of what it tears down
+ * is built again at once; and shorter, down to 10 ms, above the soft limit and under pressure (PSI, cgroup v2; where
+ * the system has neither, one line on standard error says so).
  *
  * A forked child has no such thread and may start its own: start it after daemon(3), not before. With use_pressure it
  * holds up to six descriptors, else none; a program that closes them goes on by the period alone.

@@ -21,6 +21,8 @@
  *   g++, C++11, C++14  Only the rules of the list are checked (direct members, coverage, marks), and that T needs no
  *                      destructor.
  *
+ * A flexible array member, T's own or at the end of its last member, is refused by all, in other ways.
+ *
  * What no compiler sees is left to `opool shapes`, which reads debug information: a listed anonymous union that holds a
  * pointer, a zero-length or one-element array at the end, _Atomic(T *) in a nested struct (clang), C++ by g++. Pointers
  * kept as numbers nobody sees.
@@ -59,7 +61,7 @@
 
 /* The warnings that a definition turns into errors, or must do without. Compilers drop a warning, errors by pragma
    included, when its place is in a system header; those that a guard depends on have their place in the user's text
-   (callbacks), or a second check beside them (lists). */
+   (callbacks), or a second check beside them (lists, flexible arrays). */
 #if defined(__clang__)
 #define OPOOL__PUSH \
     _Pragma("clang diagnostic push") \
@@ -109,6 +111,9 @@
 #define OPOOL__END(e) (e)
 #define OPOOL__TYPEOF(e) decltype(e)
 
+/* T's name may be that of a member, also of a struct that is made of members here: C++ then means the member. */
+#define OPOOL__OBJECT(N, T) opool__##N##_object
+#define OPOOL__NAME_OBJECT(N, T) typedef T OPOOL__OBJECT(N, T);
 #define OPOOL__CLEAR_PADDING(T, object) opool__guard::padding<T, __is_trivially_copyable(T)>::clear(object)
 #define OPOOL__IS_POINTER(N, i, e) (opool__guard::pointer<OPOOL__TYPEOF(e)>::is)
 #define OPOOL__HAS_POINTER(N, i, e) (opool__guard::pointer<opool__guard::element<OPOOL__TYPEOF(e)>::type>::is)
@@ -138,7 +143,12 @@
 #define OPOOL__ENUM enum
 #define OPOOL__END(e) (int)(e)
 #define OPOOL__TYPEOF(e) __typeof__(e)
-#define OPOOL__CLEAR_PADDING(T, object) __builtin_clear_padding(object)
+#define OPOOL__OBJECT(N, T) T
+#define OPOOL__NAME_OBJECT(N, T)
+/* It takes no pointer to an atomic. */
+#define OPOOL__CLEAR_PADDING(T, object) \
+    __builtin_clear_padding(__builtin_choose_expr(OPOOL__IS_ARRAY(*(object)), (object), \
+                                                  (OPOOL__VALUE(*(object)) *)(object)))
 /* What e is as a value: an array decays, an atomic loses _Atomic. In gcc a volatile complex stays volatile, and _Atomic
    as a qualifier, unlike _Atomic(), may stand beside that. */
 #define OPOOL__VALUE(e) __typeof__(((void)0, (e)))
@@ -185,21 +195,22 @@
 #ifdef __cplusplus
 #define OPOOL__KERNEL(N, T) \
     struct OPOOL__HOLDER(N) { \
-        T t[0]; \
-        int one[2]; \
+        T opool_t[0]; \
+        int opool_one[2]; \
     }; \
     enum { opool__##N##_is_of_fixed_shape = \
-               __builtin_bit_cast(OPOOL__HOLDER(N), OPOOL__HOLDER(N){{}, {1, 1}}).one[0] };
+               __builtin_bit_cast(OPOOL__HOLDER(N), OPOOL__HOLDER(N){{}, {1, 1}}).opool_one[0] };
 #else
 /* gcc's kernel refuses const members, because it assigns: the same here. */
 #define OPOOL__KERNEL(N, T) \
     struct OPOOL__HOLDER(N) { \
-        T t[0]; \
-        int one[2]; \
+        T opool_t[0]; \
+        int opool_one[2]; \
     }; \
     enum { opool__##N##_is_of_fixed_shape = \
-               __builtin_bit_cast(struct OPOOL__HOLDER(N), ((struct OPOOL__HOLDER(N)){.one = {1, 1}})).one[0] }; \
-    struct opool__##N##_shape { T t; }; \
+               __builtin_bit_cast(struct OPOOL__HOLDER(N), \
+                                  ((struct OPOOL__HOLDER(N)){.opool_one = {1, 1}})).opool_one[0] }; \
+    struct opool__##N##_shape { T opool_t; }; \
     OPOOL__ASSERT(sizeof(*(struct opool__##N##_shape *)0 = *(struct opool__##N##_shape *)0) >= sizeof(T), "");
 #endif
 #define OPOOL__KERNEL_FIXED(N, T) OPOOL__KERNEL(N, T)
@@ -246,21 +257,39 @@
 
 #else
 #define OPOOL__CHECK_FUNCTION \
-    __attribute__((used, noinline, noclone, cold, no_instrument_function, no_profile_instrument_function, \
-                   no_sanitize("address", "thread", "undefined"), optimize("O2", "strict-aliasing"))) static void
+    __attribute__((__used__, __noinline__, __noclone__, __cold__, __no_instrument_function__, \
+                   __no_profile_instrument_function__, __no_sanitize__("address", "thread", "undefined"), \
+                   __optimize__("O2", "strict-aliasing"))) static void
 #define OPOOL__PROBE(S, ERROR) \
     *word_ = (void *)8; \
     *(S *)to_ = *(const S *)from_; \
     if (*word_ != (void *)8) \
         ERROR();
+/* gcc drops -Wpedantic, which OPOOL__REFUSE_FLEXIBLE goes by, in a system header, and takes a struct whose last member
+   ends in an array without a size. But such an array has no known padding, which is an error everywhere. Compiled,
+   never run. */
+#ifdef OPOOL__KNOWS_PADDING
+#define OPOOL__REFUSE_UNKNOWN_PADDING(T) \
+        return; \
+        OPOOL__CLEAR_PADDING(T, (T *)to_);
+#define OPOOL__KERNEL_OWNING(N, T) \
+    OPOOL__CHECK_FUNCTION opool__##N##_check_shape(void *to_) \
+    { \
+        (void)to_; \
+        OPOOL__REFUSE_UNKNOWN_PADDING(T) \
+    }
+#else
+#define OPOOL__REFUSE_UNKNOWN_PADDING(T)
+#endif
 #define OPOOL__KERNEL_FIXED(N, T) \
-    struct opool__##N##_shape { T t; }; \
+    struct opool__##N##_shape { T opool_t; }; \
     extern void opool__##N##_is_not_of_fixed_shape(void) \
-        __attribute__((error("opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) \
+        __attribute__((__error__("opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) \
                              " holds a pointer, so its size is not fixed: " OPOOL__ADVICE))); \
     OPOOL__CHECK_FUNCTION opool__##N##_check_shape(void **word_, void *to_, const void *from_) \
     { \
         OPOOL__PROBE(struct opool__##N##_shape, opool__##N##_is_not_of_fixed_shape) \
+        OPOOL__REFUSE_UNKNOWN_PADDING(T) \
     }
 #define OPOOL__KERNEL_LIST(N, T, ...) \
     OPOOL__MAP(OPOOL__WRAP, (N, T), __VA_ARGS__) \
@@ -270,12 +299,13 @@
         (void)to_; \
         (void)from_; \
         OPOOL__MAP(OPOOL__LOOK, (N, T), __VA_ARGS__) \
+        OPOOL__REFUSE_UNKNOWN_PADDING(T) \
     }
 #define OPOOL__WRAP(c, i, j, x) OPOOL__DO(OPOOL__WRAP_, c, i, j, x)
 #define OPOOL__WRAP_FIXED(c, i, j, f) \
-    struct OPOOL__ID(OPOOL__N c, shape, i) { OPOOL__TYPEOF(OPOOL__F(c, f)) t; }; \
+    struct OPOOL__ID(OPOOL__N c, shape, i) { OPOOL__TYPEOF(OPOOL__F(c, f)) opool_t; }; \
     extern void OPOOL__ID(OPOOL__N c, is_not_of_fixed_shape, f)(void) \
-        __attribute__((error("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
+        __attribute__((__error__("opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " of " OPOOL__STR(OPOOL__T c) \
                              " holds a pointer, so its size is not fixed: " OPOOL__ADVICE_MEMBER(f))));
 #define OPOOL__WRAP_KEPT(c, i, j, f) OPOOL__WRAP_FIXED(c, i, j, f)
 #define OPOOL__WRAP_BORROWED(c, i, j, f)
@@ -290,6 +320,10 @@
 #define OPOOL__LOOK_OPAQUE(c, i, j, f)
 #define OPOOL__LOOK_BITS(c, i, j, f)
 #define OPOOL__LOOK_KEPT_BITS(c, i, j, f) OPOOL__LOOK_BITS(c, i, j, f)
+#endif
+
+#ifndef OPOOL__KERNEL_OWNING
+#define OPOOL__KERNEL_OWNING(N, T)
 #endif
 
 /* ---- Lists: one operation a kind of member --------------------------------------------------------------------- */
@@ -311,7 +345,7 @@
 #define OPOOL__N(N, T) N
 #define OPOOL__T(N, T) T
 /* No parentheses around it: decltype tells a member from an expression. */
-#define OPOOL__F(c, f) ((OPOOL__T c *)0)->f
+#define OPOOL__F(c, f) ((OPOOL__OBJECT c *)0)->f
 
 #define OPOOL__SAYS(c, f, what) "opool: pool " OPOOL__STR(OPOOL__N c) ": member " #f " " what
 
@@ -376,7 +410,7 @@
    anonymous unions. */
 #if defined(__cpp_structured_bindings)
 #define OPOOL__COUNT_NAMES(N, T, ...) \
-    static inline __attribute__((unused)) void opool__##N##_list_must_name_every_member(T *object_) \
+    static inline __attribute__((__unused__)) void opool__##N##_list_must_name_every_member(T *object_) \
     { \
         auto &[OPOOL__MAP(OPOOL__BIND, (N, T), __VA_ARGS__)] = *object_; \
         OPOOL__MAP(OPOOL__TOUCH, (N, T), __VA_ARGS__) \
@@ -386,6 +420,11 @@
 #define OPOOL__AFTER_LAST
 #define OPOOL__AFTER_OTHER ,
 #define OPOOL__TOUCH(c, i, j, x) (void)opool__bound_##i;
+#elif defined(OPOOL__COUNTS_MEMBERS)
+/* Could one more be initialized than the list has? Nor is this muted. */
+#define OPOOL__COUNT_NAMES(N, T, ...) \
+    OPOOL__ASSERT(!opool__guard::has_member<T, OPOOL__COUNT_1(__VA_ARGS__)>::is, \
+        "opool: pool " OPOOL__STR(N) ": the list does not name every member of " OPOOL__STR(T));
 #else
 #define OPOOL__COUNT_NAMES(N, T, ...)
 #endif
@@ -462,8 +501,8 @@
    and strings that survive stripping: format, definition, type, kind, and the list or the reason. */
 #define OPOOL__NOTE(N, T, KIND, MORE) "opool-shape-1\0" OPOOL__STR(N) "\0" OPOOL__STR(T) "\0" KIND "\0" MORE
 #if defined(__has_attribute)
-#if __has_attribute(retain)
-#define OPOOL__RETAIN , retain
+#if __has_attribute(__retain__)
+#define OPOOL__RETAIN , __retain__
 #endif
 #endif
 #ifndef OPOOL__RETAIN
@@ -471,16 +510,26 @@
 #endif
 #define OPOOL__RECORD(N, T, KIND, MORE) \
     static const struct { \
-        const T *type; \
-        uint32_t size, align; \
-        char note[sizeof(OPOOL__NOTE(N, T, KIND, MORE))]; \
-    } opool__shape_##N __attribute__((used, section("opool_shapes") OPOOL__RETAIN)) = \
+        const T *opool_type; \
+        uint32_t opool_size, opool_align; \
+        char opool_note[sizeof(OPOOL__NOTE(N, T, KIND, MORE))]; \
+    } opool__shape_##N __attribute__((__used__, __section__("opool_shapes") OPOOL__RETAIN)) = \
         {NULL, (uint32_t)sizeof(T), (uint32_t)OPOOL__ALIGNOF(T), OPOOL__NOTE(N, T, KIND, MORE)};
 
 /* ---- The three guards ------------------------------------------------------------------------------------------ */
 
+#ifdef __cplusplus
+/* g++ takes an array of such structs, but no member after one. */
+#define OPOOL__REFUSE_FLEXIBLE(N, T) \
+    struct opool__##N##_has_a_flexible_array_member { T opool_t[1]; }; \
+    struct opool__##N##_has_no_flexible_array_member { T opool_t; char opool_end; };
+#else
+#define OPOOL__REFUSE_FLEXIBLE(N, T) struct opool__##N##_has_a_flexible_array_member { T opool_t[1]; };
+#endif
+
 #define OPOOL__GUARD_ALL(N, T) \
-    struct opool__##N##_has_a_flexible_array_member { T t[1]; }; \
+    OPOOL__NAME_OBJECT(N, T) \
+    OPOOL__REFUSE_FLEXIBLE(N, T) \
     OPOOL__ASSERT(!OPOOL__SAME(struct N, T), "opool: pool " OPOOL__STR(N) ": the pool and its object type " \
         OPOOL__STR(T) " have the same tag"); \
     OPOOL__ASSERT(sizeof(T) > 0, "opool: pool " OPOOL__STR(N) ": the object type " OPOOL__STR(T) " is empty"); \
@@ -507,7 +556,7 @@
     struct opool__##N##_each_member_once { OPOOL__MAP(OPOOL__ONCE, (N, T), __VA_ARGS__) }; \
     OPOOL__ENUM { OPOOL__ID(N, end, OPOOL__COUNT_1(__VA_ARGS__)) = 0 }; \
     OPOOL__MAP(OPOOL__RULE, (N, T), __VA_ARGS__) \
-    __attribute__((unused)) static OPOOL__COUNTED(N, T, __VA_ARGS__) \
+    __attribute__((__unused__)) static OPOOL__COUNTED(N, T, __VA_ARGS__) \
         opool__##N##_list_must_name_every_member_in_order = { \
         OPOOL__MAP(OPOOL__INIT, (N, T), __VA_ARGS__)}; \
     OPOOL__COUNT_NAMES(N, T, __VA_ARGS__) \
@@ -522,6 +571,7 @@
     OPOOL__PUSH \
     OPOOL__GUARD_ALL(N, T) \
     OPOOL__ASSERT(sizeof("" REASON) > 1, "opool: pool " OPOOL__STR(N) ": say why its objects own memory"); \
+    OPOOL__KERNEL_OWNING(N, T) \
     OPOOL__RECORD(N, T, "owning", "" REASON) \
     OPOOL__POP
 

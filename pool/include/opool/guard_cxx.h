@@ -75,31 +75,12 @@ template <class T> struct same<T, T> { enum { is = 1 }; };
 }
 }
 
-/* C++14 and before can not convert to a struct without a name; front ends that pose as g++ are not g++. */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__EDG__) && __cplusplus >= 201703L
-#define OPOOL__LOOKS_INTO_MEMBERS 1
-
+/* Front ends that pose as g++ are not g++. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__EDG__)
+#define OPOOL__COUNTS_MEMBERS 1
 extern "C++" {
 namespace opool__guard
 {
-/* Converts to all types: is there such a member? */
-struct anything
-{
-    template <class U> operator U() const;
-};
-struct nothing
-{
-    template <class U> operator U() const = delete;
-};
-/* And this may do so for those that pass Test. */
-template <bool is> struct when {};
-template <> struct when<true> { typedef int type; };
-template <template <class> class Test> struct probe
-{
-    template <class U, typename when<Test<U>::passes>::type = 0> operator U() const;
-    template <class U, typename when<!Test<U>::passes>::type = 0> operator U() const = delete;
-};
-
 template <class X> X make();
 
 struct possible
@@ -159,6 +140,37 @@ OPOOL__AFTER(128, OPOOL__64 OPOOL__64)
 #undef OPOOL__2
 #undef OPOOL__1
 template <class T, int i, class... X> struct starts : decltype(after<i>::template ask<T, X...>(0)) {};
+
+/* Has this aggregate so many members? */
+template <class T, int i, bool aggregate = __is_aggregate(T)> struct has_member : impossible {};
+template <class T, int i> struct has_member<T, i, true> : starts<T, i> {};
+}
+}
+
+/* C++14 and before can not convert to a struct without a name. */
+#if __cplusplus >= 201703L
+#define OPOOL__LOOKS_INTO_MEMBERS 1
+
+extern "C++" {
+namespace opool__guard
+{
+/* Converts to all types: is there such a member? */
+struct anything
+{
+    template <class U> operator U() const;
+};
+struct nothing
+{
+    template <class U> operator U() const = delete;
+};
+/* And this may do so for those that pass Test. */
+template <bool is> struct when {};
+template <> struct when<true> { typedef int type; };
+template <template <class> class Test> struct probe
+{
+    template <class U, typename when<Test<U>::passes>::type = 0> operator U() const;
+    template <class U, typename when<!Test<U>::passes>::type = 0> operator U() const = delete;
+};
 
 /* The way to a member, for the compiler's notes: member number i of T, counted from 1, itself in member `Within`. */
 struct the_object;
@@ -300,6 +312,7 @@ template <class T> struct listed<T, true>
 };
 }
 }
+#endif
 #endif
 
 /* clang-format on */

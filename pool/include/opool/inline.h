@@ -23,7 +23,7 @@ extern "C" {
 
 #define OPOOL__LIKELY(x) __builtin_expect(!!(x), 1)
 #define OPOOL__UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define OPOOL__INLINE static inline __attribute__((always_inline, unused))
+#define OPOOL__INLINE static inline __attribute__((__always_inline__, __unused__))
 
 struct opool__magazine;
 
@@ -41,7 +41,7 @@ struct opool_head {
     void **limit;         /* put misses unless top is below; NULL: it always misses */
     uint64_t puts;        /* puts into it so far; hits follow from what went in and out by slow paths */
     struct opool__magazine *loaded, *spare;
-} __attribute__((aligned(64)));
+} __attribute__((__aligned__(64)));
 
 /** What inlined code reads of a pool: the start of struct opool. `offset` goes to 0 when the pool ends. */
 struct opool_front {
@@ -62,7 +62,7 @@ struct opool_front {
 #else
 #define OPOOL_TLS_MODEL "initial-exec"
 #endif
-extern OPOOL_API __thread struct opool_head *opool__heads __attribute__((tls_model(OPOOL_TLS_MODEL)));
+extern OPOOL_API __thread struct opool_head *opool__heads __attribute__((__tls_model__(OPOOL_TLS_MODEL)));
 #endif
 
 /* Out of line, after an inlined miss: the same results as opool_get and opool_put. */

@@ -38,7 +38,7 @@ OPOOL_API OPOOL_NODISCARD int opool_create(struct opool **out, const struct opoo
 /** What the opool_create macro calls: with the sizes a library that knows more members reads older programs. */
 OPOOL_API OPOOL_NODISCARD int opool__create(struct opool **out, const struct opool_type *type, size_t type_size,
                                             const struct opool_options *options, size_t options_size, unsigned abi);
-static inline __attribute__((always_inline, unused)) int
+static inline __attribute__((__always_inline__, __unused__)) int
 opool__create_here(struct opool **out, const struct opool_type *type, const struct opool_options *options)
 {
     return opool__create(out, type, sizeof(struct opool_type), options, sizeof(struct opool_options), OPOOL_ABI);

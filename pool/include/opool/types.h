@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define OPOOL_API __attribute__((visibility("default")))
-#define OPOOL_NODISCARD __attribute__((warn_unused_result))
+#define OPOOL_API __attribute__((__visibility__("default")))
+#define OPOOL_NODISCARD __attribute__((__warn_unused_result__))
 #else
 #error "opool needs gcc or clang"
 #endif

@@ -2,6 +2,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "content.h"
+#include "cxx.h"
 #include "guess.h"
 #include "opool/types.h"
 #include "report.h"
@@ -13,18 +15,7 @@
 
 enum {
     LISTED_MOST = 64, /* members in a list: map.h */
-    BORROWED_DIMENSIONS = 2,
     SMALLEST_TOTAL = 256,
-};
-
-/* How a direct member stands in a list. */
-enum mark { MARK_NONE, MARK_BORROWED, MARK_OPAQUE, MARK_BITS, MARK_IMPOSSIBLE };
-
-/* What there is anywhere inside a member. */
-struct content {
-    const struct node *pointer; /* the first of each kind, else NULL */
-    const struct node *function, *member_pointer, *reference, *unknown, *varying;
-    bool has_union, has_volatile, has_const, has_destructor, has_table;
 };
 
 struct define {
@@ -34,75 +25,15 @@ struct define {
     const char *list;  /* "a, OPOOL_BORROWED(b)" */
     const char *owned; /* what may own memory: "a, b" */
     unsigned members, marks, anonymous;
+    struct doubt doubt;     /* the first */
+    unsigned doubts;        /* marks that are for nothing but a doubt */
     struct sentences parts; /* one for each anonymous member */
     unsigned growing;       /* buffers that would become arrays */
     uint64_t growing_size;  /* bytes that they take as pointers */
-    bool is_impossible, is_class;
-    bool is_varying; /* in no form: a slot has one size */
-    bool is_ownable; /* the shape does not matter then; size and a name do */
+    bool is_impossible, is_unlistable, is_class;
+    bool is_formless; /* in no form at all: a slot has one size, and a definition needs a name */
+    bool is_ownable;  /* the shape does not matter then; size and a name do */
 };
-
-/* ---- what a member holds ---- */
-
-static void note_first(const struct node **first, const struct node *node)
-{
-    if (!*first)
-        *first = node;
-}
-
-static void look_into(struct content *content, const struct node *node)
-{
-    content->has_union = content->has_union || node->kind == NODE_UNION;
-    content->has_volatile = content->has_volatile || node->is_volatile;
-    content->has_const = content->has_const || node->is_const;
-    content->has_destructor = content->has_destructor || node->has_destructor;
-    content->has_table = content->has_table || node->is_table;
-    if (node->array > ARRAY_FIXED)
-        note_first(&content->varying, node);
-    switch (node->kind) {
-    case NODE_POINTER:
-        note_first(&content->pointer, node);
-        break;
-    case NODE_FUNCTION:
-        note_first(&content->function, node);
-        break;
-    case NODE_MEMBER_POINTER:
-        note_first(&content->member_pointer, node);
-        break;
-    case NODE_REFERENCE:
-        note_first(&content->reference, node);
-        break;
-    case NODE_UNKNOWN:
-        note_first(&content->unknown, node);
-        break;
-    default:
-        break;
-    }
-    for (const struct node *child = node->children; child; child = child->next)
-        look_into(content, child);
-}
-
-static bool is_pointer(const struct node *member)
-{
-    return member->kind == NODE_POINTER || member->kind == NODE_FUNCTION;
-}
-
-/* An array of pointers has as many dimensions as its name, and constant ones can not be cleared in C++. */
-static enum mark mark_of(const struct define *define, const struct node *member, const struct content *content)
-{
-    if (member->bits)
-        return MARK_BITS;
-    if (is_pointer(member)) {
-        bool clearable = member->dimensions <= BORROWED_DIMENSIONS && !(define->report->is_cxx && member->is_const);
-        return clearable ? MARK_BORROWED : MARK_IMPOSSIBLE;
-    }
-    if (member->kind == NODE_MEMBER_POINTER || member->kind == NODE_REFERENCE || member->kind == NODE_UNKNOWN)
-        return MARK_IMPOSSIBLE;
-    if (content->pointer || content->function || content->member_pointer || content->reference || content->has_union ||
-        content->has_volatile || content->has_const)
-        return MARK_OPAQUE;
-    return MARK_NONE;
-}
 
 /* ---- sentences ---- */
 
@@ -188,7 +119,7 @@ static void count_growing(struct define *define, const struct node *parent)
 static void advise_varying(struct define *define, const struct node *direct, const struct node *varying)
 {
     define->is_impossible = true;
-    define->is_varying = true;
+    define->is_formless = true;
     if (direct == varying && varying->array == ARRAY_FLEXIBLE && varying->name[0])
         advise_array(define, &define->to->changes, varying, "the flexible array", varying->element,
                      varying->element_size);
@@ -255,24 +186,40 @@ static const char *name_part(struct define *define, const struct node *member)
     return name;
 }
 
+/* What C++ compilers may not look into is opaque where there is a list, and else a reason against OPOOL_DEFINE. */
+static bool is_doubtful(struct define *define, const struct node *member, const char *name)
+{
+    if (!define->report->is_cxx)
+        return false;
+    struct doubt doubt = opool__shapes_doubt(define->memory, member);
+    if (!doubt.why)
+        return false;
+    if (define->doubts++ == 0)
+        define->doubt = doubt;
+    remark(define, opool__shapes_format(define->memory, "%s is opaque: %s", name, doubt.why));
+    return true;
+}
+
 static void add_member(struct define *define, const struct node *parent, const struct node *member)
 {
     static const char *const marks[] = {"%s", "OPOOL_BORROWED(%s)", "OPOOL_OPAQUE(%s)", "OPOOL_BITS(%s)", "%s"};
     struct content content = {0};
     const char *name = member->name;
-    look_into(&content, member);
-    enum mark mark = mark_of(define, member, &content);
+    opool__shapes_look_into(&content, member);
+    enum mark mark = opool__shapes_mark(member, &content, define->report->is_cxx);
     define->members++;
     if (member->name[0] == '\0' && !member->is_base)
         name = name_part(define, member);
-    define->is_class =
-        define->is_class || member->is_base || member->is_hidden || content.has_table || content.has_destructor;
+    if (mark == MARK_NONE && is_doubtful(define, member, name))
+        mark = MARK_OPAQUE;
+    define->is_class = define->is_class || member->is_base || member->access != ACCESS_PUBLIC || content.has_table ||
+                       content.has_destructor;
     define->marks += mark != MARK_NONE && mark != MARK_BITS;
     if (content.varying)
         advise_varying(define, member, content.varying);
     if (mark == MARK_IMPOSSIBLE)
         refuse_member(define, member);
-    else if (is_pointer(member))
+    else if (opool__shapes_is_pointer(member))
         advise_pointer(define, parent, member);
     else if (mark == MARK_OPAQUE)
         advise_inside(define, name, &content);
@@ -305,7 +252,7 @@ static bool needs_typedef(const char *type)
 static bool is_nameable(const char *type)
 {
     size_t length = strlen(type);
-    return length > 0 && strstr(type, "(anonymous") == NULL && type[length - 1] != '*';
+    return length > 0 && strstr(type, "(anonymous") == NULL && !strchr(type, '{') && type[length - 1] != '*';
 }
 
 /* ---- the definitions ---- */
@@ -313,6 +260,15 @@ static bool is_nameable(const char *type)
 static const char *plural(const char *list)
 {
     return strchr(list, ',') ? "are" : "is";
+}
+
+/* What has to be changed first can not be pasted as it is. */
+static void keep_for_later(struct definition *to)
+{
+    if (to->changes.count == 0)
+        return;
+    to->changed = to->fixed;
+    to->fixed = NULL;
 }
 
 static void write_forms(struct define *define)
@@ -326,11 +282,11 @@ static void write_forms(struct define *define)
     }
     if (!define->is_impossible && define->marks == 0 && !define->is_class)
         to->fixed = opool__shapes_format(memory, "%sOPOOL_DEFINE(%s_pool, %s);", first, base, type);
-    else if (!define->is_impossible && define->members <= LISTED_MOST && !define->is_class)
+    else if (!define->is_impossible && !define->is_unlistable)
         to->fixed =
             opool__shapes_format(memory, "%sOPOOL_DEFINE_MEMBERS(%s_pool, %s, (%s));", first, base, type, define->list);
     to->owned = define->owned;
-    if (!define->is_varying && (define->owned[0] || define->is_class || (!to->fixed && define->is_ownable)))
+    if (!define->is_formless && (define->owned[0] || define->is_class || (!to->fixed && define->is_ownable)))
         to->owning = opool__shapes_format(
             memory, "%sOPOOL_DEFINE_OWNING(%s_pool, %s, %s_footprint, \"%s\", .fini = %s_fini);", first, base, type,
             base,
@@ -338,47 +294,114 @@ static void write_forms(struct define *define)
             : define->is_class ? "it is a class with a life of its own"
                                : "its members can not be listed",
             base);
+    keep_for_later(to);
 }
 
-static void advise_class(struct define *define)
+/* Is there nothing in it that wants a mark, but for doubts? */
+static bool is_plain(const struct define *define, const struct node *tree)
 {
+    if (define->marks > define->doubts || define->is_impossible || tree->has_destructor || tree->may_have_destructor)
+        return false;
+    for (const struct node *member = tree->children; member; member = member->next) {
+        struct content content = {0};
+        opool__shapes_look_into(&content, member);
+        if (content.has_destructor || content.has_table)
+            return false;
+    }
+    return true;
+}
+
+/* Why the class or its members can be in no list, each reason with a cure. */
+static struct sentences objections_to_list(struct define *define, const struct node *tree)
+{
+    struct sentences why = {NULL, 0};
     if (define->is_class)
-        change(define, "a class with bases, private members, virtual functions or a destructor can not be listed: make "
-                       "it a plain struct, or let the pool own it");
+        say(define, &why,
+            "a class with bases, constructors, private members, virtual functions or a destructor can not "
+            "be listed: make it a plain struct, or let the pool own it");
+    if (define->marks == 0)
+        return why;
+    if (define->members > LISTED_MOST)
+        say(define, &why, "a list holds at most 64 members: gather some in structs of their own");
+    for (const struct node *member = tree->children; member && define->report->is_cxx; member = member->next) {
+        const char *objection = define->is_class ? NULL : opool__shapes_unlistable(define->memory, member);
+        if (objection)
+            say(define, &why, objection);
+    }
+    return why;
+}
+
+static void change_all(struct define *define, const struct sentences *sentences)
+{
+    for (size_t i = 0; i < sentences->count; i++)
+        change(define, sentences->all[i]);
+}
+
+/* OPOOL_DEFINE for what wants no marks, if all compilers are sure to look into it; else a list; else neither. */
+static void advise_form(struct define *define, const struct node *tree)
+{
+    bool plain = is_plain(define, tree);
+    struct doubt doubt = define->doubt;
+    if (plain && define->doubts == 0 && define->report->is_cxx)
+        doubt = opool__shapes_doubt(define->memory, tree);
+    if (plain && !doubt.why) {
+        define->is_class = false;
+        return;
+    }
+    define->is_class = define->is_class || tree->has_destructor || tree->may_have_destructor || tree->has_constructor;
+    struct sentences against = objections_to_list(define, tree);
+    define->is_unlistable = against.count > 0;
+    if (plain && (define->is_unlistable || define->parts.count > 0 || define->doubts == 0)) {
+        define->is_impossible = true;
+        change(define, opool__shapes_format(define->memory, "%s; %s", doubt.why, doubt.cure));
+        return;
+    }
+    change_all(define, &against);
+    if (define->marks > 0)
+        change_all(define, &define->parts);
+}
+
+/* gcc writes no word on what is pure. */
+static void advise_table(struct define *define)
+{
+    define->is_formless = true;
+    change(define,
+           "virtual functions: OPOOL_DEFINE_OWNING takes it unless it is abstract, which debug information does "
+           "not tell");
+}
+
+static void advise_size(struct define *define)
+{
+    const struct report *report = define->report;
+    const char *why = NULL;
+    if (report->size == 0)
+        why = "it is empty: objects have 1 byte or more";
+    else if (report->size > OPOOL_SIZE_MAX)
+        why = opool__shapes_format(define->memory, "it has %llu bytes: objects have at most 16 MiB",
+                                   (unsigned long long)report->size);
+    else if (report->align > OPOOL_ALIGN_MAX)
+        why = opool__shapes_format(define->memory, "it is aligned to %llu bytes: objects are to at most 4096",
+                                   (unsigned long long)report->align);
+    if (!why)
+        return;
+    define->is_impossible = define->is_formless = true;
+    change(define, why);
 }
 
 static void advise_whole(struct define *define, const struct node *tree)
 {
-    struct report *report = define->report;
-    define->is_class = define->is_class || tree->has_destructor;
-    /* A class without pointers passes the first form, whatever else it is. */
-    bool plain = define->marks == 0 && !tree->has_destructor && !define->is_impossible;
-    for (const struct node *member = tree->children; member; member = member->next) {
-        struct content content = {0};
-        look_into(&content, member);
-        plain = plain && !content.has_destructor && !content.has_table;
-    }
-    if (plain)
-        define->is_class = false;
-    else
-        advise_class(define);
-    for (size_t i = 0; define->marks > 0 && i < define->parts.count; i++)
-        change(define, define->parts.all[i]);
-    if (define->marks > 0 && define->members > LISTED_MOST)
-        change(define, "a list holds at most 64 members: gather some in structs of their own");
-    if (report->size == 0 || report->size > OPOOL_SIZE_MAX || report->align > OPOOL_ALIGN_MAX) {
-        define->is_impossible = true;
-        define->is_class = define->is_ownable = false;
-        define->owned = "";
-        change(define, "objects have 1 byte to 16 MiB, and an alignment of at most 4096");
-    }
+    if (tree->kind == NODE_STRUCT)
+        advise_form(define, tree);
+    if (opool__shapes_is_polymorphic(tree))
+        advise_table(define);
+    advise_size(define);
 }
 
 /* A number, or what else is no struct. */
 static void define_scalar(struct define *define, const struct node *tree)
 {
     struct content content = {0};
-    look_into(&content, tree);
+    opool__shapes_look_into(&content, tree);
     if (tree->array != ARRAY_NONE || content.pointer || content.function || content.reference || content.unknown ||
         content.member_pointer || content.has_volatile || content.has_const) {
         define->is_impossible = true;
@@ -402,6 +425,10 @@ void opool__shapes_define(struct memory *memory, struct report *report, const st
     if (!is_nameable(report->type)) {
         change(&define, "give the type a name");
         return;
+    }
+    if (report->unnameable) {
+        define.is_impossible = define.is_formless = true;
+        change(&define, report->unnameable);
     }
     if (tree->kind == NODE_UNION)
         define_union(&define);

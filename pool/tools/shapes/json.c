@@ -127,6 +127,7 @@ static void write_definition(struct writer *writer, const struct definition *def
     }
     fputc('{', writer->out);
     write_lines(writer, "fixed", definition->fixed, true);
+    write_lines(writer, "changed", definition->changed, false);
     write_lines(writer, "owning", definition->owning, false);
     write_sentences(writer, "changes", &definition->changes);
     write_sentences(writer, "better", &definition->better);

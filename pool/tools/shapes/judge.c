@@ -153,6 +153,9 @@ static void judge_aggregate(struct judge *judge, const struct node *member, cons
         if (judge->bad == VERDICT_REJECT)
             return; /* its parts are its own business */
     }
+    /* Each definition asserted of its objects that they have none. */
+    if (member->may_have_destructor && !judge->report->pool)
+        add(judge, member, at, VERDICT_UNCHECKED, "has a destructor, or a defaulted one: clang does not say which");
     inside.in_union = at->in_union || member->kind == NODE_UNION;
     inside.is_last = at->is_last && member->count == 1;
     judge_members(judge, member, &inside);

@@ -6,10 +6,13 @@
 
 /* Padding: where it lies, and which order of members would have less of it. */
 
+enum { BITS_ALIGN_MOST = 16 }; /* of the type of a bit-field; files may say anything */
+
 /* A member, or bit-fields that share their bytes. */
 struct unit {
     const struct node *first, *last;
     uint64_t offset, end, align;
+    uint64_t room;   /* bytes that it takes wherever it stands */
     size_t position; /* in the declaration */
     unsigned members;
 };
@@ -17,7 +20,7 @@ struct unit {
 struct units {
     struct unit *all;
     size_t count;
-    bool can_move; /* a plain struct, each member where its type would put it */
+    bool can_move; /* a plain struct, each member where its type and the one before it would put it */
 };
 
 struct pack {
@@ -43,6 +46,35 @@ static bool may_move(const struct node *member)
            (member->bits || member->offset % member->align == 0);
 }
 
+static uint64_t round_up(uint64_t size, uint64_t align)
+{
+    return (size + align - 1) / align * align;
+}
+
+/* Debug information does not mention bit-fields without a name, nor some attributes. Where members do not follow each
+   other as they should there is one, and no order does away with it. Bit-fields may start anywhere. */
+static bool is_explained(const struct units *units, const struct node *parent)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < units->count; i++) {
+        const struct unit *unit = &units->all[i];
+        if (unit->offset < end || unit->offset > round_up(end, unit->align))
+            return false;
+        end = unit->end;
+    }
+    return parent->element_size >= end && parent->element_size <= round_up(end, parent->align);
+}
+
+/* What is behind bit-fields may be one without a name, and then moves with them. */
+static void measure_room(struct units *units, const struct node *parent)
+{
+    for (size_t i = 0; i < units->count; i++) {
+        struct unit *unit = &units->all[i];
+        uint64_t next = i + 1 < units->count ? unit[1].offset : parent->element_size;
+        unit->room = (unit->first->bits ? next : unit->end) - unit->offset;
+    }
+}
+
 static struct units list_units(struct memory *memory, const struct node *parent)
 {
     struct units units = {.can_move = parent->kind == NODE_STRUCT};
@@ -58,9 +90,12 @@ static struct units list_units(struct memory *memory, const struct node *parent)
         }
         units.all = opool__shapes_grow(memory, units.all, units.count, sizeof *units.all);
         units.all[units.count] =
-            (struct unit){member, member, member->offset, end_of(member), member->align, units.count, 1};
+            (struct unit){member, member, member->offset, end_of(member), member->align, 0, units.count, 1};
         units.count++;
     }
+    units.can_move = units.can_move && is_explained(&units, parent);
+    if (units.can_move)
+        measure_room(&units, parent);
     return units;
 }
 
@@ -112,16 +147,30 @@ static int by_alignment(const void *left, const void *right)
     return a->align != b->align ? (a->align > b->align ? -1 : 1) : (a->position < b->position ? -1 : 1);
 }
 
-static uint64_t round_up(uint64_t size, uint64_t align)
+/* From byte `at` on, no bit-field lies across a boundary of its type. */
+static uint64_t end_of_bits(const struct unit *unit, uint64_t at)
 {
-    return (size + align - 1) / align * align;
+    uint64_t bit = at * 8;
+    const struct node *member = unit->first;
+    for (unsigned i = 0; i < unit->members; i++, member = member->next) {
+        uint64_t boundary = (member->align < BITS_ALIGN_MOST ? member->align : BITS_ALIGN_MOST) * 8;
+        if (bit / boundary != (bit + member->bits - 1) / boundary)
+            bit = round_up(bit, boundary);
+        bit += member->bits;
+    }
+    return (bit + 7) / 8;
 }
 
 static uint64_t packed_size(const struct units *units, uint64_t align)
 {
     uint64_t size = 0;
-    for (size_t i = 0; i < units->count; i++)
-        size = round_up(size, units->all[i].align) + units->all[i].end - units->all[i].offset;
+    for (size_t i = 0; i < units->count; i++) {
+        const struct unit *unit = &units->all[i];
+        uint64_t at = round_up(size, unit->align);
+        size = at + unit->room;
+        if (unit->first->bits && end_of_bits(unit, at) > size)
+            size = end_of_bits(unit, at);
+    }
     return round_up(size, align);
 }
 

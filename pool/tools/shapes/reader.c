@@ -2,6 +2,7 @@
 #include <dwarf.h>
 #include <string.h>
 
+#include "class.h"
 #include "entry.h"
 #include "reader.h"
 
@@ -311,13 +312,6 @@ static void place_bits(struct node *node, Dwarf_Die *member)
     node->size = node->element_size = (node->bit + bits + 7) / 8;
 }
 
-static bool is_hidden(Dwarf_Die *member, Dwarf_Die *type)
-{
-    uint64_t access = dwarf_tag(type) == DW_TAG_class_type ? DW_ACCESS_private : DW_ACCESS_public;
-    (void)opool__shapes_number(member, DW_AT_accessibility, &access);
-    return access != DW_ACCESS_public;
-}
-
 static bool starts_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
@@ -334,7 +328,7 @@ static struct node *read_member(struct reader *reader, Dwarf_Die *member, Dwarf_
     const char *name = dwarf_diename(member), *file = opool__shapes_file(member);
     node->is_base = dwarf_tag(member) == DW_TAG_inheritance;
     node->name = name && !node->is_base ? opool__shapes_copy(reader->memory, name) : "";
-    node->is_hidden = is_hidden(member, type);
+    node->access = opool__shapes_access(member, type);
     node->is_table = starts_with(node->name, "_vptr");
     if (!opool__shapes_type_of(member, &of))
         return refuse(reader, "a member without a type");
@@ -362,24 +356,6 @@ static bool is_data(Dwarf_Die *child)
     return tag == DW_TAG_inheritance || tag == DW_TAG_variant_part ||
            (tag == DW_TAG_member && !opool__shapes_flag(child, DW_AT_external) &&
             !opool__shapes_flag(child, DW_AT_declaration));
-}
-
-/* A class that is passed in registers has a trivial one, whoever wrote it. */
-static bool is_passed_by_value(Dwarf_Die *type)
-{
-    uint64_t convention = DW_CC_normal;
-    return opool__shapes_number(type, DW_AT_calling_convention, &convention) && convention == DW_CC_pass_by_value;
-}
-
-/* Not one that the compiler made up, nor one that is defaulted where it is declared. */
-static bool is_destructor(Dwarf_Die *child)
-{
-    uint64_t defaulted = 0;
-    const char *name = dwarf_tag(child) == DW_TAG_subprogram ? dwarf_diename(child) : NULL;
-    if (!name || name[0] != '~' || opool__shapes_flag(child, DW_AT_artificial))
-        return false;
-    (void)opool__shapes_number(child, DW_AT_defaulted, &defaulted);
-    return defaulted != DW_DEFAULTED_in_class;
 }
 
 static struct node *read_variants(struct reader *reader)
@@ -422,9 +398,9 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
             return refuse(reader, "a struct that contains itself");
     if (!opool__shapes_child(type, &child))
         return true;
-    bool may_destroy = !is_passed_by_value(type);
+    bool has_functions = false;
     do {
-        parent->has_destructor = parent->has_destructor || (may_destroy && is_destructor(&child));
+        has_functions = has_functions || dwarf_tag(&child) == DW_TAG_subprogram;
         if (!is_data(&child))
             continue;
         struct node *member = dwarf_tag(&child) == DW_TAG_variant_part
@@ -437,6 +413,7 @@ static bool read_members(struct reader *reader, struct node *parent, Dwarf_Die *
         last = &member->next;
     } while (opool__shapes_next(&child));
     measure_rest(parent);
+    opool__shapes_class(parent, type, has_functions);
     return true;
 }
 

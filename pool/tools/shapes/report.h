@@ -57,7 +57,8 @@ struct definition {
     struct sentences changes; /* without these in no form, or only in the owning one */
     struct sentences better;  /* what would do away with memory of its own */
     struct sentences remarks; /* what the definition does not do by itself */
-    const char *fixed;        /* OPOOL_DEFINE or OPOOL_DEFINE_MEMBERS; NULL: not in any such form */
+    const char *fixed;        /* OPOOL_DEFINE or OPOOL_DEFINE_MEMBERS; NULL: not in any such form, as it is */
+    const char *changed;      /* such a form after the changes; NULL: none, or it needs none */
     const char *owning;       /* the other way, when it owns memory; NULL: there is nothing to own */
     const char *owned;        /* what would be its own then */
 };
@@ -65,8 +66,9 @@ struct definition {
 struct report {
     const char *pool; /* NULL: a type that was asked for */
     const char *type, *kind, *more;
-    const char *element; /* what a typedef stands for; of a type that was asked for */
-    const char *module;  /* member of an archive, or NULL */
+    const char *element;    /* what a typedef stands for; of a type that was asked for */
+    const char *unnameable; /* why no definition can name such a type; NULL: it can */
+    const char *module;     /* member of an archive, or NULL */
     const char *file;
     int line;
     uint64_t size, align;

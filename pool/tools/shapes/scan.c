@@ -4,6 +4,7 @@
 
 #include "entry.h"
 #include "file.h"
+#include "named.h"
 #include "read.h"
 #include "scan.h"
 #include "write.h"
@@ -227,6 +228,7 @@ static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
     report.file = file ? opool__shapes_copy(memory, file) : NULL;
     report.line = opool__shapes_line(type);
     report.is_cxx = is_cxx(type);
+    report.unnameable = opool__shapes_unnameable(type);
     struct node *tree = opool__shapes_read(scanning->module, memory, type, &why);
     if (tree) {
         report.element = tree->element;

@@ -175,11 +175,15 @@ static void write_definition(struct writer *writer, const struct report *report)
 {
     const struct definition *definition = report->definition;
     write_sentences(writer, "to change first:", &definition->changes);
+    if (definition->changed) {
+        fputs("  then:\n", writer->out);
+        write_lines(writer, clean_lines(writer, definition->changed));
+    }
     if (definition->fixed) {
         fprintf(writer->out, "  %s\n", definition->owning ? "if it owns none of what it points to:" : "to write:");
         write_lines(writer, clean_lines(writer, definition->fixed));
     }
-    if (definition->fixed)
+    if (definition->fixed || definition->changed)
         write_sentences(writer, "with it:", &definition->remarks);
     if (definition->owning) {
         fprintf(writer->out, "  %s\n", definition->owned[0] ? "if it owns memory:" : "as it stands:");

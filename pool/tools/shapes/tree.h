@@ -29,6 +29,9 @@ enum array_kind {
     ARRAY_VARIABLE, /* GNU C: in a function */
 };
 
+/* C++: who may name a member. */
+enum access { ACCESS_PUBLIC, ACCESS_PROTECTED, ACCESS_PRIVATE };
+
 enum { DIMENSIONS_MOST = 8 };
 
 struct node {
@@ -53,12 +56,21 @@ struct node {
     unsigned bit, bits; /* of a bit-field: first bit after `offset`, width; bits 0: none */
     const char *note;
     bool is_const, is_volatile, is_atomic;
-    bool is_base;        /* C++: a base class */
-    bool is_hidden;      /* C++: private or protected */
-    bool is_table;       /* C++: pointer to the table of virtual functions */
-    bool has_destructor; /* C++: one written by the user, of this class */
-    bool to_const;       /* the pointer's target is const */
-    bool to_own_type;    /* it is the struct that holds the pointer, or one around it */
+    bool to_const;    /* the pointer's target is const */
+    bool to_own_type; /* it is the struct that holds the pointer, or one around it */
+    /* C++, of a member: */
+    enum access access;
+    bool is_base;  /* a base class */
+    bool is_table; /* pointer to the table of virtual functions */
+    /* C++, of a class, by what it declares itself: */
+    bool has_destructor;      /* written by the user */
+    bool may_have_destructor; /* it is declared, and may be defaulted: the file does not say */
+    bool has_constructor;     /* of any kind */
+    bool is_constructed;      /* by one that may be more than defaulted */
+    bool lacks_default;       /* and none of them is a default constructor that anybody may call */
+    bool has_copy;            /* copied or assigned by code of its own, or maybe so */
+    bool by_reference;        /* so are its objects passed: not trivial to copy, or to destroy */
+    bool is_standard;         /* of the standard library, whose word is that it is constexpr and trivial to copy */
 };
 
 /** A member that has no name of its own and whose members belong to what is around it: anonymous, or a base class. */
