@@ -172,19 +172,32 @@ void opool__fresh_end(struct opool *pool)
 
 /* ---- learning ---- */
 
-/* True: this is the first object. */
-static bool take_image(struct opool *pool, const void *object)
+/* An object that was the first when it was copied, as `clear` leaves it; true: and still is. */
+static bool publish(struct opool__fresh *fresh, const void *image, size_t bytes)
 {
-    struct opool__fresh *fresh = &pool->fresh;
     opool__lock_take(&fresh->lock);
     bool first = !opool__load_relaxed(&fresh->shared_known);
     if (first) {
-        memcpy(fresh->image, object, pool->type.size);
-        if (pool->type.clear)
-            pool->type.clear(fresh->image);
+        memcpy(fresh->image, image, bytes);
         opool__store_release(&fresh->shared_known, 1u);
     }
     opool__lock_drop(&fresh->lock);
+    return first;
+}
+
+/* True: this object needs no comparison, it is the first one. `clear` is the user's, so that it has a copy to work on,
+   outside our lock. Where there is no memory for that a later object is the first. */
+static bool take_image(struct opool *pool, const void *object)
+{
+    struct opool__fresh copy = {.map = NULL};
+    if (!pool->type.clear)
+        return publish(&pool->fresh, object, pool->type.size);
+    if (map(&copy, pool->fresh.map_bytes / 2) != 0)
+        return true;
+    memcpy(copy.map, object, pool->type.size);
+    pool->type.clear(copy.map);
+    bool first = publish(&pool->fresh, copy.map, pool->type.size);
+    (void)opool__os.release(copy.map, copy.map_bytes);
     return first;
 }
 

@@ -12,6 +12,12 @@ static unsigned ceil_log2(size_t n)
     return bits < OPOOL__FIT_CLASSES ? bits : OPOOL__FIT_CLASSES - 1;
 }
 
+/* 2 to the power of a class, or the next one; on a 32-bit system some are more than a size can be. */
+static size_t power_of_2(unsigned exponent)
+{
+    return exponent < 8 * sizeof(size_t) ? (size_t)1 << exponent : SIZE_MAX;
+}
+
 /* The class that `percentile` in 100 uses need at most. */
 static unsigned class_at(const struct opool__fit *fit, unsigned percentile)
 {
@@ -27,7 +33,7 @@ static unsigned class_at(const struct opool__fit *fit, unsigned percentile)
 /* The cap is twice the class of the 99th percentile of `used`: in [2, 4) times what nearly all uses need. */
 static void calibrate(struct opool__fit *fit)
 {
-    size_t cap = (size_t)2 << class_at(fit, 99), floor = fit->floor ? fit->floor : fit->least_new;
+    size_t cap = power_of_2(class_at(fit, 99) + 1), floor = fit->floor ? fit->floor : fit->least_new;
     if (!fit->fixed_cap)
         fit->cap = cap > floor ? cap : floor;
 }
@@ -56,7 +62,7 @@ static void advise_size(const struct opool__fit *fit, struct opool__fit_advice *
     uint64_t mean = fit->used / OPOOL__FIT_WINDOW;
     for (size_t i = 0; i < sizeof percentiles / sizeof *percentiles; i++) {
         advice->percentile = percentiles[i];
-        advice->keep = (size_t)1 << class_at(fit, percentiles[i]);
+        advice->keep = power_of_2(class_at(fit, percentiles[i]));
         if (advice->keep / 8 <= mean)
             return;
     }
@@ -109,7 +115,7 @@ static uint64_t bounded(uint64_t bytes)
 static void note_new(struct opool__fit *fit, const struct opool__fit_note *note)
 {
     size_t held = note->footprint.held;
-    if (note->grown != held || held <= (size_t)2 << ceil_log2(note->footprint.used))
+    if (note->grown != held || held <= power_of_2(ceil_log2(note->footprint.used) + 1))
         return;
     if (!fit->least_new || held < fit->least_new)
         fit->least_new = held;

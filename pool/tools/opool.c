@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clean.h"
 #include "opool/version.h"
 #include "tools.h"
 
@@ -52,7 +53,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "opool: no command '%s'; opool --help names them\n", argv[1]);
+    fprintf(stderr, "opool: no command '%s'; opool --help names them\n", opool__clean(argv[1]));
     return EXIT_USAGE;
 }
 

@@ -429,6 +429,13 @@ static void run_listed(void)
     }
 }
 
+/* A name that would colour a terminal and ring its bell, and one that clears it by a control character of 8 bits. */
+static void run_rude(void)
+{
+    run("\033[31mrude\a", use_buffer);
+    run("\302\2332Jr\303\274de", use_clean);
+}
+
 /* More words that own something than there is room for. */
 struct wide {
     memory_ref words[300];
@@ -569,6 +576,7 @@ static const struct {
     {"back_pointer", use_back_pointer, NULL},
     {"protected", use_protected, NULL},
     {"wide", NULL, run_wide},
+    {"rude", NULL, run_rude},
     {"batch", NULL, run_batch},
     {"init", NULL, run_init},
     {"reset", NULL, run_reset},

@@ -740,6 +740,44 @@ START_TEST(what_clear_zeroes_counts_as_null_from_the_start)
 }
 END_TEST
 
+static struct opool *cleared_pool;
+
+static void *get_and_put(void *arg)
+{
+    opool_put(cleared_pool, opool_get(cleared_pool));
+    return arg;
+}
+
+/* The first time it waits for a thread that needs an object of the same pool. */
+static void clear_and_wait(void *object)
+{
+    static bool waited;
+    clear(object);
+    if (waited)
+        return;
+    waited = true;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, get_and_put, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+START_TEST(clear_runs_outside_our_locks)
+{
+    struct opool_type type = {.name = "raw_pool",
+                              .shape = OPOOL_SHAPE_TRUSTED("a test"),
+                              .size = sizeof(void *),
+                              .align = sizeof(void *),
+                              .init = lend,
+                              .reset = keep,
+                              .clear = clear_and_wait};
+    struct opool_options options = {.checks = OPOOL_CHECKS_FULL, .arg = &lines};
+    ck_assert_int_eq(opool_create(&cleared_pool, &type, &options), 0);
+    get_and_put(NULL);
+    expect_silence();
+    opool_destroy(&cleared_pool);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reset");
@@ -772,6 +810,7 @@ int main(void)
     tcase_add_test(other, what_it_does_not_declare_is_told);
     tcase_add_test(other, gaps_of_an_untyped_list);
     tcase_add_test(other, what_clear_zeroes_counts_as_null_from_the_start);
+    tcase_add_test(other, clear_runs_outside_our_locks);
     tcase_add_test(other, tables_of_untyped_types_are_not_trusted);
     return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "clean.h"
 #include "launch.h"
 #include "report.h"
 #include "tools.h"
@@ -26,6 +27,7 @@ static const char help[] =
     "  --interior N   a word up to N bytes past the start of a block owns the block too (behind a header, tagged);\n"
     "                 at most 1048576; 0, the default: pointers to starts only\n"
     "  --output FILE  write the report there, instead of on standard error\n"
+    "  -h, --help     this text\n"
     "\n"
     "A line comes at the first growth of each member, the report when the command and all processes that it left have\n"
     "ended, however they ended: interrupt it to stop waiting for a daemon. Lines are\n"
@@ -54,13 +56,16 @@ struct arguments {
 
 static int fail(const char *what, const char *why)
 {
-    fprintf(stderr, "opool audit: %s%s%s\n", what, *why ? ": " : "", why);
+    char name[PATH_MAX];
+    fprintf(stderr, "opool audit: %s%s%s\n", opool__clean_copy(name, sizeof name, what), *why ? ": " : "", why);
     return OPOOL__LAUNCH_FAILED;
 }
 
 static int refuse(const char *what, const char *argument)
 {
-    fprintf(stderr, "opool audit: %s%s (opool audit --help says more)\n", what, argument);
+    char text[PATH_MAX];
+    fprintf(stderr, "opool audit: %s%s (opool audit --help says more)\n", what,
+            opool__clean_copy(text, sizeof text, argument));
     return OPOOL__LAUNCH_FAILED;
 }
 
@@ -228,7 +233,7 @@ int opool__tool_audit(int argc, char **argv)
 {
     struct arguments arguments = {NULL, NULL, NULL};
     struct watch watch = {.out = stderr};
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);
         return 0;
     }

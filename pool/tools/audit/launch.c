@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,11 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clean.h"
+
 enum { HEADERS_MOST = 256, LOOK_NS = 100000000, PATIENCE = 10 }; /* looks */
 
 static int fail(int status, const char *what, const char *why)
 {
-    fprintf(stderr, "opool audit: %s: %s\n", what, why);
+    char name[PATH_MAX];
+    fprintf(stderr, "opool audit: %s: %s\n", opool__clean_copy(name, sizeof name, what), why);
     return status;
 }
 

@@ -6,21 +6,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #ifdef OPOOL_HAVE_SHAPES
 #include "shapes/member.h"
 #endif
 
 enum { TEXT = OPOOL__FINDING_PATH + 1, TOLD_MOST = 4096 };
 
-/* What is in the file may be anything: text ends, is printed as it is only where it is printable; numbers are
-   checked. */
+/* What is in the file may be anything, and change: text ends, and is clean where it is printed; numbers are checked. */
+static char *copy_raw(char *to, const char *from, size_t size)
+{
+    memcpy(to, from, size);
+    to[size] = '\0';
+    return to;
+}
+
 static const char *copy_text(char *to, const char *from, size_t size)
 {
-    size_t i = 0;
-    for (; i < size && from[i]; i++)
-        to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
-    to[i] = '\0';
-    return to;
+    return opool__clean(copy_raw(to, from, size));
 }
 
 static uint32_t at_most(uint32_t n, uint32_t most)
@@ -90,7 +93,7 @@ static struct pool *pool_of(struct program *program, const struct opool__finding
     struct pool like = {.puts = 0};
     copy_text(like.name, found->name, sizeof found->name);
     copy_text(like.type, found->type, sizeof found->type);
-    copy_text(like.file, found->file, sizeof found->file);
+    copy_raw(like.file, found->file, sizeof found->file);
     for (size_t i = 0; i < program->count; i++) {
         struct pool *pool = &program->pools[i];
         if (strcmp(pool->name, like.name) == 0 && strcmp(pool->type, like.type) == 0 &&
@@ -315,7 +318,7 @@ static void tell_growth(FILE *out, const struct opool__findings *findings, const
         return;
     copy_text(pool.name, findings->pool[row->pool].name, OPOOL__FINDING_NAME);
     copy_text(pool.type, findings->pool[row->pool].type, OPOOL__FINDING_NAME);
-    copy_text(pool.file, findings->pool[row->pool].file, OPOOL__FINDING_PATH);
+    copy_raw(pool.file, findings->pool[row->pool].file, OPOOL__FINDING_PATH);
     if (!is_new(&pool, row->offset))
         return;
     write_member(out, &pool, row->offset);

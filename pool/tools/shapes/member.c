@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../clean.h"
 #include "at.h"
 #include "file.h"
 #include "guarded.h"
@@ -83,6 +84,7 @@ int opool__shapes_member(const char *file, const char *type, size_t offset, char
         size_t length = result.length < out_size ? result.length : out_size - 1;
         memcpy(out, result.text, length);
         out[length] = '\0';
+        opool__clean(out);
     }
     free(result.text);
     static const int errors[] = {[FOUND] = 0, [NO_TYPE] = -ENOENT, [OUTSIDE] = -EINVAL, [UNREADABLE] = -ENOEXEC};

@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../clean.h"
 #include "../tools.h"
 #include "file.h"
 #include "guarded.h"
@@ -123,7 +125,8 @@ static bool read_offset(const char *text, uint64_t *offset)
 
 static int fail(const char *file, const char *why)
 {
-    fprintf(stderr, "opool shapes: %s: %s\n", file, why);
+    char name[PATH_MAX];
+    fprintf(stderr, "opool shapes: %s: %s\n", opool__clean_copy(name, sizeof name, file), why);
     return STATUS_BAD;
 }
 
