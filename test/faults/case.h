@@ -79,8 +79,10 @@ void tell(const char *what, const char *format, ...) __attribute__((format(print
 void *about(const char *call, void *object);
 /* The same of two threads, of which either may say it. */
 void about_this_thread(void);
-/* The line names another pool than the one under test; NULL: none at all. */
+/* The line names another pool than the one under test. */
 void about_pool(const char *name, const char *type);
+/* No pool's options have a say in what happens. */
+void about_no_pool(void);
 
 /* Ends the case with a line that nobody expects. */
 #define REQUIRE(condition) ((condition) ? (void)0 : give_up(__FILE__, __LINE__, #condition))
