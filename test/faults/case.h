@@ -29,7 +29,7 @@ struct fault_case {
 
 /* Ended by a NULL name. */
 extern const struct fault_case pointer_cases[], twice_cases[], end_cases[], content_cases[], signal_cases[],
-    legal_use_cases[], legal_life_cases[], legal_thread_cases[], told_cases[], step_cases[];
+    legal_use_cases[], legal_life_cases[], legal_thread_cases[], told_cases[], step_cases[], guarded_cases[];
 
 /* Of a program, ended by NULL: its cases by what they are, and the kinds of pools that it tests. */
 struct case_group {
