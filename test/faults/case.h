@@ -29,7 +29,7 @@ struct fault_case {
 
 /* Ended by a NULL name. */
 extern const struct fault_case pointer_cases[], twice_cases[], end_cases[], content_cases[], signal_cases[],
-    legal_use_cases[], legal_life_cases[], legal_thread_cases[], told_cases[], step_cases[];
+    legal_use_cases[], legal_life_cases[], legal_thread_cases[], told_cases[], step_cases[], guarded_cases[];
 
 /* Of a program, ended by NULL: its cases by what they are, and the kinds of pools that it tests. */
 struct case_group {
@@ -79,8 +79,10 @@ void tell(const char *what, const char *format, ...) __attribute__((format(print
 void *about(const char *call, void *object);
 /* The same of two threads, of which either may say it. */
 void about_this_thread(void);
-/* The line names another pool than the one under test; NULL: none at all. */
+/* The line names another pool than the one under test. */
 void about_pool(const char *name, const char *type);
+/* No pool's options have a say in what happens. */
+void about_no_pool(void);
 
 /* Ends the case with a line that nobody expects. */
 #define REQUIRE(condition) ((condition) ? (void)0 : give_up(__FILE__, __LINE__, #condition))

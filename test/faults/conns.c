@@ -64,14 +64,7 @@ void put(void *object)
 
 const char *const case_kinds[] = {"plain", "reset", "exported", NULL};
 
-const struct case_group case_groups[] = {{"fault", pointer_cases},
-                                         {"fault", twice_cases},
-                                         {"fault", end_cases},
-                                         {"fault", content_cases},
-                                         {"fault", signal_cases},
-                                         {"legal", legal_use_cases},
-                                         {"legal", legal_life_cases},
-                                         {"legal", legal_thread_cases},
-                                         {"other", told_cases},
-                                         {"other", step_cases},
-                                         {NULL, NULL}};
+const struct case_group case_groups[] = {
+    {"fault", pointer_cases},      {"fault", twice_cases},   {"fault", end_cases},       {"fault", content_cases},
+    {"fault", signal_cases},       {"fault", guarded_cases}, {"legal", legal_use_cases}, {"legal", legal_life_cases},
+    {"legal", legal_thread_cases}, {"other", told_cases},    {"other", step_cases},      {NULL, NULL}};

@@ -82,8 +82,9 @@ static void use_after_discard_write(void)
     opool_discard(pool(), conn);
     poke(conn, AT, "x");
     about("get", conn);
-    (void)get();
-    (void)get();
+    struct conn *two[] = {get(), get()};
+    put(two[0]);
+    put(two[1]);
 }
 
 /* ---- over the edge ---- */

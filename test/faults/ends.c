@@ -76,7 +76,7 @@ static void get_after_close_and_the_last_put(void)
 static void destroy_with_objects_out(void)
 {
     struct opool *gone = new_pool("conns", 0);
-    for (int i = 0; i < 3; i++)
+    for (volatile int i = 0; i < 3; i++) /* one place, at which all were got */
         (void)get_from(gone);
     opool_destroy(&gone);
     REQUIRE(gone == NULL);
@@ -138,19 +138,19 @@ static void destroy_in_a_callback(void)
 
 static void tick_in_a_callback(void)
 {
-    about_pool(NULL, NULL);
+    about_no_pool();
     in_a_reset(tick_here);
 }
 
 static void release_in_a_callback(void)
 {
-    about_pool(NULL, NULL);
+    about_no_pool();
     in_a_reset(release_here);
 }
 
 static void end_of_the_epoch_thread_in_a_callback(void)
 {
-    about_pool(NULL, NULL);
+    about_no_pool();
     REQUIRE(opool_epoch_start(&(struct opool_epoch_options){.period_ms = 60000}) == 0);
     in_a_reset(opool_epoch_stop);
     opool_epoch_stop();
@@ -168,7 +168,7 @@ static void create_with_options_that_make_no_sense(void)
 
 static void create_without_a_place_for_the_pool(void)
 {
-    about_pool(NULL, NULL);
+    about_no_pool();
     REQUIRE(job_pool_create(NULL, &(struct opool_options){.checks = level}) == -EINVAL);
 }
 

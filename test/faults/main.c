@@ -45,8 +45,13 @@ void *about(const char *call, void *object)
 
 void about_pool(const char *name, const char *type)
 {
-    tell("pool", "%s", name ? name : "");
-    tell("type", "%s", type ? type : "");
+    tell("pool", "%s", name);
+    tell("type", "%s", type);
+}
+
+void about_no_pool(void)
+{
+    tell("environment", "only");
 }
 
 void give_up(const char *file, int line, const char *condition)

@@ -119,12 +119,14 @@ static void put_far_behind_all_objects(void)
 static void put_to_no_pool(void)
 {
     about_pool("NULL", "none");
+    about_no_pool();
     put_to(NULL, about("put", get()));
 }
 
 static void discard_to_no_pool(void)
 {
     about_pool("NULL", "none");
+    about_no_pool();
     opool_discard(NULL, about("discard", get()));
 }
 
@@ -132,6 +134,7 @@ static void batch_to_no_pool(void)
 {
     void *objects[] = {NULL, get()};
     about_pool("NULL", "none");
+    about_no_pool();
     about("put", objects[1]);
     opool_put_batch(NULL, objects, 2);
 }
