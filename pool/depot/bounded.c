@@ -145,10 +145,10 @@ static void count_idle(struct opool__bounded *store, uint64_t more, uint64_t les
 
 /*
  * `low` and `above_low` after an object came out of the recent ones. It was one of the low ones if fewer than `low` lie
- * below it: then these are one less, and the ones that stay are those that were not used since the last tick, no more and
- * no less, from wherever among them it came. Was it the one just above them, then the next one is. So a take from
- * below the top ages nothing and makes nothing younger, and both sentences of the promise stand as they do for a stack:
- * what a tick makes a victim was not used since the one before, and all of that.
+ * below it: then these are one less, and those that stay are the ones that were not used since the last tick, no more
+ * and no less, from wherever among them it came. Was it the one just above them, then the next one is. So a take from
+ * below the top ages nothing and makes nothing younger, and both sentences of the promise stand as they do for a
+ * stack: what a tick makes a victim was not used since the one before, and all of that.
  */
 static void follow_low(struct opool__bounded *store, const struct member *taken)
 {

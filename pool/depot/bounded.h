@@ -12,8 +12,8 @@
  *     doomed    not used during two: whoever ticks tears them down
  *
  * A take looks in this order, so an object that is wanted again escapes as long as it is there; it takes the top, under
- * full checks any one of the first eight. The lists are linked through the slots' links, out of line, so that a put needs
- * no memory and writes into no object.
+ * full checks any one of the first eight. The lists are linked through the slots' links, out of line, so that a put
+ * needs no memory and writes into no object.
  *
  *     held <= capacity;  held counts objects (idle, out, dying) and permits to build one
  *     a waiter is queued only while nothing is idle and held == capacity

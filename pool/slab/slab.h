@@ -6,7 +6,7 @@
  * Memory of one pool, cut into equal slots. A slot's address never serves another pool while this one lives. Metadata
  * stands out of line, behind a guard gap, so that any address can be judged without touching memory that is not ours.
  *
- *     extent:  [ no access | a bit a slab | records of slabs ... | no access | slots of slab 0, slab 1, ... | no access ]
+ *     extent:  [ no access | a bit a slab | records of slabs | no access | slots of slab 0, slab 1, ... | no access ]
  *
  * An extent is one reservation, committed from its start as it fills; a pool has one unless the system gave little
  * address space. Slots are taken from the fullest slab that has room, so that the others empty; one empty slab is kept,

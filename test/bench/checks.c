@@ -5,8 +5,8 @@
  *
  *     bench_checks WITHOUT [OPOOL [ROUNDS]]
  *
- * WITHOUT: this program, built with the library and the header that have no checks (-Dchecks=false); OPOOL: the command,
- * for the put audit, or "-". A benchmark: it prints, and judges nothing.
+ * WITHOUT: this program, built with the library and the header that have no checks (-Dchecks=false); OPOOL: the
+ * command, for the put audit, or "-". A benchmark: it prints, and judges nothing.
  *
  * Each figure comes from a process of its own, and all take turns; figures are medians of the rounds in nanoseconds of
  * processor time. The ratio is the median of the ratios of each round, whose processes ran next to each other.

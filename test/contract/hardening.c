@@ -2,8 +2,8 @@
 
 /*
  * What holds whoever writes into objects, and whatever: the library reads nothing that it follows from them, one type's
- * addresses are never another's, and the order of slots is not to be foreseen. Metadata and its damage: unit/test_slab.c
- * and unit/test_depot.c, which can reach it.
+ * addresses are never another's, and the order of slots is not to be foreseen. Metadata and its damage:
+ * unit/test_slab.c and unit/test_depot.c, which can reach it.
  */
 
 #include <sys/mman.h>
