@@ -66,12 +66,16 @@ static bool check_limit(void)
     unsigned long queries = 0;
     if (link_pool_get_batch(pool, links, LINKS) != LINKS)
         return false;
-    bool refused = link_pool_get(pool) == NULL && errno == EAGAIN;
-    bool late = link_pool_get_wait(pool, 20) == NULL && errno == ETIMEDOUT;
+    struct link *one_more = link_pool_get(pool);
+    bool refused = one_more == NULL && errno == EAGAIN;
+    struct link *late_one = link_pool_get_wait(pool, 20);
+    bool late = late_one == NULL && errno == ETIMEDOUT;
 
     for (int i = 0; i < LINKS; i++)
         queries += links[i]->queries;
     link_pool_put_batch(pool, links, LINKS);
+    link_pool_put(pool, one_more); /* NULL: nothing happens */
+    link_pool_put(pool, late_one);
     return refused && late && queries == WORKERS * QUERIES;
 }
 

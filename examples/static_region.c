@@ -37,14 +37,14 @@ static bool lies_inside(const struct event *event)
 /* Takes events until the pool is full. How many; 0: something was wrong. */
 static size_t fill(struct event_pool *pool, struct event *events[])
 {
-    size_t n = 0;
-    for (; n < EVENTS_MOST && (events[n] = event_pool_get(pool)) != NULL; n++) {
-        if (!lies_inside(events[n]))
-            return 0;
-        events[n]->code = (uint32_t)n;
-    }
+    size_t n = event_pool_get_batch(pool, events, EVENTS_MOST);
     if (n == EVENTS_MOST || errno != EAGAIN)
         return 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!lies_inside(events[i]))
+            return 0;
+        events[i]->code = (uint32_t)i;
+    }
     for (size_t i = 0; i < n; i++)
         if (events[i]->code != i)
             return 0;

@@ -439,8 +439,28 @@ int use(net::conn_pool *pool);
 int use(net::conn_pool *pool)
 {
     net::conn *c = net::conn_pool_get(pool);
+    const int fd = c->fd;
     conn_pool_put(pool, c);
-    return c->fd;
+    return fd;
+}
+
+#elif defined(CASE_namespace_without_a_name)
+/* only: c++ */
+namespace
+{
+struct conn { int fd; };
+OPOOL_DEFINE(conn_pool, conn);
+}
+int use(void);
+int use(void)
+{
+    conn_pool *pool;
+    if (conn_pool_create(&pool, nullptr) != 0)
+        return -1;
+    conn_pool_put(pool, conn_pool_get(pool));
+    conn_pool_discard(pool, conn_pool_get_wait(pool, 1));
+    conn_pool_destroy(&pool);
+    return 0;
 }
 
 #elif defined(CASE_class_that_owns)

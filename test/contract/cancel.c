@@ -100,7 +100,8 @@ static int watch_and_cross(struct thing_pool *pool, int event_fd)
     if (opool_watch(thing_pool_base(pool), &watch) != 0)
         abort();
     struct thing *things[60] = {NULL};
-    (void)thing_pool_get_batch(pool, things, 60);
+    if (thing_pool_get_batch(pool, things, 60) != 60)
+        abort();
     opool_epoch_advance();
     thing_pool_put_batch(pool, things, 60);
     opool_epoch_advance();

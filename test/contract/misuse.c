@@ -449,11 +449,12 @@ static void misuse_no_pool(void)
 {
     static struct thing thing;
     void *objects[] = {&thing};
+    struct thing *volatile foreign = &thing; /* volatile: compilers would say it */
     opool_put(NULL, &thing);
     opool_discard(NULL, &thing);
     opool_put_batch(NULL, objects, 1);
-    thing_pool_put(NULL, &thing);
-    reset_pool_put(NULL, &thing);
+    thing_pool_put(NULL, foreign);
+    reset_pool_put(NULL, foreign);
 }
 
 START_TEST(checks_off_by_the_environment_say_nothing)

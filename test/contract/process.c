@@ -217,7 +217,7 @@ static void put_twice(void)
     struct thing_pool *pool = new_pool((struct opool_options){.checks = child_option});
     struct thing_pool *second = new_pool((struct opool_options){.checks = child_option});
     use(second);
-    struct thing *thing = thing_pool_get(pool);
+    struct thing *volatile thing = thing_pool_get(pool); /* volatile: compilers would say it */
     thing_pool_put(pool, thing);
     thing_pool_put(pool, thing);
 }

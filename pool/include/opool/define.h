@@ -2,6 +2,7 @@
 #ifndef OPOOL_DEFINE_H
 #define OPOOL_DEFINE_H
 
+#include "analyze.h"
 #include "guard.h"
 #ifdef OPOOL_NO_INLINE
 #include "pool.h"
@@ -86,6 +87,10 @@
  *
  * OPOOL_NO_INLINE defined before the include: N_get and N_put call the exported functions, and the program does not
  * refer to the library's thread-local symbol.
+ *
+ * Compilers and static analyzers know what these do (analyze.h): clang's analyzer always; gcc, with -fanalyzer or
+ * without, where nothing is optimized or with OPOOL_NO_INLINE. An object that was put is then as if freed, also when
+ * the next get returns the same one: go on with what get returned. A get whose result is ignored is warned of by all.
  */
 
 /**
@@ -183,6 +188,12 @@
 #define OPOOL__FUNCTION static inline __attribute__((__unused__))
 #define OPOOL__FOLDED static inline __attribute__((__always_inline__, __unused__))
 #define OPOOL__THUNK static __attribute__((__unused__))
+
+/* No memset in a macro: clang-tidy would warn of it, in the user's code. */
+OPOOL__FOLDED void opool__zero(void *bytes, size_t size)
+{
+    __builtin_memset(bytes, 0, size);
+}
 
 #define OPOOL__DEFINE_FIXED(N, T, ...) \
     struct N; \
@@ -318,6 +329,39 @@ template <class T> struct callbacks {
     }
 #endif
 
+#ifdef OPOOL__TOLD_CALLS
+#define OPOOL__CALLS(N, T, OWNING, BORROWS) OPOOL__TOLD_CALLS(N, T, OWNING)
+#else
+#define OPOOL__CALLS(N, T, OWNING, BORROWS) \
+    OPOOL__FOLDED OPOOL__GETS T *N##_get(struct N *pool_) \
+    { \
+        return (T *)OPOOL__GET(N##_base(pool_)); \
+    } \
+    OPOOL__FUNCTION OPOOL__GETS T *N##_get_wait(struct N *pool_, int timeout_ms_) \
+    { \
+        return (T *)opool_get_wait(N##_base(pool_), timeout_ms_); \
+    } \
+    OPOOL__PUT_FUNCTION(N, T, OWNING, BORROWS) \
+    OPOOL__FUNCTION void N##_discard(struct N *pool_, T *object_) \
+    { \
+        opool_discard(N##_base(pool_), (void *)object_); \
+    }
+#endif
+
+#ifdef OPOOL__TOLD_BATCHES
+#define OPOOL__BATCHES(N, T)
+#else
+#define OPOOL__BATCHES(N, T) \
+    OPOOL__FUNCTION OPOOL__GETS size_t N##_get_batch(struct N *pool_, T *objects_[], size_t n_) \
+    { \
+        return opool_get_batch(N##_base(pool_), (void **)(void *)objects_, n_); \
+    } \
+    OPOOL__FUNCTION void N##_put_batch(struct N *pool_, T *objects_[], size_t n_) \
+    { \
+        opool_put_batch(N##_base(pool_), (void *const *)(void *)objects_, n_); \
+    }
+#endif
+
 #ifdef OPOOL__KNOWS_PADDING
 #define OPOOL__PAD_FUNCTION(N, T) \
     OPOOL__THUNK void opool__##N##_pad(void *object_) \
@@ -348,7 +392,7 @@ template <class T> struct callbacks {
         struct opool *base_ = NULL; \
         struct opool_type type_; \
         int error_; \
-        __builtin_memset(&type_, 0, sizeof type_); \
+        opool__zero(&type_, sizeof type_); \
         type_.name = OPOOL__STR(N); \
         type_.type = OPOOL__STR(T); \
         type_.shape = SHAPE; \
@@ -384,27 +428,8 @@ template <class T> struct callbacks {
             *pool_ = (struct N *)(void *)base_; \
         } \
     } \
-    OPOOL__FOLDED T *N##_get(struct N *pool_) \
-    { \
-        return (T *)OPOOL__GET(N##_base(pool_)); \
-    } \
-    OPOOL__FUNCTION T *N##_get_wait(struct N *pool_, int timeout_ms_) \
-    { \
-        return (T *)opool_get_wait(N##_base(pool_), timeout_ms_); \
-    } \
-    OPOOL__PUT_FUNCTION(N, T, OWNING, BORROWS) \
-    OPOOL__FUNCTION void N##_discard(struct N *pool_, T *object_) \
-    { \
-        opool_discard(N##_base(pool_), (void *)object_); \
-    } \
-    OPOOL__FUNCTION size_t N##_get_batch(struct N *pool_, T *objects_[], size_t n_) \
-    { \
-        return opool_get_batch(N##_base(pool_), (void **)(void *)objects_, n_); \
-    } \
-    OPOOL__FUNCTION void N##_put_batch(struct N *pool_, T *objects_[], size_t n_) \
-    { \
-        opool_put_batch(N##_base(pool_), (void *const *)(void *)objects_, n_); \
-    } \
+    OPOOL__CALLS(N, T, OWNING, BORROWS) \
+    OPOOL__BATCHES(N, T) \
     OPOOL__ASSERT(sizeof(struct N *) == sizeof(struct opool *), "")
 
 #endif

@@ -490,7 +490,7 @@
 #define OPOOL__CLEAR(c, i, j, x) OPOOL__DO(OPOOL__CLEAR_, c, i, j, x)
 #define OPOOL__CLEAR_FIXED(c, i, j, f)
 #define OPOOL__CLEAR_KEPT(c, i, j, f) OPOOL__CLEAR_FIXED(c, i, j, f)
-#define OPOOL__CLEAR_BORROWED(c, i, j, f) __builtin_memset((void *)&object_->f, 0, sizeof object_->f);
+#define OPOOL__CLEAR_BORROWED(c, i, j, f) opool__zero((void *)&object_->f, sizeof object_->f);
 #define OPOOL__CLEAR_OPAQUE(c, i, j, f)
 #define OPOOL__CLEAR_BITS(c, i, j, f)
 #define OPOOL__CLEAR_KEPT_BITS(c, i, j, f) OPOOL__CLEAR_BITS(c, i, j, f)
