@@ -60,7 +60,8 @@ static void *get_from(struct opool *from)
     return object;
 }
 
-static void put_to(struct opool *to, void *object)
+/* volatile: compilers would say what is wrong */
+static void put_to(struct opool *to, void *volatile object)
 {
     if (kind == PLAIN)
         thing_pool_put((struct thing_pool *)(void *)to, object);
