@@ -283,10 +283,10 @@ int double_put_of_a_batch(struct job_pool *pool)
 }
 
 /* everyday: no, an inlined call is none
-   gcc-11: no, the untyped calls are not told
-   gcc: no, the untyped calls are not told
-   fanalyzer: no, the untyped calls are not told
-   clang: no, the untyped calls are not told */
+   gcc-11: no, untyped calls take typed objects too
+   gcc: no, untyped calls take typed objects too
+   fanalyzer: no, untyped calls take typed objects too
+   clang: no, untyped calls take typed objects too */
 int double_put_untyped(struct job_pool *pool)
 {
     struct opool *base = job_pool_base(pool);

@@ -162,7 +162,7 @@ static void underrun_by_writing(void)
 static struct plain *put_one(void)
 {
     open_all();
-    struct plain *object = plain_pool_get(plain);
+    struct plain *volatile object = plain_pool_get(plain); /* volatile: compilers would say what is wrong */
     memset(object, 1, sizeof *object);
     plain_pool_put(plain, object);
     return object;
@@ -181,7 +181,7 @@ static void write_after_put(void)
 static void write_after_discard(void)
 {
     open_all();
-    struct thing *thing = thing_pool_get(things);
+    struct thing *volatile thing = thing_pool_get(things);
     thing_pool_discard(things, thing);
     thing->n = 1;
 }
@@ -356,7 +356,7 @@ static void put_twice(void)
 static void put_twice_to_a_pool_with_a_reset(void)
 {
     open_all();
-    struct thing *thing = thing_pool_get(things);
+    struct thing *volatile thing = thing_pool_get(things);
     thing_pool_put(things, thing);
     thing_pool_put(things, thing);
 }
@@ -364,7 +364,7 @@ static void put_twice_to_a_pool_with_a_reset(void)
 static void put_after_discard(void)
 {
     open_all();
-    struct thing *thing = thing_pool_get(things);
+    struct thing *volatile thing = thing_pool_get(things);
     thing_pool_discard(things, thing);
     thing_pool_put(things, thing);
 }
