@@ -517,7 +517,7 @@ static struct slot *nearest(const void *address)
 static bool copy_slot(const struct slot *slot, struct told *told)
 {
     uint64_t uses = opool__load_acquire(&slot->shared_uses);
-    *told = remember(&(struct opool__label){NULL}, slot);
+    *told = remember(&(struct opool__label){.name = NULL}, slot);
     told->label.name = told->slot.name;
     told->label.type = told->slot.type;
     return uses % 2 == 0 && opool__load_acquire(&slot->shared_uses) == uses;

@@ -298,6 +298,32 @@ static void watch_that_ticks(void)
     opool_destroy(&watched);
 }
 
+static bool close_here(struct conn *conn, void *arg);
+
+OPOOL_DEFINE(closing_pool, struct conn, .reset = close_here);
+
+static struct closing_pool *closing;
+
+static bool close_here(struct conn *conn, void *arg)
+{
+    (void)arg;
+    *conn = (struct conn){.number = 0};
+    closing_pool_close(&closing);
+    return true;
+}
+
+/* The put in which it is closed is the last one, and frees it. */
+static void close_in_a_callback(void)
+{
+    for (int i = 0; i < 20; i++) {
+        REQUIRE(closing_pool_create(&closing, &(struct opool_options){.checks = level}) == 0);
+        struct conn *conn = closing_pool_get(closing);
+        conn->number = 1;
+        closing_pool_put(closing, conn);
+        REQUIRE(!closing);
+    }
+}
+
 /* ---- exit ---- */
 
 static struct conn *until_exit, *until_the_end;
@@ -346,6 +372,7 @@ const struct fault_case legal_life_cases[] = {CASE(no_pool_twice),
                                               CASE(objects_that_know_their_number_and_address),
                                               CASE(owning_objects_that_grow),
                                               CASE(watch_that_ticks),
+                                              CASE(close_in_a_callback),
                                               CASE(put_in_an_exit_handler),
                                               CASE(put_in_an_exit_handler_registered_later),
                                               CASE(put_in_a_destructor_of_the_program),

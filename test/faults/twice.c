@@ -131,27 +131,79 @@ static void discard_after_put(void)
     opool_discard(pool(), about("discard", conn));
 }
 
-/* ---- a reset that puts ---- */
+/* ---- callbacks that give their own object back ---- */
 
-static bool put_again(struct conn *conn, void *arg);
+static bool own_reset(struct conn *conn, void *arg);
+static void own_fini(struct conn *conn, void *arg);
 
-OPOOL_DEFINE(own_pool, struct conn, .reset = put_again);
+OPOOL_DEFINE(own_pool, struct conn, .reset = own_reset, .fini = own_fini);
 
-static struct own_pool *own;
+/* What a callback does, once. */
+static struct {
+    struct own_pool *pool;
+    void (*in_reset)(struct own_pool *pool, struct conn *conn), (*in_fini)(struct own_pool *pool, struct conn *conn);
+} own;
 
-static bool put_again(struct conn *conn, void *arg)
+static bool own_reset(struct conn *conn, void *arg)
 {
-    static int depth;
+    void (*call)(struct own_pool *, struct conn *) = own.in_reset;
     (void)arg;
-    if (depth++ == 0)
-        own_pool_put(own, conn);
+    own.in_reset = NULL;
+    if (call)
+        call(own.pool, conn);
     return true;
+}
+
+static void own_fini(struct conn *conn, void *arg)
+{
+    void (*call)(struct own_pool *, struct conn *) = own.in_fini;
+    (void)arg;
+    own.in_fini = NULL;
+    if (call)
+        call(own.pool, conn);
+}
+
+static void put_own(struct own_pool *to, struct conn *conn)
+{
+    own_pool_put(to, conn);
+}
+
+static void discard_own(struct own_pool *to, struct conn *conn)
+{
+    own_pool_discard(to, conn);
+}
+
+static struct conn *get_own(void)
+{
+    REQUIRE(own_pool_create(&own.pool, &(struct opool_options){.name = "conns", .checks = level}) == 0);
+    struct conn *conn = own_pool_get(own.pool);
+    REQUIRE(conn);
+    return conn;
 }
 
 static void put_of_an_object_in_its_own_reset(void)
 {
-    REQUIRE(own_pool_create(&own, &(struct opool_options){.name = "conns", .checks = level}) == 0);
-    own_pool_put(own, about("put", own_pool_get(own)));
+    struct conn *conn = get_own();
+    own.in_reset = put_own;
+    own_pool_put(own.pool, about("put", conn));
+    opool_thread_flush();
+}
+
+static void discard_of_an_object_in_its_own_reset(void)
+{
+    struct conn *conn = get_own();
+    own.in_reset = discard_own;
+    about("put", conn);
+    tell("call", "discard");
+    own_pool_put(own.pool, conn);
+    opool_thread_flush();
+}
+
+static void put_of_an_object_in_its_own_fini(void)
+{
+    struct conn *conn = get_own();
+    own.in_fini = put_own;
+    own_pool_discard(own.pool, about("put", conn));
     opool_thread_flush();
 }
 
@@ -167,4 +219,6 @@ const struct fault_case twice_cases[] = {CASE(double_put_in_a_row),
                                          CASE(double_discard),
                                          CASE(discard_after_put),
                                          CASE(put_of_an_object_in_its_own_reset),
+                                         CASE(discard_of_an_object_in_its_own_reset),
+                                         CASE(put_of_an_object_in_its_own_fini),
                                          {NULL, NULL}};
