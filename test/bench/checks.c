@@ -8,6 +8,8 @@
  * WITHOUT: this program, built with the library and the header that have no checks (-Dchecks=false); OPOOL: the
  * command, for the put audit, or "-". A benchmark: it prints, and judges nothing.
  *
+ * "guards" is basic with one get in 5000 in a guard slot (OPOOL_GUARD_SLOTS), "audit" is basic under `opool audit`.
+ *
  * Each figure comes from a process of its own, and all take turns; figures are medians of the rounds in nanoseconds of
  * processor time. The ratio is the median of the ratios of each round, whose processes ran next to each other.
  */
@@ -145,6 +147,7 @@ static const struct {
               {"off", "OPOOL_CHECKS", "off", false},
               {"basic", "OPOOL_CHECKS", "basic", false},
               {"full", "OPOOL_CHECKS", "full", false},
+              {"guards", "OPOOL_GUARD_SLOTS", "1/5000", false},
               {"audit", "OPOOL_CHECKS", "basic", true}};
 enum { LEVELS = sizeof levels / sizeof *levels };
 
@@ -237,6 +240,7 @@ int main(int argc, char **argv)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = '\0';
     unsetenv("OPOOL_CHECKS");
+    unsetenv("OPOOL_GUARD_SLOTS");
     printf("%-30s", "ns, ratio");
     for (size_t level = 0; level < LEVELS; level++)
         if (is_there(level))

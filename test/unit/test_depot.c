@@ -1604,6 +1604,28 @@ START_TEST(checks_off_follow_no_link_out)
 }
 END_TEST
 
+static void drain_damaged(void *harm)
+{
+    stock_all();
+    ((const struct damage *)harm)->harm();
+    opool__depot_drain(&depot);
+}
+
+/* What goes from magazines to the lists, which are by index, is looked at whatever the level. */
+START_TEST(a_drain_finds_what_is_no_object)
+{
+    static void (*const harms[])(void) = {a_magazine_holds_a_foreign_pointer, a_magazine_holds_null,
+                                          a_magazine_holds_an_interior_pointer};
+    for (size_t i = 0; i < 2 * UNIT_LENGTH(harms); i++) {
+        const struct damage damage = {foreign, harms[i / 2]};
+        label.checks = i % 2 ? OPOOL_CHECKS_BASIC : OPOOL_CHECKS_OFF;
+        struct unit_child child = unit_in_child(drain_damaged, (void *)(uintptr_t)&damage);
+        ck_assert_msg(unit_aborted(&child) && strstr(child.said, foreign), "%x: %s", (unsigned)child.status,
+                      child.said);
+    }
+}
+END_TEST
+
 /* Any links, states, marks and pointers: what is done afterwards ends well or in words. */
 static void use_scribbled(void *round)
 {
@@ -1697,6 +1719,7 @@ static void add_hardening(TCase *tests)
 {
     tcase_add_loop_test(tests, damage_is_found, 0, 2 * (int)UNIT_LENGTH(damages));
     tcase_add_test(tests, checks_off_follow_no_link_out);
+    tcase_add_test(tests, a_drain_finds_what_is_no_object);
     tcase_add_test(tests, scribbles_end_in_words_or_well);
     tcase_add_test(tests, idle_objects_are_never_touched);
 }
