@@ -6,11 +6,13 @@
 #include "api/pool.h"
 #include "epoch/epoch.h"
 #include "os/lock.h"
+#include "os/tools.h"
 
 void opool__guarded_join(struct opool *pool, bool region)
 {
-    /* A region's objects are in the region; and what no slot can hold has no reason to work out of line. */
-    if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || !opool__guard_slots_start())
+    /* A region's objects are in the region; what no slot can hold has no reason to work out of line; and a memory tool,
+       which sees all objects, would have to be told of these too. */
+    if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || opool__tools_here() || !opool__guard_slots_start())
         return;
     pool->sampled = true;
 }

@@ -91,6 +91,7 @@ static void set(const char *one_in, const char *slots)
 {
     setenv("OPOOL_GUARD_SLOTS", one_in, 1);
     setenv("OPOOL_GUARD_SLOTS_MOST", slots, 1);
+    setenv("OPOOL_TOOLS", "off", 1); /* under one nothing is guarded */
 }
 
 static void open_with(const struct opool_options *options)
@@ -595,6 +596,17 @@ START_TEST(nothing_is_guarded_unless_asked_for)
 }
 END_TEST
 
+START_TEST(nothing_is_guarded_under_a_memory_tool)
+{
+    set("1/1", "64");
+    unsetenv("OPOOL_TOOLS");
+    open_with(NULL);
+    for (int i = 0; i < 100; i++)
+        plain_pool_put(plain, plain_pool_get(plain));
+    ck_assert_uint_eq(guarded(), is_sanitized() ? 0 : 64);
+}
+END_TEST
+
 /* Six standard deviations are 5 %. */
 START_TEST(one_in_n_of_a_million_is_guarded)
 {
@@ -714,6 +726,25 @@ START_TEST(what_is_lost_belongs_to_nobody)
     expect_match(outcome.text, "opool: pool 'next' \\(struct plain\\): put of [^\n]*: not an object of this pool: the "
                                "address is of pool 'plain_pool' \\(struct plain\\)\n");
     expect_signal(&outcome, SIGABRT);
+}
+END_TEST
+
+static void leave_five_out(void)
+{
+    set("1/1", "3");
+    open_with(NULL);
+    for (int i = 0; i < 5; i++)
+        CHILD_ASSERT(plain_pool_get(plain));
+    plain_pool_destroy(&plain);
+}
+
+START_TEST(the_leak_report_has_them_all)
+{
+    level = OPOOL_CHECKS_FULL;
+    struct outcome outcome = in_child(leave_five_out);
+    expect_match(outcome.text,
+                 "\nopool: pool 'plain_pool' \\(struct plain\\): 5 objects, 475 bytes, never put; got at:\n");
+    expect_match(outcome.text, "\nopool: never put: 5 objects, 475 bytes, got at 1 place\n");
 }
 END_TEST
 
@@ -859,12 +890,14 @@ int main(void)
     tcase_add_test(tests, large_objects_and_regions_are_not);
     tests = new_case(suite, "how many");
     tcase_add_test(tests, nothing_is_guarded_unless_asked_for);
+    tcase_add_test(tests, nothing_is_guarded_under_a_memory_tool);
     tcase_add_test(tests, one_in_n_of_a_million_is_guarded);
     tcase_add_test(tests, without_a_free_slot_gets_are_usual_ones);
     tcase_add_test(tests, slots_are_used_again_after_two_whole_epochs);
     tests = new_case(suite, "books");
     tcase_add_loop_test(tests, capacity_is_exact, 0, 2);
     tcase_add_loop_test(tests, close_waits_for_the_last_object, 0, LEVELS);
+    tcase_add_test(tests, the_leak_report_has_them_all);
     tcase_add_test(tests, what_is_lost_belongs_to_nobody);
     tcase_add_loop_test(tests, a_child_goes_on_with_its_own_copy, 0, 2);
     tests = new_case(suite, "threads");
