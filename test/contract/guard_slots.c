@@ -51,7 +51,8 @@ static void count_fini(struct thing *thing, void *arg)
 {
     (void)arg;
     __atomic_fetch_add(&calls.finis, 1, __ATOMIC_RELAXED);
-    calls.borrowed_at_fini = calls.borrowed_at_fini || thing->borrowed != NULL;
+    if (thing->borrowed)
+        __atomic_store_n(&calls.borrowed_at_fini, true, __ATOMIC_RELAXED);
 }
 
 OPOOL_DEFINE_MEMBERS(thing_pool, struct thing, (n, OPOOL_BORROWED(borrowed), more), .init = count_init,
