@@ -113,10 +113,11 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
     return object;
 }
 
-/* What the thread's cache has at hand; nothing where each get may be one that is guarded. */
+/* What the thread's cache has at hand; nothing while each get is counted, for guard slots. */
 static size_t get_run(struct opool *pool, void **objects, size_t n)
 {
-    size_t run = pool && pool->cached && !pool->sampled ? opool__cache_get_run(&pool->cache, objects, n) : 0;
+    bool counted = pool && pool->sampled && opool__guard_slots_open();
+    size_t run = pool && pool->cached && !counted ? opool__cache_get_run(&pool->cache, objects, n) : 0;
     for (size_t i = 0; i < run && pool->traced; i++)
         opool__trace_got(pool, objects[i]);
     return run;

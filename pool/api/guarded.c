@@ -5,14 +5,57 @@
 
 #include "api/pool.h"
 #include "epoch/epoch.h"
+#include "os/lock.h"
+#include "os/tools.h"
 
 void opool__guarded_join(struct opool *pool, bool region)
 {
-    /* A region's objects are in the region; and what no slot can hold has no reason to work out of line. */
-    if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || !opool__guard_slots_start())
+    /* A region's objects are in the region; what no slot can hold has no reason to work out of line; and a memory tool,
+       which sees all objects, would have to be told of these too. */
+    if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || opool__tools_here() || !opool__guard_slots_start())
         return;
     pool->sampled = true;
-    pool->traced = true;
+}
+
+/*
+ * ---- out of line, or inline ----
+ *
+ * Whether a thread finds its head through front.offset or not makes no difference to anybody else: inlined and out of
+ * line, it works on the head inside `busy` or under the head's lock. So the offset may change at any time, and threads
+ * that see it late do as they did before: a few more gets are counted, or not.
+ */
+
+static void work_out_of_line(struct opool *pool)
+{
+    opool__store_relaxed(&pool->front.offset, 0u);
+}
+
+/* Not beside the end of the pool, after which it is out of line for ever. */
+static void work_inline(struct opool *pool)
+{
+    if (pool->traced || !pool->cached)
+        return;
+    opool__lock_take(&opool__registry_lock);
+    if (opool__load_relaxed(&pool->shared_state) == OPOOL__OPEN)
+        opool__store_relaxed(&pool->front.offset, opool__cache_offset(&pool->cache));
+    opool__lock_drop(&opool__registry_lock);
+}
+
+void opool__guarded_tick(struct opool *pool)
+{
+    if (pool->sampled && opool__guard_slots_open())
+        work_out_of_line(pool);
+}
+
+static bool may_guard(struct opool *pool)
+{
+    bool is_inline = opool__load_relaxed(&pool->front.offset) != 0;
+    bool open = opool__guard_slots_open() || opool__guard_slots_look_in_time(opool__epoch_now());
+    if (open && is_inline)
+        work_out_of_line(pool);
+    else if (!open && !is_inline)
+        work_inline(pool);
+    return open;
 }
 
 /* ---- the slot that stands for it ---- */
@@ -31,7 +74,7 @@ static void return_permit(struct opool *pool)
 static void *take_slot(struct opool *pool)
 {
     void *slot = opool__slab_take(&pool->slab);
-    if (!slot || opool__trace_built(pool, slot))
+    if (!slot || !pool->traced || opool__trace_built(pool, slot))
         return slot;
     opool__slab_give(&pool->slab, slot);
     return NULL;
@@ -39,7 +82,8 @@ static void *take_slot(struct opool *pool)
 
 static void give_slot(struct opool *pool, void *slot)
 {
-    opool__trace_gone(pool, slot);
+    if (pool->traced)
+        opool__trace_gone(pool, slot);
     opool__slab_give(&pool->slab, slot);
 }
 
@@ -56,7 +100,8 @@ static bool build_in(struct opool *pool, void *object)
     }
     opool__fresh_learn(pool, object);
     opool__note_built(pool);
-    opool__trace_got(pool, slot);
+    if (pool->traced)
+        opool__trace_got(pool, slot);
     opool__guard_slots_got(object, slot, opool__caller());
     return true;
 }
@@ -94,7 +139,7 @@ static void *get_pinned(struct opool *pool)
 void *opool__guarded_get(struct opool *pool)
 {
     int error = errno;
-    if (!opool__guard_slots_turn() || !opool__pin(pool))
+    if (!may_guard(pool) || !opool__guard_slots_turn() || !opool__pin(pool))
         return NULL;
     void *object = get_pinned(pool);
     opool__unpin(pool);
@@ -107,7 +152,8 @@ void *opool__guarded_get(struct opool *pool)
 static void *claim(struct opool *pool, const char *call, void *object)
 {
     void *slot = opool__guard_slots_claim(pool, &pool->label, call, object, opool__caller());
-    opool__trace_claim(pool, call, slot);
+    if (pool->traced)
+        opool__trace_claim(pool, call, slot);
     return slot;
 }
 

@@ -11,7 +11,9 @@
  * permit. So all equations hold, capacity is exact, and what counts slots (destroy, close, fork, the leak report) counts
  * it.
  *
- * Such a pool works out of line, one object at a time: see trace.h.
+ * While there is a slot to be had such a pool works out of line, so that each get is counted; its caches are used by slow
+ * paths. While there is none, because all hold objects or rest, it works inline like any other: nothing would be guarded.
+ * So a program that gets much has a few gets out of line after each tick, and one that gets little does not notice.
  */
 
 #include <stdbool.h>
@@ -20,8 +22,11 @@
 
 struct opool;
 
-/* With type and label set. */
+/* With type and label set, and `traced`. */
 void opool__guarded_join(struct opool *pool, bool region);
+
+/* A tick: slots may have rested long enough. */
+void opool__guarded_tick(struct opool *pool);
 
 /* NULL: it is not this get's turn, or a guarded object can not be had: the usual way then. errno stays. */
 void *opool__guarded_get(struct opool *pool);

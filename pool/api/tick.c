@@ -74,6 +74,7 @@ static void age_depots(struct opool__tick_report *report)
             opool__depot_age(&pool->depot, tick);
             opool__reclaim_loosen_at_tick(&pool->cache, report->epoch);
         }
+        opool__guarded_tick(pool);
         uint64_t idle = spare_kept(pool, tick), beyond = idle > pool->keep ? idle - pool->keep : 0;
         report->idle_bytes += beyond * pool->type.size;
         report->left_idle += beyond;
@@ -85,6 +86,7 @@ static struct opool__tick_report begin_epoch_locked(void)
 {
     struct opool__tick_report report = {.epoch = opool__epoch_begin()};
     opool__store_relaxed(&shared_last_tick, opool__os.now());
+    opool__guard_slots_look(report.epoch);
     doom_victims();
     report.heads = opool__reclaim_tick((uint32_t)report.epoch);
     age_depots(&report);

@@ -38,6 +38,7 @@ struct slot {
 };
 
 uintptr_t opool__guard_shared_from, opool__guard_shared_bytes;
+uint32_t opool__guard_shared_open;
 
 static struct {
     uint32_t lock;
@@ -50,6 +51,7 @@ static struct {
     uint32_t used;           /* slots below it are not NEW */
     uint32_t oldest, newest; /* of the queue; by number, `count`: none */
     uint64_t taken;
+    uint64_t shared_next_look; /* os.now: while no slot is to be had, and nothing ticks */
 } arena;
 
 /* ---- whose turn ---- */
@@ -139,6 +141,7 @@ static int make_arena(uint32_t count)
     arena.span = span;
     arena.page = page;
     arena.count = arena.oldest = arena.newest = count;
+    opool__store_relaxed(&opool__guard_shared_open, 1u);
     opool__store_relaxed(&opool__guard_shared_from, (uintptr_t)from);
     opool__store_release(&opool__guard_shared_bytes, bytes);
     return 0;
@@ -158,7 +161,11 @@ enum answer { UNKNOWN, OFF, ON };
 static enum answer start(void)
 {
     static bool said;
+#ifdef OPOOL_NO_CHECKS
+    uint32_t one_in = 0; /* programs take every pointer for one of the pool's slots */
+#else
     uint32_t one_in = opool__settings_number("OPOOL_GUARD_SLOTS", "1/");
+#endif
     if (one_in == 0)
         return OFF;
     /* Distances are up to twice that. */
@@ -249,15 +256,43 @@ static bool has_rested(const struct slot *slot, uint64_t epoch)
     return epoch >= slot->rest_epoch + REST_EPOCHS || opool__os.now() - slot->put.at >= REST_NS;
 }
 
+static bool has_any(uint64_t epoch)
+{
+    return arena.used < arena.count || (arena.oldest != arena.count && has_rested(&arena.slots[arena.oldest], epoch));
+}
+
+static bool look_locked(uint64_t epoch)
+{
+    bool any = has_any(epoch);
+    if (!any)
+        opool__store_relaxed(&arena.shared_next_look, opool__os.now() + REST_NS);
+    opool__store_relaxed(&opool__guard_shared_open, any ? 1u : 0u);
+    return any;
+}
+
+void opool__guard_slots_look(uint64_t epoch)
+{
+    if (opool__load_relaxed(&opool__guard_shared_bytes) == 0)
+        return;
+    opool__lock_take(&arena.lock);
+    (void)look_locked(epoch);
+    opool__lock_drop(&arena.lock);
+}
+
+bool opool__guard_slots_look_in_time(uint64_t epoch)
+{
+    if (opool__os.now() >= opool__load_relaxed(&arena.shared_next_look))
+        opool__guard_slots_look(epoch);
+    return opool__guard_slots_open();
+}
+
 static struct slot *pick(uint64_t epoch)
 {
+    if (!look_locked(epoch))
+        return NULL;
     if (arena.used < arena.count)
         return &arena.slots[arena.used++];
-    if (arena.oldest == arena.count)
-        return NULL;
     struct slot *slot = &arena.slots[arena.oldest];
-    if (!has_rested(slot, epoch))
-        return NULL;
     arena.oldest = slot->next;
     return slot;
 }

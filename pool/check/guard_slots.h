@@ -44,6 +44,16 @@ enum {
    process. False: guard slots are off, or the system refuses them now, which is said once. Under no lock. */
 bool opool__guard_slots_start(void);
 
+/* Is there a slot for the next object that is guarded? While there is none nobody needs to count gets. `look` finds out:
+   ticks do, and who comes by ten seconds later. */
+extern uint32_t opool__guard_shared_open;
+static inline bool opool__guard_slots_open(void)
+{
+    return opool__load_relaxed(&opool__guard_shared_open) != 0;
+}
+void opool__guard_slots_look(uint64_t epoch);
+bool opool__guard_slots_look_in_time(uint64_t epoch);
+
 /* Is this get of the calling thread's one of those that are guarded? Each is with probability 1/N, whatever came before
    and however many a thread makes. */
 bool opool__guard_slots_turn(void);

@@ -1762,6 +1762,114 @@ static void start_api(void)
     init_plan = (struct plan){0, false, 0, 0};
 }
 
+/* ---- guard slots ---- */
+
+static struct life guarded_life;
+
+static struct opool *sampled_pool(enum opool_checks checks)
+{
+    setenv("OPOOL_GUARD_SLOTS", "1/1", 1);
+    setenv("OPOOL_GUARD_SLOTS_MOST", "2", 1);
+    return create(&guarded_life, 64, (struct opool_options){.checks = checks});
+}
+
+static uint32_t offset_of(struct opool *pool)
+{
+    return opool__load_relaxed(&pool->front.offset);
+}
+
+static void get_and_put(struct opool *pool, int n)
+{
+    for (; n > 0; n--) {
+        void *object = opool_get(pool);
+        ck_assert_ptr_nonnull(object);
+        opool_put(pool, object);
+    }
+}
+
+START_TEST(gets_are_counted_only_while_a_slot_is_free)
+{
+    struct opool *pool = sampled_pool(_i ? OPOOL_CHECKS_BASIC : OPOOL_CHECKS_OFF);
+    uint32_t offset = opool__cache_offset(&pool->cache);
+    for (unsigned round = 1; round <= 3; round++) {
+        ck_assert_uint_eq(offset_of(pool), 0);
+        get_and_put(pool, 4);
+        ck_assert_uint_eq(offset_of(pool), offset);
+        ck_assert_uint_eq(opool__load_relaxed(&pool->shared_guarded), 2 * round);
+        for (int tick = 0; tick < 2; tick++) {
+            opool_epoch_advance();
+            get_and_put(pool, 4);
+            ck_assert_uint_eq(offset_of(pool), offset);
+        }
+        opool_epoch_advance();
+    }
+    opool_destroy(&pool);
+}
+END_TEST
+
+static uint64_t later_ns;
+static uint64_t (*now_before)(void);
+
+static uint64_t now_later(void)
+{
+    return now_before() + later_ns;
+}
+
+START_TEST(without_ticks_slow_paths_look_after_ten_seconds)
+{
+    struct opool *pool = sampled_pool(OPOOL_CHECKS_BASIC);
+    now_before = opool__os.now;
+    opool__os.now = now_later;
+    get_and_put(pool, 4);
+    ck_assert_uint_ne(offset_of(pool), 0);
+    later_ns = UINT64_C(11000000000);
+    get_and_put(pool, 4); /* hits of the cache */
+    ck_assert_uint_eq(opool__load_relaxed(&pool->shared_guarded), 2);
+    void *one = opool_get(pool), *two = opool_get(pool);
+    ck_assert_uint_eq(opool__load_relaxed(&pool->shared_guarded), 3);
+    opool_put(pool, one);
+    opool_put(pool, two);
+    opool_destroy(&pool);
+}
+END_TEST
+
+/* Whoever was about to let a pool work inline must not do so after its end. */
+START_TEST(a_closing_pool_stays_out_of_line)
+{
+    struct opool *pool = sampled_pool(OPOOL_CHECKS_BASIC), *closed = pool;
+    void *one = opool_get(pool), *two = opool_get(pool), *three = opool_get(pool), *four = opool_get(pool);
+    ck_assert_uint_ne(offset_of(pool), 0);
+    opool_close(&pool);
+    ck_assert_uint_eq(offset_of(closed), 0);
+    ck_assert_ptr_null(opool_get(closed));
+    opool_put(closed, four);
+    opool_put(closed, three);
+    ck_assert_uint_eq(offset_of(closed), 0);
+    opool_put(closed, two);
+    opool_put(closed, one);
+    ck_assert_uint_eq(guarded_life.built, guarded_life.torn_down);
+}
+END_TEST
+
+START_TEST(full_checks_stay_out_of_line)
+{
+    struct opool *pool = sampled_pool(OPOOL_CHECKS_FULL);
+    get_and_put(pool, 10);
+    ck_assert_uint_eq(offset_of(pool), 0);
+    ck_assert_uint_eq(opool__load_relaxed(&pool->shared_guarded), 2);
+    opool_destroy(&pool);
+}
+END_TEST
+
+static void add_guard_slots(Suite *suite)
+{
+    TCase *tests = unit_case(suite, "guard slots");
+    tcase_add_loop_test(tests, gets_are_counted_only_while_a_slot_is_free, 0, 2);
+    tcase_add_test(tests, without_ticks_slow_paths_look_after_ten_seconds);
+    tcase_add_test(tests, a_closing_pool_stays_out_of_line);
+    tcase_add_test(tests, full_checks_stay_out_of_line);
+}
+
 static void add_failures(Suite *suite)
 {
     TCase *loop = unit_case(suite, "failure loop"), *exact = unit_case(suite, "init");
@@ -1846,5 +1954,6 @@ int main(void)
     add_the_rest(suite);
     add_ticks(suite);
     add_ticker(suite);
+    add_guard_slots(suite);
     return unit_main(suite);
 }

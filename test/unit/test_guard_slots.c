@@ -524,9 +524,10 @@ static void expect_touch(void (*run)(void *), const char *call, const char *word
     struct unit_child child = unit_in_child(run, NULL);
     char start[128];
     snprintf(start, sizeof start, "opool: pool 'conn' (struct conn): %s of 0x", call);
-    ck_assert_msg(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV, "status %#x: %s",
-                  (unsigned)child.status, child.said);
-    ck_assert_msg(strncmp(child.said, start, strlen(start)) == 0 && strstr(child.said, words) != NULL, "%s",
+    /* Sanitizers have handlers of their own, and say much. */
+    ck_assert_msg(UNIT_SANITIZED || (WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV),
+                  "status %#x: %.3000s", (unsigned)child.status, child.said);
+    ck_assert_msg(strncmp(child.said, start, strlen(start)) == 0 && strstr(child.said, words) != NULL, "%.3000s",
                   child.said);
     ck_assert_ptr_nonnull(strstr(child.said, "\nopool:   touched by thread "));
     ck_assert_ptr_nonnull(strstr(child.said, "\nopool:   last got by thread "));
@@ -660,8 +661,9 @@ START_TEST(other_faults_are_not_told)
     static void (*const runs[])(void *) = {touch_elsewhere, touch_an_unused_slot};
     for (size_t i = 0; i < UNIT_LENGTH(runs); i++) {
         struct unit_child child = unit_in_child(runs[i], NULL);
-        ck_assert(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
-        ck_assert_str_eq(child.said, "");
+        ck_assert(!unit_succeeded(&child));
+        ck_assert_ptr_null(strstr(child.said, "opool: "));
+        ck_assert(UNIT_SANITIZED || (WTERMSIG(child.status) == SIGSEGV && child.said[0] == '\0'));
     }
 }
 END_TEST

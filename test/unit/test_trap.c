@@ -120,7 +120,7 @@ static void see_accesses(void *unused)
     errno = EDOM;
     if (sigsetjmp(back, 1) == 0)
         touch_by_reading();
-    NEED(errno == EDOM);
+    NEED(UNIT_TSAN || errno == EDOM); /* its own siglongjmp and handlers come in between */
     NEED(seen.looks == 1 && seen.last.address == page + 17);
     enum opool__access read = seen.last.access;
     if (sigsetjmp(back, 1) == 0)
@@ -230,7 +230,7 @@ static void see_no_defer(void *unused)
     begin((struct sigaction){.sa_handler = jump, .sa_flags = SA_NODEFER});
     if (sigsetjmp(back, 1) == 0)
         touch_by_writing();
-    NEED(called.calls == 1 && !called.blocks_itself && !called.blocks_usr1);
+    NEED(called.calls == 1 && (UNIT_TSAN || (!called.blocks_itself && !called.blocks_usr1)));
 }
 
 START_TEST(a_handler_that_does_not_defer_does_not)
