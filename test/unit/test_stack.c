@@ -86,6 +86,64 @@ START_TEST(a_caller_is_the_first_frame)
 }
 END_TEST
 
+enum { OWN_START = 4096, OWN_END = 8192 };
+
+static bool planned_own_code(uintptr_t *start, uintptr_t *end)
+{
+    *start = OWN_START;
+    *end = OWN_END;
+    return true;
+}
+
+static void setup_own(void)
+{
+    opool__os.own_code = planned_own_code;
+    setup_planned();
+}
+
+/* However many frames of this library and of the unwinder stand at the top, and whether a caller is named. */
+START_TEST(own_frames_are_left_out)
+{
+    enum { OTHER = 100, DEPTH = 40 };
+    uintptr_t frames[OPOOL__FRAMES_MOST];
+    uint32_t number = 0;
+    for (int other = 0; other <= 2; other++)
+        for (int own = 1; own + other <= 12; own++) {
+            uintptr_t user = 100000;
+            for (int i = 0; i < own + other + DEPTH; i++)
+                planned[i] = i < other ? OTHER : i < own + other ? OWN_START + (uintptr_t)i : user++;
+            planned_count = own + other + DEPTH;
+            uint32_t here = opool__stack_here();
+            EXPECT(here != 0 && (number == 0 || here == number));
+            number = here;
+            EXPECT(opool__stack_from((void *)100000) == number);
+            /* An exported function that was called by another one of this library. */
+            EXPECT(own < 2 || opool__stack_from((void *)planned[own + other - 2]) == number);
+        }
+    ck_assert_uint_eq(opool__stack_frames(number, frames), OPOOL__FRAMES_MOST);
+    ck_assert_uint_eq(frames[0], 100000 - 1);
+    /* In a callback of the user's, which the library called. */
+    planned[3] = 77777;
+    EXPECT(opool__stack_frames(opool__stack_here(), frames) > 0);
+    ck_assert_uint_eq(frames[0], 77777 - 1);
+}
+END_TEST
+
+START_TEST(as_many_frames_as_asked_for)
+{
+    static const struct {
+        const char *value;
+        unsigned frames;
+    } cases[] = {{"1", 1}, {"7", 7}, {"24", 24}, {"25", 24}, {"0", 24}, {"many", 24}, {"", 24}};
+    uintptr_t frames[OPOOL__FRAMES_MOST];
+    setenv("OPOOL_FRAMES", cases[_i].value, 1);
+    setup_planned();
+    ck_assert_uint_eq(opool__stack_frames(stack_of(5, 36), frames), cases[_i].frames);
+    EXPECT(stack_of(5, 36) == stack_of(5, 30));
+    ck_assert_uint_eq(opool__stack_frames(stack_of(5, 1), frames), 1);
+}
+END_TEST
+
 START_TEST(a_full_store_has_no_more_numbers)
 {
     uint32_t first = stack_of(0, 24), number = first, stacks = 0;
@@ -457,6 +515,11 @@ static Suite *all(void)
     tcase_add_test(tests, threads_agree);
     tcase_add_test(tests, handlers_get_numbers);
     tcase_add_test(tests, children_go_on);
+    tests = unit_case(suite, "own frames");
+    tcase_add_checked_fixture(tests, setup_own, NULL);
+    tcase_add_test(tests, own_frames_are_left_out);
+    tests = unit_case(suite, "depth");
+    tcase_add_loop_test(tests, as_many_frames_as_asked_for, 0, 7);
     tests = unit_case(suite, "refusals");
     tcase_add_loop_test(tests, no_memory_is_no_stack, 0, 2);
     tcase_add_test(tests, no_unwinder_is_no_stack);
