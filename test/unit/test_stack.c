@@ -420,6 +420,52 @@ static int hidden_mappings(bool (*look)(void *arg, const struct opool__mapping *
     return real.each_mapping(hide_files, &inner);
 }
 
+/* ---- a small stack, as a signal handler has it ---- */
+
+enum { HANDLER_STACK = 256 << 10 };
+
+static uint32_t told_in_handler;
+
+static void no_line(void *to, const char *text, size_t length)
+{
+    (void)to;
+    (void)text;
+    (void)length;
+}
+
+static void tell_in_handler(int number)
+{
+    (void)number;
+    opool__stack_tell(told_in_handler, no_line, NULL);
+}
+
+/* How deep the handler's stack was when it told this one. */
+static size_t depth_of_handler(uint32_t stack)
+{
+    static unsigned char memory[HANDLER_STACK];
+    stack_t alternate = {.ss_sp = memory, .ss_size = sizeof memory};
+    struct sigaction action = {.sa_handler = tell_in_handler, .sa_flags = SA_ONSTACK};
+    size_t untouched = 0;
+    memset(memory, 0xa5, sizeof memory);
+    told_in_handler = stack;
+    ck_assert_int_eq(sigaltstack(&alternate, NULL), 0);
+    ck_assert_int_eq(sigaction(SIGUSR2, &action, NULL), 0);
+    raise(SIGUSR2);
+    while (untouched < sizeof memory && memory[untouched] == 0xa5)
+        untouched++;
+    return sizeof memory - untouched;
+}
+
+START_TEST(handlers_tell_on_a_small_stack)
+{
+    if (!can_unwind || unit_watched())
+        return;
+    uint32_t stack = outer_function();
+    size_t idle = depth_of_handler(0), telling = depth_of_handler(stack);
+    ck_assert_msg(telling > idle && telling - idle <= 4096, "%zu bytes", telling - idle);
+}
+END_TEST
+
 /* What is exported is in memory. */
 START_TEST(names_of_files_that_are_gone)
 {
@@ -527,6 +573,7 @@ static Suite *all(void)
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, lines_name_functions);
     tcase_add_test(tests, without_proc_lines_have_addresses);
+    tcase_add_test(tests, handlers_tell_on_a_small_stack);
     tcase_add_test(tests, names_of_libraries);
     tcase_add_test(tests, names_of_files_that_are_gone);
     tcase_add_test(tests, names_by_what_was_noted);
