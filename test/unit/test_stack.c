@@ -384,11 +384,11 @@ static struct opool__where where_is(const void *code)
 
 START_TEST(names_of_libraries)
 {
-    void *code = dlsym(RTLD_DEFAULT, "qsort");
+    void *code = dlsym(RTLD_DEFAULT, "l64a");
     EXPECT(code != NULL);
     struct opool__where where = where_is(code);
     EXPECT(where.file[0] == '/' && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
 }
 END_TEST
 
@@ -436,7 +436,8 @@ static void no_line(void *to, const char *text, size_t length)
 static void tell_in_handler(int number)
 {
     (void)number;
-    opool__stack_tell(told_in_handler, no_line, NULL);
+    if (told_in_handler)
+        opool__stack_tell(told_in_handler, no_line, NULL);
 }
 
 /* How deep the handler's stack was when it told this one. */
@@ -461,6 +462,7 @@ START_TEST(handlers_tell_on_a_small_stack)
     if (!can_unwind || unit_watched())
         return;
     uint32_t stack = outer_function();
+    (void)depth_of_handler(stack); /* the loader's resolver needs much */
     size_t idle = depth_of_handler(0), telling = depth_of_handler(stack);
     ck_assert_msg(telling > idle && telling - idle <= 4096, "%zu bytes", telling - idle);
 }
@@ -470,10 +472,10 @@ END_TEST
 START_TEST(names_of_files_that_are_gone)
 {
     opool__os.each_mapping = hidden_mappings;
-    void *code = dlsym(RTLD_DEFAULT, "qsort");
+    void *code = dlsym(RTLD_DEFAULT, "l64a");
     struct opool__where where = where_is(code);
     EXPECT(strstr(where.file, " (deleted)") && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
 }
 END_TEST
 
@@ -481,9 +483,9 @@ END_TEST
 START_TEST(names_by_what_was_noted)
 {
     opool__os.each_mapping = opool__modules_each;
-    struct opool__where where = where_is(dlsym(RTLD_DEFAULT, "qsort"));
+    struct opool__where where = where_is(dlsym(RTLD_DEFAULT, "l64a"));
     EXPECT(strstr(where.file, "libc.") && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
     where = where_is((void *)(uintptr_t)where_is);
     EXPECT(strstr(where.file, "/test_stack"));
     ck_assert_str_eq(where.function, "where_is");
