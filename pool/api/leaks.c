@@ -59,7 +59,7 @@ static void gather(struct opool *pool, struct opool__leaks *leaks)
 void opool__leaks_of(struct opool *pool)
 {
     struct opool__leaks leaks;
-    if (pool->label.checks != OPOOL_CHECKS_FULL)
+    if (pool->label.checks != OPOOL_CHECKS_FULL || opool__suppress_all())
         return;
     opool__leaks_begin(&leaks);
     gather(pool, &leaks);
@@ -80,7 +80,7 @@ static bool any_full(void)
 static __attribute__((destructor(101))) void tell_at_exit(void)
 {
     struct opool__leaks leaks;
-    if (!any_full())
+    if (!any_full() || opool__suppress_all())
         return;
     opool__leaks_begin(&leaks);
     for (struct opool *pool = NULL; (pool = opool__registry_walk(pool)) != NULL;)

@@ -23,6 +23,7 @@ enum {
 struct group {
     const struct opool__label *label; /* NULL: a free place */
     uint32_t stack;
+    uint32_t found;  /* groups before it */
     uint64_t oldest; /* when it was got */
     struct opool__leaks_sum sum;
 };
@@ -81,8 +82,9 @@ static struct group *group_of(struct opool__leaks_memory *memory, const struct o
         return &memory->places[i];
     if (memory->groups == GROUPS_MOST)
         return &memory->beyond;
+    memory->places[i] = (struct group){
+        .label = label, .stack = stack, .found = memory->groups, .oldest = UINT64_MAX, .sum = {.places = 1}};
     memory->order[memory->groups++] = (uint32_t)i;
-    memory->places[i] = (struct group){.label = label, .stack = stack, .oldest = UINT64_MAX, .sum = {.places = 1}};
     return &memory->places[i];
 }
 
@@ -104,8 +106,8 @@ void opool__leaks_add(struct opool__leaks *leaks, const struct opool__label *lab
 /* Of the same age: those that were found first. */
 static bool is_older(const struct opool__leaks_memory *memory, uint32_t a, uint32_t b)
 {
-    uint64_t of_a = memory->places[a].oldest, of_b = memory->places[b].oldest;
-    return of_a != of_b ? of_a < of_b : a < b;
+    const struct group *of_a = &memory->places[a], *of_b = &memory->places[b];
+    return of_a->oldest != of_b->oldest ? of_a->oldest < of_b->oldest : of_a->found < of_b->found;
 }
 
 /* The youngest of a part of the heap up to its top. */

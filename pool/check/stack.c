@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "check/settings.h"
 #include "os/os.h"
 #include "os/text.h"
 #include "os/unwind.h"
@@ -38,6 +39,7 @@ enum {
     STORE_UNITS = OPOOL__STACK_FRAMES + OPOOL__STACK_FRAMES / 8 * HEADER_UNITS,
     CHAINS = 1 << 16,
     OWN_MOST = 12, /* frames of this library, and of the unwinder, at the top */
+    OWN_USUAL = 7,
     DEEPEST = OPOOL__FRAMES_MOST + OWN_MOST
 };
 
@@ -48,6 +50,7 @@ struct store {
 };
 
 static struct store *shared_store; /* NULL: no stacks */
+static unsigned frames_wanted;     /* set before it is */
 
 static struct {
     uintptr_t start, end; /* 0, 0: unknown */
@@ -87,6 +90,8 @@ void opool__stack_start(void)
     if (!opool__cas_relaxed(&shared_started, &before, 1u))
         return;
     (void)opool__os.own_code(&own_code.start, &own_code.end);
+    uint32_t asked = opool__settings_number("OPOOL_FRAMES", "");
+    frames_wanted = asked && asked < OPOOL__FRAMES_MOST ? asked : OPOOL__FRAMES_MOST;
     struct store *store = make_store();
     /* release: who sees the store sees it begun, and the addresses. */
     opool__store_release(&shared_store, store);
@@ -192,20 +197,32 @@ static unsigned count_own(const uintptr_t *frames, unsigned count, uintptr_t cal
     return own;
 }
 
-static uint32_t capture(uintptr_t caller)
+/* Each frame costs, so there are as many asked for as were found to be enough: `own_most` of this library's. */
+static unsigned unwind(uintptr_t *frames, unsigned own_most, uintptr_t caller, unsigned *own)
 {
     void *addresses[DEEPEST];
-    uintptr_t frames[DEEPEST];
-    /* acquire: the store is begun. */
-    struct store *store = opool__load_acquire(&shared_store);
-    int n = store ? opool__os.unwind(addresses, DEEPEST) : 0;
-    if (n <= 0)
-        return 0;
-    unsigned count = (unsigned)n;
+    unsigned asked = frames_wanted + own_most;
+    int n = opool__os.unwind(addresses, (int)asked);
+    unsigned count = n > 0 ? (unsigned)n : 0;
     for (unsigned i = 0; i < count; i++)
         frames[i] = (uintptr_t)addresses[i];
-    unsigned own = count_own(frames, count, caller);
-    count = count - own < OPOOL__FRAMES_MOST ? count - own : OPOOL__FRAMES_MOST;
+    *own = count_own(frames, count, caller);
+    bool is_cut = count == asked && (*own > own_most || *own == 0);
+    return is_cut && own_most < OWN_MOST ? 0 : count;
+}
+
+static uint32_t capture(uintptr_t caller)
+{
+    uintptr_t frames[DEEPEST];
+    unsigned own, count;
+    /* acquire: the store is begun. */
+    struct store *store = opool__load_acquire(&shared_store);
+    if (!store)
+        return 0;
+    count = unwind(frames, OWN_USUAL, caller, &own);
+    if (count == 0)
+        count = unwind(frames, OWN_MOST, caller, &own);
+    count = count - own < frames_wanted ? count - own : frames_wanted;
     return count ? number_of(store, frames + own, count) : 0;
 }
 

@@ -86,6 +86,64 @@ START_TEST(a_caller_is_the_first_frame)
 }
 END_TEST
 
+enum { OWN_START = 4096, OWN_END = 8192 };
+
+static bool planned_own_code(uintptr_t *start, uintptr_t *end)
+{
+    *start = OWN_START;
+    *end = OWN_END;
+    return true;
+}
+
+static void setup_own(void)
+{
+    opool__os.own_code = planned_own_code;
+    setup_planned();
+}
+
+/* However many frames of this library and of the unwinder stand at the top, and whether a caller is named. */
+START_TEST(own_frames_are_left_out)
+{
+    enum { OTHER = 100, DEPTH = 40 };
+    uintptr_t frames[OPOOL__FRAMES_MOST];
+    uint32_t number = 0;
+    for (int other = 0; other <= 2; other++)
+        for (int own = 1; own + other <= 12; own++) {
+            uintptr_t user = 100000;
+            for (int i = 0; i < own + other + DEPTH; i++)
+                planned[i] = i < other ? OTHER : i < own + other ? OWN_START + (uintptr_t)i : user++;
+            planned_count = own + other + DEPTH;
+            uint32_t here = opool__stack_here();
+            EXPECT(here != 0 && (number == 0 || here == number));
+            number = here;
+            EXPECT(opool__stack_from((void *)100000) == number);
+            /* An exported function that was called by another one of this library. */
+            EXPECT(own < 2 || opool__stack_from((void *)planned[own + other - 2]) == number);
+        }
+    ck_assert_uint_eq(opool__stack_frames(number, frames), OPOOL__FRAMES_MOST);
+    ck_assert_uint_eq(frames[0], 100000 - 1);
+    /* In a callback of the user's, which the library called. */
+    planned[3] = 77777;
+    EXPECT(opool__stack_frames(opool__stack_here(), frames) > 0);
+    ck_assert_uint_eq(frames[0], 77777 - 1);
+}
+END_TEST
+
+START_TEST(as_many_frames_as_asked_for)
+{
+    static const struct {
+        const char *value;
+        unsigned frames;
+    } cases[] = {{"1", 1}, {"7", 7}, {"24", 24}, {"25", 24}, {"0", 24}, {"many", 24}, {"", 24}};
+    uintptr_t frames[OPOOL__FRAMES_MOST];
+    setenv("OPOOL_FRAMES", cases[_i].value, 1);
+    setup_planned();
+    ck_assert_uint_eq(opool__stack_frames(stack_of(5, 36), frames), cases[_i].frames);
+    EXPECT(stack_of(5, 36) == stack_of(5, 30));
+    ck_assert_uint_eq(opool__stack_frames(stack_of(5, 1), frames), 1);
+}
+END_TEST
+
 START_TEST(a_full_store_has_no_more_numbers)
 {
     uint32_t first = stack_of(0, 24), number = first, stacks = 0;
@@ -326,11 +384,11 @@ static struct opool__where where_is(const void *code)
 
 START_TEST(names_of_libraries)
 {
-    void *code = dlsym(RTLD_DEFAULT, "qsort");
+    void *code = dlsym(RTLD_DEFAULT, "l64a");
     EXPECT(code != NULL);
     struct opool__where where = where_is(code);
     EXPECT(where.file[0] == '/' && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
 }
 END_TEST
 
@@ -362,14 +420,62 @@ static int hidden_mappings(bool (*look)(void *arg, const struct opool__mapping *
     return real.each_mapping(hide_files, &inner);
 }
 
+/* ---- a small stack, as a signal handler has it ---- */
+
+enum { HANDLER_STACK = 256 << 10 };
+
+static uint32_t told_in_handler;
+
+static void no_line(void *to, const char *text, size_t length)
+{
+    (void)to;
+    (void)text;
+    (void)length;
+}
+
+static void tell_in_handler(int number)
+{
+    (void)number;
+    if (told_in_handler)
+        opool__stack_tell(told_in_handler, no_line, NULL);
+}
+
+/* How deep the handler's stack was when it told this one. */
+static size_t depth_of_handler(uint32_t stack)
+{
+    static unsigned char memory[HANDLER_STACK];
+    stack_t alternate = {.ss_sp = memory, .ss_size = sizeof memory};
+    struct sigaction action = {.sa_handler = tell_in_handler, .sa_flags = SA_ONSTACK};
+    size_t untouched = 0;
+    memset(memory, 0xa5, sizeof memory);
+    told_in_handler = stack;
+    ck_assert_int_eq(sigaltstack(&alternate, NULL), 0);
+    ck_assert_int_eq(sigaction(SIGUSR2, &action, NULL), 0);
+    raise(SIGUSR2);
+    while (untouched < sizeof memory && memory[untouched] == 0xa5)
+        untouched++;
+    return sizeof memory - untouched;
+}
+
+START_TEST(handlers_tell_on_a_small_stack)
+{
+    if (!can_unwind || unit_watched())
+        return;
+    uint32_t stack = outer_function();
+    (void)depth_of_handler(stack); /* the loader's resolver needs much */
+    size_t idle = depth_of_handler(0), telling = depth_of_handler(stack);
+    ck_assert_msg(telling > idle && telling - idle <= 4096, "%zu bytes", telling - idle);
+}
+END_TEST
+
 /* What is exported is in memory. */
 START_TEST(names_of_files_that_are_gone)
 {
     opool__os.each_mapping = hidden_mappings;
-    void *code = dlsym(RTLD_DEFAULT, "qsort");
+    void *code = dlsym(RTLD_DEFAULT, "l64a");
     struct opool__where where = where_is(code);
     EXPECT(strstr(where.file, " (deleted)") && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
 }
 END_TEST
 
@@ -377,9 +483,9 @@ END_TEST
 START_TEST(names_by_what_was_noted)
 {
     opool__os.each_mapping = opool__modules_each;
-    struct opool__where where = where_is(dlsym(RTLD_DEFAULT, "qsort"));
+    struct opool__where where = where_is(dlsym(RTLD_DEFAULT, "l64a"));
     EXPECT(strstr(where.file, "libc.") && where.offset != 0);
-    ck_assert_str_eq(where.function, "qsort");
+    ck_assert_str_eq(where.function, "l64a");
     where = where_is((void *)(uintptr_t)where_is);
     EXPECT(strstr(where.file, "/test_stack"));
     ck_assert_str_eq(where.function, "where_is");
@@ -457,6 +563,11 @@ static Suite *all(void)
     tcase_add_test(tests, threads_agree);
     tcase_add_test(tests, handlers_get_numbers);
     tcase_add_test(tests, children_go_on);
+    tests = unit_case(suite, "own frames");
+    tcase_add_checked_fixture(tests, setup_own, NULL);
+    tcase_add_test(tests, own_frames_are_left_out);
+    tests = unit_case(suite, "depth");
+    tcase_add_loop_test(tests, as_many_frames_as_asked_for, 0, 7);
     tests = unit_case(suite, "refusals");
     tcase_add_loop_test(tests, no_memory_is_no_stack, 0, 2);
     tcase_add_test(tests, no_unwinder_is_no_stack);
@@ -464,6 +575,7 @@ static Suite *all(void)
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, lines_name_functions);
     tcase_add_test(tests, without_proc_lines_have_addresses);
+    tcase_add_test(tests, handlers_tell_on_a_small_stack);
     tcase_add_test(tests, names_of_libraries);
     tcase_add_test(tests, names_of_files_that_are_gone);
     tcase_add_test(tests, names_by_what_was_noted);
