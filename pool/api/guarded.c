@@ -5,11 +5,13 @@
 
 #include "api/pool.h"
 #include "epoch/epoch.h"
+#include "os/tools.h"
 
 void opool__guarded_join(struct opool *pool, bool region)
 {
-    /* A region's objects are in the region; and what no slot can hold has no reason to work out of line. */
-    if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || !opool__guard_slots_start())
+    /* A region's objects are in the region; and what no slot can hold has no reason to work out of line. A tool that
+       reports each touch finds more. */
+    if (region || opool__tools_guard() || pool->type.size > OPOOL__GUARD_OBJECT_MOST || !opool__guard_slots_start())
         return;
     pool->sampled = true;
     pool->traced = true;
@@ -50,6 +52,7 @@ static bool build_in(struct opool *pool, void *object)
     void *slot = take_slot(pool);
     if (!slot)
         return false;
+    opool__tools_taken(object, pool->type.size);
     if (opool__call_init(pool, object) != 0) {
         give_slot(pool, slot);
         return false;
@@ -128,6 +131,7 @@ static void end(struct opool *pool, void *object, void *slot)
     if (pool->type.clear)
         pool->type.clear(object);
     opool__call_fini(pool, object);
+    opool__tools_released(object);
     opool__guard_slots_rest(object, opool__epoch_now());
     opool__count(&pool->shared_torn_down);
     give_slot(pool, slot);
