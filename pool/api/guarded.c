@@ -94,6 +94,7 @@ static bool build_in(struct opool *pool, void *object)
     void *slot = take_slot(pool);
     if (!slot)
         return false;
+    opool__tools_taken(object, pool->type.size);
     if (opool__call_init(pool, object) != 0) {
         give_slot(pool, slot);
         return false;
@@ -174,6 +175,7 @@ static void end(struct opool *pool, void *object, void *slot)
     if (pool->type.clear)
         pool->type.clear(object);
     opool__call_fini(pool, object);
+    opool__tools_released(object);
     opool__guard_slots_rest(object, opool__epoch_now());
     opool__count(&pool->shared_torn_down);
     give_slot(pool, slot);

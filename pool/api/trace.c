@@ -248,9 +248,17 @@ void opool__trace_end(struct opool *pool)
 
 /* ---- the life of an object ---- */
 
+/* The gap in front is that of a slot which may never have been built. */
+static void tell_gaps(const struct opool *pool, char *object)
+{
+    opool__tools_gap(object + pool->type.size, zone_bytes(pool));
+    if (has_slot_before(pool, index_of(pool, object)))
+        opool__tools_gap(object - tail_bytes(pool), tail_bytes(pool));
+}
+
 bool opool__trace_built(struct opool *pool, void *object)
 {
-    opool__tools_gap((char *)object + pool->type.size, zone_bytes(pool));
+    tell_gaps(pool, object);
     if (pool->auditor)
         pool->auditor->built(object);
     if (!opool__life_known(&pool->life))

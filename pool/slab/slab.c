@@ -428,6 +428,7 @@ void *opool__slab_take(struct opool__slab *slab)
     if (dirty) {
         opool__reused(slot, slab->layout.size);
         memset(slot, 0, slab->layout.size);
+        opool__tools_released(slot); /* who gives it up may be another thread, after a lock that tools do not see */
     }
     return slot;
 }
