@@ -57,6 +57,7 @@ static void leave_objects_out(struct opool *pool, uint64_t out)
         opool__report(&pool->label, "destroy: %llu %s out; the memory stays mapped, a late put will be reported",
                       (unsigned long long)out, out == 1 ? "object is" : "objects are");
     opool__leaks_of(pool);
+    opool__slab_abandon(&pool->slab);
     opool__depot_fini(&pool->depot);
     opool__fresh_end(pool);
     opool__guard_slots_forget(pool);

@@ -219,8 +219,10 @@ void opool__fresh_learn(struct opool *pool, const void *object)
         return;
     if (!opool__load_acquire(&fresh->shared_known) && take_image(pool, object))
         return;
+    opool__tools_quiet(true);
     for (size_t at = 0; (at = next_difference(pool, object, at)) < fresh->words; at++)
         unwatch_differing(fresh, at, difference(pool, object, at));
+    opool__tools_quiet(false);
 }
 
 /* ---- verifying ---- */
@@ -360,8 +362,12 @@ static void tell(const struct opool *pool, const void *object, const struct find
 {
     char now[4 * SHOWN], then[4 * SHOWN];
     size_t from = finding->from, n = finding->end - from;
+    opool__tools_quiet(true);
     hex(now, sizeof now, (const char *)object + from, n);
     hex(then, sizeof then, (const char *)pool->fresh.image + from, n);
+    opool__tools_quiet(false);
+    opool__tools_wrote(now, sizeof now);
+    opool__tools_wrote(then, sizeof then);
     if (!finding->name[0])
         opool__report(
             &pool->label,
@@ -408,14 +414,26 @@ static bool said_enough(const struct opool *pool)
     return !pool->type.members && opool__load_relaxed(&pool->fresh.shared_found) >= UNLISTED_MOST;
 }
 
+/* As next_difference, which compares what may never have been written. */
+static size_t look_for(const struct opool *pool, const void *object, size_t at)
+{
+    opool__tools_quiet(true);
+    at = next_difference(pool, object, at);
+    opool__tools_quiet(false);
+    return at;
+}
+
 static void look_at(struct opool *pool, const void *object, size_t at)
 {
     for (size_t i = at * WORD; i < (at + 1) * WORD; i++) {
         struct finding finding;
-        if (!differs(pool, object, i) || said_enough(pool))
-            continue;
-        find(pool, object, i, &finding);
-        if (claim(pool, object, &finding))
+        opool__tools_quiet(true);
+        bool found = differs(pool, object, i) && !said_enough(pool);
+        if (found)
+            find(pool, object, i, &finding);
+        found = found && claim(pool, object, &finding);
+        opool__tools_quiet(false);
+        if (found)
             tell(pool, object, &finding);
     }
 }
@@ -425,6 +443,6 @@ void opool__fresh_verify(struct opool *pool, const void *object)
     struct opool__fresh *fresh = &pool->fresh;
     if (!fresh->map || !opool__load_acquire(&fresh->shared_known) || said_enough(pool))
         return;
-    for (size_t at = 0; (at = next_difference(pool, object, at)) < fresh->words; at++)
+    for (size_t at = 0; (at = look_for(pool, object, at)) < fresh->words; at++)
         look_at(pool, object, at);
 }

@@ -49,6 +49,8 @@ static void gather(struct opool *pool, struct opool__leaks *leaks)
     opool__lock_take(&pool->slab.lock);
     uint32_t end = opool__slab_end(&pool->slab);
     opool__lock_drop(&pool->slab.lock);
+    if (!pool->slab.extents[0].map)
+        end = pool->slab.layout.slots; /* not the next power of two, which is large */
     for (uint32_t i = 0; i < end; i++) {
         const struct opool__entry *entry = opool__life_at(&pool->life, i);
         if (entry)

@@ -281,12 +281,6 @@ static void memcheck_open(void *at, size_t size)
     mark(at, size);
 }
 
-static void memcheck_closed(void *at, size_t size)
-{
-    keep(at, size);
-    (void)VALGRIND_MAKE_MEM_NOACCESS(at, size);
-}
-
 static void memcheck_freed(void *at, size_t size)
 {
     take_name(at);
@@ -319,7 +313,6 @@ static void memcheck_quiet(bool quiet)
 #define memcheck_put memcheck_taken
 #define memcheck_gap memcheck_taken
 #define memcheck_open memcheck_taken
-#define memcheck_closed memcheck_taken
 #define memcheck_freed memcheck_taken
 
 #endif
@@ -329,6 +322,7 @@ static void memcheck_quiet(bool quiet)
 /* Where LeakSanitizer has nothing else to look at, idle objects stay as they are. */
 static void asan_put(void *at, size_t size)
 {
+    asan_unpoison(at, size); /* the program may have poisoned a part, which is the next user's too */
     if (keep(at, size) || !lsan_add_root)
         asan_poison(at, size);
 }
@@ -433,16 +427,6 @@ void opool__tools_open(void *at, size_t size)
         memcheck_open(at, size);
 }
 
-void opool__tools_closed(void *at, size_t size)
-{
-    if (asan_poison)
-        asan_put(at, size);
-    if (tsan_release)
-        tsan_release(at);
-    if (memcheck)
-        memcheck_closed(at, size);
-}
-
 void opool__tools_freed(void *at, size_t size)
 {
     if (asan_poison) {
@@ -473,6 +457,8 @@ void opool__tools_wrote(const void *at, size_t bytes)
 {
     if (msan_unpoison)
         msan_unpoison(at, bytes);
+    if (memcheck)
+        memcheck_taken((void *)(uintptr_t)at, bytes);
 }
 
 void opool__tools_calling(void)

@@ -11,7 +11,6 @@
  *
  *     free --taken--> the library's --got--> a user's --put--> idle --got--> a user's ...
  *                     the library's --freed--> free            idle --open--> the library's --freed--> free
-                                                                             the library's --closed-> idle
  *
  * So an object that was built and nobody had yet is got, and put if it becomes idle; and one that is out is put before
  * it is torn down.
@@ -44,8 +43,6 @@ void opool__tools_gap(void *at, size_t size);
 void opool__tools_put(void *object, size_t size);
 /* The library itself touches these bytes of an idle object, or of the gap behind one, from now on. */
 void opool__tools_open(void *at, size_t size);
-/* It is idle again, and as it was; or the gap is. */
-void opool__tools_closed(void *at, size_t size);
 /* Nothing is there from now on. */
 void opool__tools_freed(void *at, size_t size);
 
@@ -54,8 +51,8 @@ void opool__tools_freed(void *at, size_t size);
 void opool__tools_released(const void *at);
 void opool__tools_acquired(const void *at);
 
-/* The library wrote this for the program to read. (MemorySanitizer does not see what a library does that is not
-   instrumented.) */
+/* The library wrote this for the program to read, or for the system, maybe from bytes that nobody wrote.
+   (MemorySanitizer does not see what a library does that is not instrumented.) */
 void opool__tools_wrote(const void *at, size_t bytes);
 /* It calls a function of the program next. */
 void opool__tools_calling(void);

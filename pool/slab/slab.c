@@ -567,6 +567,12 @@ void opool__slab_own(struct opool__slab *slab, const struct opool__label *label,
         slab->window = fit < WINDOW_LEAST ? WINDOW_LEAST : fit < WINDOW_MOST ? (uint32_t)fit : WINDOW_MOST;
 }
 
+void opool__slab_abandon(struct opool__slab *slab)
+{
+    if (!slab->extents[0].map)
+        opool__tools_memory(slab->extents[0].slots, slab->extents[0].told_slots, false);
+}
+
 void opool__slab_fini(struct opool__slab *slab)
 {
     for (uint32_t i = 0; i < slab->shared_extents; i++) {

@@ -96,6 +96,9 @@ _Noreturn void opool__slab_damaged(const struct opool__label *label, const void 
 /* Give all address space back. No slot may be in use any more. */
 void opool__slab_fini(struct opool__slab *slab);
 
+/* Nobody takes or gives slots any more, though some are in use: a region is its owner's again. */
+void opool__slab_abandon(struct opool__slab *slab);
+
 /* A slot, its first `size` bytes zero, state OUT; NULL: the system gives no memory, or the region is full. */
 void *opool__slab_take(struct opool__slab *slab);
 

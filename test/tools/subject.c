@@ -254,6 +254,33 @@ static void unwritten_cleared(void)
     put_here(item);
 }
 
+struct left {
+    int cleared, left;
+};
+
+static bool left_reset(struct left *left, void *arg)
+{
+    (void)arg;
+    left->cleared = 0;
+    return true;
+}
+
+OPOOL_DEFINE(left_pool, struct left, .reset = left_reset);
+
+/* Reset verification looks at what nobody wrote, and is not what uses it. */
+static void left_unwritten(void)
+{
+    struct left_pool *pool;
+    if (left_pool_create(&pool, NULL) != 0)
+        abort();
+    struct left *left = left_pool_get(pool);
+    int *volatile never = malloc(2 * sizeof(int));
+    left->left = never[1] | 1 << 16;
+    free(never);
+    left_pool_put(pool, left);
+    left_pool_destroy(&pool);
+}
+
 /* A slot that had an object before, and went back to the system, is zero. */
 static void built_again(void)
 {
@@ -458,6 +485,14 @@ static void never_put(void)
 
 /* ---- all sorts ---- */
 
+static void log_line(const char *line, void *arg)
+{
+    (void)arg;
+    for (; *line; line++)
+        if (*line == 'Q')
+            sink++;
+}
+
 static char region[64 << 10];
 
 static void in_region(void)
@@ -470,7 +505,13 @@ static void in_region(void)
         struct item *item = item_pool_get(pool);
         memset(item, 1, sizeof *item);
         item_pool_put(pool, item);
+        if (round > 0)
+            item_pool_put(pool, item_pool_get(pool));
+        else
+            (void)!item_pool_get(pool); /* destroy says so, and the region is ours again */
+        opool_log_set(log_line, NULL);
         item_pool_destroy(&pool);
+        opool_log_set(NULL, NULL);
         memset(region, 1, sizeof region);
     }
 }
@@ -482,14 +523,6 @@ static void stats(void)
     if (opool_stats_read(item_pool_base(items), &read) != 0 || read.gets != 3 || read.live != 0)
         abort();
     opool_stats_write(stdout, OPOOL_JSON);
-}
-
-static void log_line(const char *line, void *arg)
-{
-    (void)arg;
-    for (; *line; line++)
-        if (*line == 'Q')
-            sink++;
 }
 
 static void logged(void)
@@ -542,6 +575,7 @@ static const struct {
     CASE(write_to_end),
     CASE(put_twice),
     CASE(unwritten_kept),
+    CASE(left_unwritten),
     CASE(unwritten_cleared),
     CASE(built_again),
     CASE(hand_over),
