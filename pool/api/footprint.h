@@ -35,8 +35,8 @@ struct opool;
 
 void opool__footprint_start(struct opool__guard *guard, size_t footprint_max);
 
-/* At put, before reset: asks the type's callback. False: the object holds too much to be kept. `slot`: of the pool, where
-   the object is, or which stands for it. */
+/* At put, before reset: asks the type's callback. False: the object holds too much to be kept. `slot`: where the object
+   is, or what stands for it in the pool. */
 bool opool__footprint_fits(struct opool *pool, const void *object, void *slot);
 
 /* Does the guard say so now? */

@@ -8,12 +8,13 @@
  * magazine or store sees it, and neither does a tick.
  *
  * For the books it holds a slot of its pool in which nobody is meanwhile, and a permit where objects are built by
- * permit. So all equations hold, capacity is exact, and what counts slots (destroy, close, fork, the leak report) counts
- * it.
+ * permit. So all equations hold, capacity is exact, and what counts slots counts it: destroy, close, fork, the leak
+ * report.
  *
- * While there is a slot to be had such a pool works out of line, so that each get is counted; its caches are used by slow
- * paths. While there is none, because all hold objects or rest, it works inline like any other: nothing would be guarded.
- * So a program that gets much has a few gets out of line after each tick, and one that gets little does not notice.
+ * While there is a slot to be had such a pool works out of line, so that each get is counted; its caches are used by
+ * slow paths. While there is none, because all hold objects or rest, it works inline like any other: nothing would be
+ * guarded. So a program that gets much has a few gets out of line after each tick, and one that gets little does not
+ * notice.
  */
 
 #include <stdbool.h>

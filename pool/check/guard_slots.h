@@ -44,8 +44,8 @@ enum {
    process. False: guard slots are off, or the system refuses them now, which is said once. Under no lock. */
 bool opool__guard_slots_start(void);
 
-/* Is there a slot for the next object that is guarded? While there is none nobody needs to count gets. `look` finds out:
-   ticks do, and who comes by ten seconds later. */
+/* Is there a slot for the next object that is guarded? While there is none nobody needs to count gets. `look` finds
+   out: ticks do, and who comes by ten seconds later. */
 extern uint32_t opool__guard_shared_open;
 static inline bool opool__guard_slots_open(void)
 {

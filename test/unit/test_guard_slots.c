@@ -134,6 +134,27 @@ START_TEST(at_each_place_of_a_pattern)
 }
 END_TEST
 
+static void say_turns(void *unused)
+{
+    char turns[1000];
+    (void)unused;
+    opool__guard_slots_reset();
+    for (size_t i = 0; i < sizeof turns; i++)
+        turns[i] = opool__guard_slots_turn() ? '+' : '-';
+    EXPECT(write(STDERR_FILENO, turns, sizeof turns) == sizeof turns);
+}
+
+/* Or all children of a server would look at the same of their gets. */
+START_TEST(forked_children_count_on_their_own)
+{
+    begin();
+    (void)count_turns(1000);
+    struct unit_child first = unit_in_child(say_turns, NULL), second = unit_in_child(say_turns, NULL);
+    ck_assert_uint_eq(strlen(first.said), 1000);
+    ck_assert_str_ne(first.said, second.said);
+}
+END_TEST
+
 START_TEST(one_in_one_is_all)
 {
     begin_with("1/1", "4");
@@ -729,6 +750,7 @@ static void add_slots(Suite *suite)
     tcase_add_test(tests, one_get_in_n_is_guarded);
     tcase_add_test(tests, of_a_thread_that_ends_after_ten_gets_too);
     tcase_add_test(tests, at_each_place_of_a_pattern);
+    tcase_add_test(tests, forked_children_count_on_their_own);
     tcase_add_test(tests, one_in_one_is_all);
     tcase_add_test(tests, one_in_very_many_is_next_to_none);
     tcase_add_test(tests, objects_lie_at_the_start_and_at_the_end_by_turns);
