@@ -104,11 +104,14 @@ static uint32_t magazine_capacity(const struct opool *pool, unsigned wanted)
 static int make_slab(struct opool *pool, const struct opool_options *options)
 {
     const struct opool_type *type = &pool->type;
-    size_t size =
-        type->size + (type->footprint ? OPOOL__HELD_BYTES : 0) + opool__trace_zone(pool, options->region != NULL);
+    size_t zone = opool__trace_zone(pool, options->region != NULL);
+    size_t size = type->size + (type->footprint ? OPOOL__HELD_BYTES : 0) + zone;
     size_t align = opool__tools_guard() && type->align < OPOOL__TOOLS_ALIGN ? OPOOL__TOOLS_ALIGN : type->align;
-    if (!options->region)
-        return opool__slab_init(&pool->slab, size, align, options->capacity, &pool->front.slots);
+    if (!options->region) {
+        int r = opool__slab_init(&pool->slab, size, align, options->capacity, &pool->front.slots);
+        pool->slab.zeroed -= zone; /* a neighbour may be looking at it just then */
+        return r;
+    }
     int r = opool__slab_init_region(&pool->slab, size, type->align, options->region, options->region_size,
                                     &pool->front.slots);
     size_t fits = pool->slab.layout.slots;

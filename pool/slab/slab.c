@@ -426,8 +426,8 @@ void *opool__slab_take(struct opool__slab *slab)
     void *slot = opool__slab_slot(slab, index);
     opool__tools_taken(slot, slab->layout.size);
     if (dirty) {
-        opool__reused(slot, slab->layout.size);
-        memset(slot, 0, slab->layout.size);
+        opool__reused(slot, slab->zeroed);
+        memset(slot, 0, slab->zeroed);
         opool__tools_released(slot); /* who gives it up may be another thread, after a lock that tools do not see */
     }
     return slot;
@@ -527,6 +527,7 @@ static void start(struct opool__slab *slab, struct opool__layout layout, size_t 
 {
     memset(slab, 0, sizeof *slab);
     slab->layout = layout;
+    slab->zeroed = layout.size;
     slab->window = 1;
     slab->goal_slots = goal_slots;
     slab->shared_bound = bound;

@@ -58,10 +58,11 @@ struct opool__slab {
     uint32_t shared_extents; /* how many of them are valid; only grows */
     struct opool__extent extents[OPOOL__EXTENTS];
     uint32_t lists[OPOOL__LISTS], empties;
-    uint32_t colds, cold_from;        /* how many slabs are cold; none below the second */
-    size_t goal_slots;                /* address space to reserve, in slots */
-    uint32_t window;                  /* slots that are listed at once, in random order; 1: one after the other */
-    uint64_t random;                  /* generator; 0: none. Under the lock */
+    uint32_t colds, cold_from; /* how many slabs are cold; none below the second */
+    size_t goal_slots;         /* address space to reserve, in slots */
+    size_t zeroed;             /* bytes of a slot that a take makes zero: all of `size`, but for a guard behind it */
+    uint32_t window;           /* slots that are listed at once, in random order; 1: one after the other */
+    uint64_t random;           /* generator; 0: none. Under the lock */
     const struct opool__label *label; /* whose metadata it is, for faults */
     uintptr_t *shared_bound; /* receives the number of slots of the first extent that were ever in use; may be NULL */
     /* Figures, under the lock: */
@@ -99,7 +100,7 @@ void opool__slab_fini(struct opool__slab *slab);
 /* Nobody takes or gives slots any more, though some are in use: a region is its owner's again. */
 void opool__slab_abandon(struct opool__slab *slab);
 
-/* A slot, its first `size` bytes zero, state OUT; NULL: the system gives no memory, or the region is full. */
+/* A slot, its first `zeroed` bytes zero, state OUT; NULL: the system gives no memory, or the region is full. */
 void *opool__slab_take(struct opool__slab *slab);
 
 /* Take back a slot in state OUT. Needs no memory. In another state: it was given up before, which is a fault; with

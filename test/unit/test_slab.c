@@ -1119,7 +1119,7 @@ START_TEST(region_uses_all_of_itself_and_nothing_else)
         for (size_t a = 0; a < UNIT_LENGTH(aligns); a++)
             for (size_t m = 0; m < UNIT_LENGTH(misaligned); m++)
                 try_region(sizes[s], aligns[a], misaligned[m], 5000 + 11 * m);
-    ck_assert_uint_eq(fault.calls, 0); /* nothing is asked of the system */
+    ck_assert(fault.calls == 0 || UNIT_SANITIZED); /* nothing is asked of the system, but to tell a sanitizer */
 }
 END_TEST
 
