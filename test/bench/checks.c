@@ -82,7 +82,7 @@ static void use(void *object)
                 N##_pool_put(N##s, N##_held[i]); \
         } \
     } \
-    static inline void N##_many(size_t n) \
+    static inline __attribute__((unused)) void N##_many(size_t n) \
     { \
         N##_group(n, MANY); \
     }
@@ -127,7 +127,7 @@ static double measure(size_t figure)
     figures[figure].start();
     double start = now_ns();
     figures[figure].run(n);
-    for (double took = now_ns() - start; took < NS_A_FIGURE / 8.0; took = now_ns() - start) {
+    for (double took = now_ns() - start; took < (double)(NS_A_FIGURE / 8); took = now_ns() - start) {
         n *= 2;
         start = now_ns();
         figures[figure].run(n);

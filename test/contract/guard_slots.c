@@ -631,7 +631,7 @@ START_TEST(one_in_n_of_a_million_is_guarded)
     open_with(NULL);
     for (int i = 0; i < GETS; i++)
         plain_pool_put(plain, plain_pool_get(plain));
-    double share = (double)guarded() * N / GETS;
+    double share = (double)(guarded() * N) / 1e6;
     ck_assert_msg(share > 0.95 && share < 1.05, "%g of what it should be", share);
     check_equations(plain_pool_base(plain));
 }

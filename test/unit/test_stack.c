@@ -10,7 +10,11 @@
 
 /* Call stacks: equal ones have one number, whoever asks and whenever; what is told of them is true. */
 
+#if defined(__clang__)
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 static volatile uint32_t keep; /* calls before it are no tail calls */
 
