@@ -662,6 +662,30 @@ START_TEST(a_program_that_goes_on_is_told_once_a_use)
 }
 END_TEST
 
+static void touch_each_use(void *unused)
+{
+    (void)unused;
+    signal(SIGSEGV, jump);
+    begin_with("1/50", "1");
+    for (uint64_t i = 1; i <= 3; i++) {
+        char *volatile object = get(10 * i);
+        put(object, 10 * i);
+        if (sigsetjmp(back, 1) == 0)
+            write_byte(object);
+    }
+}
+
+START_TEST(each_use_of_a_slot_is_told)
+{
+    struct unit_child child = unit_in_child(touch_each_use, NULL);
+    unsigned told = 0;
+    ck_assert_msg(unit_succeeded(&child), "status %#x", (unsigned)child.status);
+    for (const char *at = child.said; (at = strstr(at, "after it was put")) != NULL; at++)
+        told++;
+    ck_assert_uint_eq(told, 3);
+}
+END_TEST
+
 static void touch_elsewhere(void *unused)
 {
     (void)unused;
@@ -783,6 +807,7 @@ static void add_faults(Suite *suite)
     tcase_add_test(tests, a_wrong_put_has_a_story);
     tcase_add_test(tests, touches_are_told_and_passed_on);
     tcase_add_test(tests, a_program_that_goes_on_is_told_once_a_use);
+    tcase_add_test(tests, each_use_of_a_slot_is_told);
     tcase_add_test(tests, other_faults_are_not_told);
 }
 
