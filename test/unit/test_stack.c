@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include "check/stack.h"
 #include "os/os.h"
@@ -285,6 +286,63 @@ START_TEST(handlers_get_numbers)
 }
 END_TEST
 
+#if defined(__x86_64__)
+enum { TRAP_FLAG = 0x100 };
+
+/* Of one instruction after the other: the one to act at, how many there were. */
+static volatile sig_atomic_t stepping, steps, act_at;
+static volatile uint32_t number_in_handler;
+
+static void at_step(int number, siginfo_t *info, void *void_context)
+{
+    ucontext_t *context = void_context;
+    (void)number;
+    (void)info;
+    if (!stepping) {
+        context->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+        return;
+    }
+    context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    if (steps++ == act_at)
+        number_in_handler = opool__stack_here();
+}
+
+/* A new stack, by a capture that is interrupted before instruction number `at` by another one of the same stack. */
+static uint32_t capture_interrupted(uintptr_t seed, int at)
+{
+    for (int i = 0; i < 3; i++)
+        planned[i] = (seed + 1) * 64 + (uintptr_t)i;
+    planned_count = 3;
+    number_in_handler = 0;
+    steps = 0;
+    act_at = at;
+    stepping = 1;
+    raise(SIGTRAP);
+    uint32_t number = opool__stack_here();
+    stepping = 0;
+    return number;
+}
+
+START_TEST(handlers_agree_with_what_they_interrupt)
+{
+    struct sigaction action = {.sa_sigaction = at_step, .sa_flags = SA_SIGINFO};
+    if (unit_watched())
+        return;
+    ck_assert_int_eq(sigaction(SIGTRAP, &action, NULL), 0);
+    for (int at = 0; at == 0 || at < steps; at++) {
+        uint32_t number = capture_interrupted((uintptr_t)at, at);
+        EXPECT(number != 0 && number == number_in_handler);
+    }
+    EXPECT(steps > 50);
+}
+END_TEST
+#else
+START_TEST(handlers_agree_with_what_they_interrupt)
+{
+}
+END_TEST
+#endif
+
 START_TEST(children_go_on)
 {
     uint32_t known = stack_of(1, 5);
@@ -566,6 +624,7 @@ static Suite *all(void)
     tcase_add_test(tests, a_full_store_has_no_more_numbers);
     tcase_add_test(tests, threads_agree);
     tcase_add_test(tests, handlers_get_numbers);
+    tcase_add_test(tests, handlers_agree_with_what_they_interrupt);
     tcase_add_test(tests, children_go_on);
     tests = unit_case(suite, "own frames");
     tcase_add_checked_fixture(tests, setup_own, NULL);
