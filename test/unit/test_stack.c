@@ -461,12 +461,14 @@ static bool count_mapping(void *count, const struct opool__mapping *mapping)
     return true;
 }
 
+struct inner {
+    bool (*look)(void *arg, const struct opool__mapping *mapping);
+    void *arg;
+};
+
 static bool hide_files(void *arg, const struct opool__mapping *mapping)
 {
-    struct {
-        bool (*look)(void *, const struct opool__mapping *);
-        void *arg;
-    } *inner = arg;
+    struct inner *inner = arg;
     struct opool__mapping shown = *mapping;
     if (shown.file[0] == '/')
         strcat(shown.file, " (deleted)");
@@ -475,10 +477,7 @@ static bool hide_files(void *arg, const struct opool__mapping *mapping)
 
 static int hidden_mappings(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg)
 {
-    struct {
-        bool (*look)(void *, const struct opool__mapping *);
-        void *arg;
-    } inner = {look, arg};
+    struct inner inner = {look, arg};
     return real.each_mapping(hide_files, &inner);
 }
 
@@ -538,6 +537,29 @@ START_TEST(names_of_files_that_are_gone)
     struct opool__where where = where_is(code);
     EXPECT(strstr(where.file, " (deleted)") && where.offset != 0);
     ck_assert_str_eq(where.function, "l64a");
+}
+END_TEST
+
+static bool show_as_program(void *arg, const struct opool__mapping *mapping)
+{
+    struct inner *inner = arg;
+    struct opool__mapping shown = *mapping;
+    if (strstr(shown.file, "libc."))
+        strcpy(shown.file, "/proc/self/exe");
+    return inner->look(inner->arg, &shown);
+}
+
+static int libc_as_program(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg)
+{
+    struct inner inner = {look, arg};
+    return real.each_mapping(show_as_program, &inner);
+}
+
+/* As in another root, or after an upgrade: another file has that name. */
+START_TEST(other_files_are_not_looked_at)
+{
+    opool__os.each_mapping = libc_as_program;
+    ck_assert_str_eq(where_is(dlsym(RTLD_DEFAULT, "l64a")).function, "l64a");
 }
 END_TEST
 
@@ -641,6 +663,7 @@ static Suite *all(void)
     tcase_add_test(tests, handlers_tell_on_a_small_stack);
     tcase_add_test(tests, names_of_libraries);
     tcase_add_test(tests, names_of_files_that_are_gone);
+    tcase_add_test(tests, other_files_are_not_looked_at);
     tcase_add_test(tests, names_by_what_was_noted);
     tcase_add_test(tests, other_memory_is_no_code);
     tcase_add_test(tests, hostile_files);
