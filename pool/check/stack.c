@@ -188,7 +188,7 @@ static bool is_own(uintptr_t frame)
 static unsigned count_own(const uintptr_t *frames, unsigned count, uintptr_t caller)
 {
     unsigned most = count < OWN_MOST ? count : OWN_MOST, own = 0;
-    while (own < most && frames[own] != caller && !(caller == 0 && is_own(frames[own])))
+    while (own < most && !(caller ? frames[own] == caller : is_own(frames[own])))
         own++;
     if (own == most)
         return caller ? count_own(frames, count, 0) : 0;

@@ -28,12 +28,6 @@ static bool look(void *arg, const struct opool__mapping *mapping)
     return !search->found;
 }
 
-/* Memory without a file has no name, or one in brackets: the kernel's own code is an ELF image, others are not. */
-static bool is_code(const char *file)
-{
-    return strchr(file, '/') || strcmp(file, "[vdso]") == 0;
-}
-
 void opool__where(uintptr_t code, struct opool__where *out)
 {
     struct search search = {.code = code, .out = out};
@@ -41,11 +35,12 @@ void opool__where(uintptr_t code, struct opool__where *out)
     out->file[0] = 0;
     out->function[0] = 0;
     out->offset = 0;
-    if (opool__os.each_mapping(look, &search) != 0 || !search.found || !is_code(out->file)) {
+    if (opool__os.each_mapping(look, &search) != 0 || !search.found) {
         out->file[0] = 0;
         errno = saved;
         return;
     }
+    /* What is no ELF image, in a file or in memory, is no code that anything is known of. */
     struct opool__image image = opool__image_open(out->file, search.base);
     if (opool__image_address(&image, search.offset, &out->offset))
         opool__image_function(&image, out->offset, code, out->function, sizeof out->function);

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include "check/stack.h"
 #include "os/os.h"
@@ -285,6 +286,63 @@ START_TEST(handlers_get_numbers)
 }
 END_TEST
 
+#if defined(__x86_64__)
+enum { TRAP_FLAG = 0x100 };
+
+/* Of one instruction after the other: the one to act at, how many there were. */
+static volatile sig_atomic_t stepping, steps, act_at;
+static volatile uint32_t number_in_handler;
+
+static void at_step(int number, siginfo_t *info, void *void_context)
+{
+    ucontext_t *context = void_context;
+    (void)number;
+    (void)info;
+    if (!stepping) {
+        context->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+        return;
+    }
+    context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    if (steps++ == act_at)
+        number_in_handler = opool__stack_here();
+}
+
+/* A new stack, by a capture that is interrupted before instruction number `at` by another one of the same stack. */
+static uint32_t capture_interrupted(uintptr_t seed, int at)
+{
+    for (int i = 0; i < 3; i++)
+        planned[i] = (seed + 1) * 64 + (uintptr_t)i;
+    planned_count = 3;
+    number_in_handler = 0;
+    steps = 0;
+    act_at = at;
+    stepping = 1;
+    raise(SIGTRAP);
+    uint32_t number = opool__stack_here();
+    stepping = 0;
+    return number;
+}
+
+START_TEST(handlers_agree_with_what_they_interrupt)
+{
+    struct sigaction action = {.sa_sigaction = at_step, .sa_flags = SA_SIGINFO};
+    if (unit_watched())
+        return;
+    ck_assert_int_eq(sigaction(SIGTRAP, &action, NULL), 0);
+    for (int at = 0; at == 0 || at < steps; at++) {
+        uint32_t number = capture_interrupted((uintptr_t)at, at);
+        EXPECT(number != 0 && number == number_in_handler);
+    }
+    EXPECT(steps > 50);
+}
+END_TEST
+#else
+START_TEST(handlers_agree_with_what_they_interrupt)
+{
+}
+END_TEST
+#endif
+
 START_TEST(children_go_on)
 {
     uint32_t known = stack_of(1, 5);
@@ -403,12 +461,14 @@ static bool count_mapping(void *count, const struct opool__mapping *mapping)
     return true;
 }
 
+struct inner {
+    bool (*look)(void *arg, const struct opool__mapping *mapping);
+    void *arg;
+};
+
 static bool hide_files(void *arg, const struct opool__mapping *mapping)
 {
-    struct {
-        bool (*look)(void *, const struct opool__mapping *);
-        void *arg;
-    } *inner = arg;
+    struct inner *inner = arg;
     struct opool__mapping shown = *mapping;
     if (shown.file[0] == '/')
         strcat(shown.file, " (deleted)");
@@ -417,10 +477,7 @@ static bool hide_files(void *arg, const struct opool__mapping *mapping)
 
 static int hidden_mappings(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg)
 {
-    struct {
-        bool (*look)(void *, const struct opool__mapping *);
-        void *arg;
-    } inner = {look, arg};
+    struct inner inner = {look, arg};
     return real.each_mapping(hide_files, &inner);
 }
 
@@ -483,6 +540,29 @@ START_TEST(names_of_files_that_are_gone)
 }
 END_TEST
 
+static bool show_as_program(void *arg, const struct opool__mapping *mapping)
+{
+    struct inner *inner = arg;
+    struct opool__mapping shown = *mapping;
+    if (strstr(shown.file, "libc."))
+        strcpy(shown.file, "/proc/self/exe");
+    return inner->look(inner->arg, &shown);
+}
+
+static int libc_as_program(bool (*look)(void *arg, const struct opool__mapping *mapping), void *arg)
+{
+    struct inner inner = {look, arg};
+    return real.each_mapping(show_as_program, &inner);
+}
+
+/* As in another root, or after an upgrade: another file has that name. */
+START_TEST(other_files_are_not_looked_at)
+{
+    opool__os.each_mapping = libc_as_program;
+    ck_assert_str_eq(where_is(dlsym(RTLD_DEFAULT, "l64a")).function, "l64a");
+}
+END_TEST
+
 /* As in a process that changed its root: what was noted, with names of files that can be opened or not. */
 START_TEST(names_by_what_was_noted)
 {
@@ -500,10 +580,12 @@ START_TEST(names_by_what_was_noted)
     if (!code)
         return;
     EXPECT(where_is(code).file[0] == 0 || strstr(where_is(code).file, "libm."));
+    unsigned first = 0, before = 0, after = 0;
+    opool__modules_each(count_mapping, &first);
     opool__stack_start();
     EXPECT(strstr(where_is(code).file, "libm."));
-    unsigned before = 0, after = 0;
     opool__modules_each(count_mapping, &before);
+    EXPECT(before <= first + 8); /* segments of one */
     for (int i = 0; i < 300; i++)
         opool__stack_start();
     opool__modules_each(count_mapping, &after);
@@ -566,6 +648,7 @@ static Suite *all(void)
     tcase_add_test(tests, a_full_store_has_no_more_numbers);
     tcase_add_test(tests, threads_agree);
     tcase_add_test(tests, handlers_get_numbers);
+    tcase_add_test(tests, handlers_agree_with_what_they_interrupt);
     tcase_add_test(tests, children_go_on);
     tests = unit_case(suite, "own frames");
     tcase_add_checked_fixture(tests, setup_own, NULL);
@@ -582,6 +665,7 @@ static Suite *all(void)
     tcase_add_test(tests, handlers_tell_on_a_small_stack);
     tcase_add_test(tests, names_of_libraries);
     tcase_add_test(tests, names_of_files_that_are_gone);
+    tcase_add_test(tests, other_files_are_not_looked_at);
     tcase_add_test(tests, names_by_what_was_noted);
     tcase_add_test(tests, other_memory_is_no_code);
     tcase_add_test(tests, hostile_files);
