@@ -424,7 +424,7 @@ void *opool__slab_take(struct opool__slab *slab)
     relink_slab(slab, number, listed);
     opool__lock_drop(&slab->lock);
     void *slot = opool__slab_slot(slab, index);
-    opool__tools_taken(slot, slab->layout.size);
+    opool__tools_taken(slot, slab->zeroed);
     if (dirty) {
         opool__reused(slot, slab->zeroed);
         memset(slot, 0, slab->zeroed);
