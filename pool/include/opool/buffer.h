@@ -3,6 +3,7 @@
 #define OPOOL_BUFFER_H
 
 #include "chain.h"
+#include "ladder.h"
 
 /*
  * Buffers of a fixed capacity, from a pool. They never grow and never reallocate: what does not fit is told. One line
@@ -101,8 +102,7 @@
  */
 #define OPOOL_BUFFER_DEFINE(N, ...) OPOOL__BUFFER_DEFINE(N, __VA_ARGS__, .end_ = 0)
 
-/** Bytes of a buffer's object that are not the user's. */
-#define OPOOL_BUFFER_HEADER sizeof(struct opool_buffer)
+/* Buffers of several capacities, the smallest that fits: OPOOL_BUFFER_LADDER_DEFINE in opool/ladder.h. */
 
 /* ---- What the macro generates ---------------------------------------------------------------------------------- */
 
@@ -138,57 +138,17 @@ struct opool__buffer_options {
         unsigned char bytes[CAPACITY]; \
     };
 
-#define OPOOL__BUFFER_HEAD(buffer) ((struct opool_buffer *)(void *)(buffer))
-#define OPOOL__BUFFER_CONST(buffer) ((const struct opool_buffer *)(const void *)(buffer))
-
 #define OPOOL__BUFFER_FUNCTIONS(N) \
     OPOOL__FUNCTION size_t N##_capacity(void) \
     { \
         return sizeof(((struct N *)0)->bytes); \
     } \
-    OPOOL__FUNCTION size_t N##_length(const struct N *buffer_) \
+    OPOOL__FUNCTION size_t opool__##N##_capacity(const struct N *buffer_) \
     { \
-        return buffer_ ? buffer_->head.length : 0; \
+        (void)buffer_; \
+        return N##_capacity(); \
     } \
-    OPOOL__FUNCTION size_t N##_room(const struct N *buffer_) \
-    { \
-        return opool__buffer_room(OPOOL__BUFFER_CONST(buffer_), N##_capacity()); \
-    } \
-    OPOOL__FUNCTION struct opool_view N##_view(struct N *buffer_) \
-    { \
-        return opool__buffer_view(OPOOL__BUFFER_HEAD(buffer_), OPOOL_BUFFER_HEADER); \
-    } \
-    OPOOL__FUNCTION size_t N##_append(struct N *buffer_, const void *data_, size_t n_) \
-    { \
-        return opool__buffer_append(OPOOL__BUFFER_HEAD(buffer_), OPOOL_BUFFER_HEADER, N##_capacity(), data_, n_); \
-    } \
-    OPOOL__FUNCTION struct opool_view N##_reserve(struct N *buffer_, size_t n_) \
-    { \
-        return opool__buffer_reserve(OPOOL__BUFFER_HEAD(buffer_), OPOOL_BUFFER_HEADER, N##_capacity(), n_); \
-    } \
-    OPOOL__FUNCTION size_t N##_commit(struct N *buffer_, size_t n_) \
-    { \
-        return opool__buffer_commit(OPOOL__BUFFER_HEAD(buffer_), N##_capacity(), n_); \
-    } \
-    OPOOL__FUNCTION size_t N##_consume(struct N *buffer_, size_t n_) \
-    { \
-        return opool__buffer_consume(OPOOL__BUFFER_HEAD(buffer_), n_); \
-    } \
-    OPOOL__FUNCTION void N##_clear(struct N *buffer_) \
-    { \
-        opool__buffer_clear(OPOOL__BUFFER_HEAD(buffer_)); \
-    } \
-    OPOOL__FUNCTION \
-        __attribute__((__format__(__printf__, 2, 3))) int N##_printf(struct N *buffer_, const char *format_, ...) \
-    { \
-        int length_; \
-        va_list args_; \
-        va_start(args_, format_); \
-        length_ = \
-            opool__buffer_vprintf(OPOOL__BUFFER_HEAD(buffer_), OPOOL_BUFFER_HEADER, N##_capacity(), format_, args_); \
-        va_end(args_); \
-        return length_; \
-    }
+    OPOOL__BUFFER_CALLS(N, OPOOL_BUFFER_HEADER)
 
 #define OPOOL__CHAIN_FUNCTIONS(N) \
     struct N##_chain { \

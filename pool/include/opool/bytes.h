@@ -156,4 +156,56 @@ opool__buffer_vprintf(struct opool_buffer *buffer, size_t header, size_t capacit
     return length;
 }
 
+/* ---- What the macros of opool/buffer.h and opool/ladder.h generate for both ------------------------------------- */
+
+/** Bytes of a buffer's object that are not the user's. */
+#define OPOOL_BUFFER_HEADER sizeof(struct opool_buffer)
+
+#define OPOOL__BUFFER_HEAD(buffer) ((struct opool_buffer *)(void *)(buffer))
+
+#define OPOOL__BUFFER_CALLS(N, HEADER) \
+    OPOOL__FUNCTION size_t N##_length(const struct N *buffer_) \
+    { \
+        return buffer_ ? ((const struct opool_buffer *)(const void *)buffer_)->length : 0; \
+    } \
+    OPOOL__FUNCTION size_t N##_room(const struct N *buffer_) \
+    { \
+        return opool__buffer_room((const struct opool_buffer *)(const void *)buffer_, opool__##N##_capacity(buffer_)); \
+    } \
+    OPOOL__FUNCTION struct opool_view N##_view(struct N *buffer_) \
+    { \
+        return opool__buffer_view(OPOOL__BUFFER_HEAD(buffer_), HEADER); \
+    } \
+    OPOOL__FUNCTION size_t N##_append(struct N *buffer_, const void *data_, size_t n_) \
+    { \
+        return opool__buffer_append(OPOOL__BUFFER_HEAD(buffer_), HEADER, opool__##N##_capacity(buffer_), data_, n_); \
+    } \
+    OPOOL__FUNCTION struct opool_view N##_reserve(struct N *buffer_, size_t n_) \
+    { \
+        return opool__buffer_reserve(OPOOL__BUFFER_HEAD(buffer_), HEADER, opool__##N##_capacity(buffer_), n_); \
+    } \
+    OPOOL__FUNCTION size_t N##_commit(struct N *buffer_, size_t n_) \
+    { \
+        return opool__buffer_commit(OPOOL__BUFFER_HEAD(buffer_), opool__##N##_capacity(buffer_), n_); \
+    } \
+    OPOOL__FUNCTION size_t N##_consume(struct N *buffer_, size_t n_) \
+    { \
+        return opool__buffer_consume(OPOOL__BUFFER_HEAD(buffer_), n_); \
+    } \
+    OPOOL__FUNCTION void N##_clear(struct N *buffer_) \
+    { \
+        opool__buffer_clear(OPOOL__BUFFER_HEAD(buffer_)); \
+    } \
+    OPOOL__FUNCTION \
+        __attribute__((__format__(__printf__, 2, 3))) int N##_printf(struct N *buffer_, const char *format_, ...) \
+    { \
+        int length_; \
+        va_list args_; \
+        va_start(args_, format_); \
+        length_ = opool__buffer_vprintf(OPOOL__BUFFER_HEAD(buffer_), HEADER, opool__##N##_capacity(buffer_), format_, \
+                                        args_); \
+        va_end(args_); \
+        return length_; \
+    }
+
 #endif
