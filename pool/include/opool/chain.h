@@ -90,7 +90,7 @@ OPOOL__FUNCTION int opool__chain_take(struct opool_chain *chain, size_t n, struc
 {
     struct opool_buffer *links = NULL;
     while (n--) {
-        struct opool_buffer *link = (struct opool_buffer *)opool_get(opool_base_ref_get(chain->pool));
+        struct opool_buffer *link = (struct opool_buffer *)OPOOL__GET(opool_base_ref_get(chain->pool));
         if (!link) {
             const int error = errno;
             opool__chain_put(chain, links);

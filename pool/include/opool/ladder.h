@@ -61,12 +61,18 @@ struct opool_rung {
 
 /* ---- What the macro generates ---------------------------------------------------------------------------------- */
 
+/* Inlined, where the program does that: buffers have no reset, they are emptied by the get. */
+#ifdef OPOOL_NO_INLINE
+#define OPOOL__PUT(base, object) opool_put(base, object)
+#else
+#define OPOOL__PUT(base, object) opool__put_inline(base, object)
+#endif
+
 enum { OPOOL__RUNGS_MOST = 8, OPOOL__LADDER_SHARDS = 16, OPOOL__RUNG_NAME_MOST = 96 };
 
 /* What a definition says of a rung. */
 struct opool__step {
-    uint32_t capacity;
-    const struct opool_member *kept;
+    uint32_t capacity, rung;
 };
 
 /* A buffer of a ladder: its bytes follow. */
@@ -94,16 +100,8 @@ OPOOL__THUNK int opool__step_init(void *object, void *arg)
 {
     struct opool__step_buffer *buffer = (struct opool__step_buffer *)object;
     buffer->capacity = ((const struct opool__step *)arg)->capacity;
+    buffer->rung = ((const struct opool__step *)arg)->rung;
     return 0;
-}
-
-OPOOL__THUNK bool opool__step_reset(void *object, void *arg)
-{
-    struct opool__step_buffer *buffer = (struct opool__step_buffer *)object;
-    (void)arg;
-    buffer->rung = 0;
-    memset(&buffer->head, 0, sizeof buffer->head);
-    return true;
 }
 
 OPOOL__FUNCTION void opool__ladder_destroy(struct opool__ladder *ladder)
@@ -135,8 +133,6 @@ OPOOL__FUNCTION int opool__rung_create(struct opool__ladder *ladder, size_t rung
     type.size = sizeof(struct opool__step_buffer) + step->capacity;
     type.align = OPOOL__ALIGNOF(struct opool__step_buffer);
     type.init = opool__step_init;
-    type.reset = opool__step_reset;
-    type.kept = step->kept;
     type.abi = OPOOL_ABI;
     return opool_create(&ladder->pools[rung], &type, &own);
 }
@@ -181,9 +177,9 @@ OPOOL__FUNCTION struct opool__step_buffer *opool__ladder_get(struct opool__ladde
         errno = EMSGSIZE;
         return NULL;
     }
-    buffer = (struct opool__step_buffer *)opool_get(ladder->pools[rung]);
+    buffer = (struct opool__step_buffer *)OPOOL__GET(ladder->pools[rung]);
     if (buffer) {
-        buffer->rung = (uint32_t)rung;
+        opool__buffer_clear(&buffer->head);
         opool__add_relaxed(opool__ladder_asked(ladder, rung), (uint64_t)n);
     }
     return buffer;
@@ -193,7 +189,7 @@ OPOOL__FUNCTION struct opool__step_buffer *opool__ladder_get(struct opool__ladde
 OPOOL__FUNCTION void opool__ladder_put(struct opool__ladder *ladder, struct opool__step_buffer *buffer)
 {
     if (ladder && buffer)
-        opool_put(ladder->pools[buffer->rung < ladder->rungs ? buffer->rung : 0], buffer);
+        OPOOL__PUT(ladder->pools[buffer->rung < ladder->rungs ? buffer->rung : 0], buffer);
 }
 
 OPOOL__FUNCTION size_t opool__ladder_read(struct opool__ladder *ladder, struct opool_rung *out, size_t n)
@@ -262,9 +258,7 @@ OPOOL__FUNCTION int opool__ladder_write(struct opool__ladder *ladder, FILE *out)
     OPOOL__ENUM{OPOOL__ID(N, step, i) = (x)}; \
     OPOOL__ASSERT((size_t)OPOOL__ID(N, step, i) > (size_t)OPOOL__ID(N, step, j), \
                   "opool: ladder " OPOOL__STR(N) ": capacities are not ascending");
-#define OPOOL__LADDER_KEPT(N, i, j, x) \
-    {{"bytes", sizeof(struct opool__step_buffer), (uint32_t)(x), OPOOL_MEMBER_KEPT}, {NULL, 0, 0, OPOOL_MEMBER_FIXED}},
-#define OPOOL__LADDER_STEP(N, i, j, x) {(uint32_t)(x), kept_[OPOOL__COUNT_OF(N) - (i)]},
+#define OPOOL__LADDER_STEP(N, i, j, x) {(uint32_t)(x), OPOOL__COUNT_OF(N) - (i)},
 
 #define OPOOL__LADDER_TYPE(N, ...) \
     struct N; \
@@ -278,7 +272,6 @@ OPOOL__FUNCTION int opool__ladder_write(struct opool__ladder *ladder, FILE *out)
     OPOOL__MAP(OPOOL__LADDER_CHECK, N, __VA_ARGS__) \
     OPOOL__FUNCTION const struct opool__step *opool__##N##_steps(void) \
     { \
-        static const struct opool_member kept_[][2] = {OPOOL__MAP(OPOOL__LADDER_KEPT, N, __VA_ARGS__)}; \
         static const struct opool__step steps_[] = {OPOOL__MAP(OPOOL__LADDER_STEP, N, __VA_ARGS__)}; \
         return steps_; \
     }
