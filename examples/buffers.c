@@ -7,8 +7,8 @@
  * for answers that are longer than a buffer, with a limit, iov and consume around writev; and
  * OPOOL_BUFFER_LADDER_DEFINE, which gives the smallest of a few capacities that fits.
  *
- * It checks that all answers arrive, that a client who does not read is held back by the limit and by nothing else, that
- * a line longer than a buffer is refused, and that no buffer is out at the end.
+ * It checks that all answers arrive, that a client who does not read is held back by the limit, that a line longer than
+ * a buffer is refused, and that no buffer is out at the end.
  */
 
 #include <errno.h>

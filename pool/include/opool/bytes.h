@@ -197,7 +197,7 @@ opool__buffer_vprintf(struct opool_buffer *buffer, size_t header, size_t capacit
         opool__buffer_clear(OPOOL__BUFFER_HEAD(buffer_)); \
     } \
     OPOOL__FUNCTION \
-        __attribute__((__format__(__printf__, 2, 3))) int N##_printf(struct N *buffer_, const char *format_, ...) \
+    __attribute__((__format__(__printf__, 2, 3))) int N##_printf(struct N *buffer_, const char *format_, ...) \
     { \
         int length_; \
         va_list args_; \

@@ -92,9 +92,9 @@ OPOOL__FUNCTION int opool__chain_take(struct opool_chain *chain, size_t n, struc
     while (n--) {
         struct opool_buffer *link = (struct opool_buffer *)OPOOL__GET(opool_base_ref_get(chain->pool));
         if (!link) {
-            const int error = errno;
+            const int r = errno;
             opool__chain_put(chain, links);
-            return -error;
+            return -r;
         }
         link->next = opool_buffer_ref_of(links);
         links = link;
@@ -170,18 +170,18 @@ OPOOL__FUNCTION int opool__chain_append(struct opool_chain *chain, size_t capaci
 {
     struct opool_buffer *links = NULL;
     size_t room, more;
-    int error;
+    int r;
     if (!chain || (!data && n))
         return -EINVAL;
     opool__chain_unreserve(chain);
     room = opool__buffer_tail(opool__chain_last(chain), capacity);
     more = n > room ? opool__links_for(n - room, capacity) : 0;
-    error = opool__chain_allows(chain, n, more);
-    if (!error)
-        error = opool__chain_take(chain, more, &links);
-    if (!error && n)
+    r = opool__chain_allows(chain, n, more);
+    if (!r)
+        r = opool__chain_take(chain, more, &links);
+    if (!r && n)
         opool__chain_fill(chain, capacity, links, (const unsigned char *)data, n);
-    return error;
+    return r;
 }
 
 OPOOL__FUNCTION __attribute__((__format__(__printf__, 3, 0))) int
@@ -189,7 +189,7 @@ opool__chain_vprintf(struct opool_chain *chain, size_t capacity, const char *for
 {
     struct opool_buffer *link = NULL;
     struct opool_view room;
-    int length, error;
+    int length, r;
     if (!chain || !format)
         return -EINVAL;
     opool__chain_unreserve(chain);
@@ -199,11 +199,11 @@ opool__chain_vprintf(struct opool_chain *chain, size_t capacity, const char *for
         return length;
     if ((size_t)length >= capacity)
         return -EMSGSIZE;
-    error = opool__chain_allows(chain, (size_t)length, (size_t)length >= room.length);
-    if (!error && (size_t)length >= room.length)
-        error = opool__chain_take(chain, 1, &link);
-    if (error)
-        return error;
+    r = opool__chain_allows(chain, (size_t)length, (size_t)length >= room.length);
+    if (!r && (size_t)length >= room.length)
+        r = opool__chain_take(chain, 1, &link);
+    if (r)
+        return r;
     if (!link) {
         opool__chain_last(chain)->length += (uint32_t)length;
         chain->length += (size_t)length;
@@ -308,7 +308,7 @@ OPOOL__FUNCTION int opool__chain_reserve(struct opool_chain *chain, size_t capac
 {
     struct opool_buffer *links = NULL;
     size_t room, more;
-    int error;
+    int r;
     if (!chain || !iov || entries <= 0 || !n || !opool_base_ref_get(chain->pool))
         return -EINVAL;
     opool__chain_unreserve(chain);
@@ -317,9 +317,9 @@ OPOOL__FUNCTION int opool__chain_reserve(struct opool_chain *chain, size_t capac
     more = opool__chain_adds(chain, capacity, n, room, (size_t)entries);
     if (!n || (!room && !more))
         return -ENOBUFS;
-    error = opool__chain_take(chain, more, &links);
-    if (error)
-        return error;
+    r = opool__chain_take(chain, more, &links);
+    if (r)
+        return r;
     chain->spare = opool_buffer_ref_of(links);
     return opool__chain_offer(chain, capacity, n, iov);
 }
@@ -350,12 +350,12 @@ OPOOL__FUNCTION int opool__chain_move(struct opool_chain *to, struct opool_chain
 {
     struct opool_buffer *first, *last;
     size_t links, length;
-    int error;
+    int r;
     if (!to || !from || to == from || opool_base_ref_get(to->pool) != opool_base_ref_get(from->pool))
         return -EINVAL;
-    error = opool__chain_allows(to, from->length, from->links);
-    if (error || !from->length)
-        return error;
+    r = opool__chain_allows(to, from->length, from->links);
+    if (r || !from->length)
+        return r;
     opool__chain_unreserve(to);
     opool__chain_unreserve(from);
     first = opool__chain_first(from);
@@ -408,16 +408,16 @@ OPOOL__FUNCTION int opool__chain_split(struct opool_chain *from, size_t n, struc
 {
     struct opool_buffer *last, *first, *link = NULL;
     size_t links, head = n;
-    int error;
+    int r;
     if (!to || !from || to == from || opool_base_ref_get(to->pool) != opool_base_ref_get(from->pool) ||
         n > from->length)
         return -EINVAL;
     links = opool__chain_whole(from, &head, &last);
-    error = opool__chain_allows(to, n, links + (head > 0));
-    if (!error && head)
-        error = opool__chain_take(from, 1, &link);
-    if (error || !n)
-        return error;
+    r = opool__chain_allows(to, n, links + (head > 0));
+    if (!r && head)
+        r = opool__chain_take(from, 1, &link);
+    if (r || !n)
+        return r;
     opool__chain_unreserve(to);
     opool__chain_unreserve(from);
     if (links) {
@@ -437,12 +437,12 @@ OPOOL__FUNCTION int opool__chain_split(struct opool_chain *from, size_t n, struc
 /* On success the link is the chain's. */
 OPOOL__FUNCTION int opool__chain_push(struct opool_chain *chain, struct opool_buffer *link)
 {
-    int error;
+    int r;
     if (!chain || !link)
         return -EINVAL;
-    error = opool__chain_allows(chain, link->length, link->length > 0);
-    if (error)
-        return error;
+    r = opool__chain_allows(chain, link->length, link->length > 0);
+    if (r)
+        return r;
     opool__chain_unreserve(chain);
     if (link->length)
         opool__chain_join(chain, link, link, 1, link->length);

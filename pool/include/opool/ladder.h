@@ -147,10 +147,10 @@ OPOOL__FUNCTION int opool__ladder_create(struct opool__ladder *ladder, const str
         return -EINVAL;
     ladder->steps = steps;
     for (; ladder->rungs < rungs; ladder->rungs++) {
-        const int error = opool__rung_create(ladder, ladder->rungs, name, options);
-        if (error) {
+        const int r = opool__rung_create(ladder, ladder->rungs, name, options);
+        if (r) {
             opool__ladder_destroy(ladder);
-            return error;
+            return r;
         }
     }
     return 0;
