@@ -537,4 +537,62 @@ OPOOL_DEFINE(conn_pool, struct conn);
 OPOOL_DEFINE(stat_pool, struct stat);
 USE(conn_pool, struct conn)
 USE(stat_pool, struct stat)
+
+#elif defined(CASE_buffers)
+#include <opool/buffer.h>
+#define KIB 1024
+OPOOL_BUFFER_DEFINE(io_buf, 4 * KIB - OPOOL_BUFFER_HEADER);
+OPOOL_BUFFER_DEFINE(key_buf, 1, .wipe = true);
+OPOOL_BUFFER_LADDER_DEFINE(body_buf, KIB, 4 * KIB - 1, 16u * KIB, sizeof(struct io_buf) * 16);
+OPOOL_BUFFER_LADDER_DEFINE(one_buf, 1);
+OPOOL_BUFFER_LADDER_DEFINE(eight_buf, 1, 2, 3, 4, 5, 6, 7, OPOOL_SIZE_MAX / 2);
+struct conn { int fd; io_buf_ref in; body_buf_ref body; struct io_buf_chain out; };
+static inline bool conn_reset(struct conn *conn, void *arg)
+{
+    (void)arg;
+    io_buf_chain_clear(&conn->out);
+    return true;
+}
+OPOOL_DEFINE(conn_pool, struct conn, .reset = conn_reset);
+USE(conn_pool, struct conn)
+USE(io_buf_pool, struct io_buf)
+USE(key_buf_pool, struct key_buf)
+int use_buffers(struct conn *conn, struct io_buf_pool *pool, struct body_buf_ladder *ladder);
+int use_buffers(struct conn *conn, struct io_buf_pool *pool, struct body_buf_ladder *ladder)
+{
+    struct io_buf *in = io_buf_ref_get(conn->in);
+    struct iovec iov[4];
+    const struct opool_view view = io_buf_view(in), room = io_buf_reserve(in, 1);
+    size_t sum = io_buf_append(in, view.data, room.length) + io_buf_commit(in, 1) + io_buf_consume(in, 2);
+    int result = io_buf_printf(in, "%zu", sum + io_buf_length(in) + io_buf_room(in) + io_buf_capacity());
+    struct io_buf_chain other;
+    struct body_buf *body = body_buf_get(ladder, 3000);
+    conn->body = body_buf_ref_of(body);
+    io_buf_chain_init(&other, pool, OPOOL_UNLIMITED, 4);
+    result |= io_buf_chain_append(&other, "x", 1) | io_buf_chain_printf(&other, "%d", result);
+    result |= io_buf_chain_reserve(&other, 100, iov, 4) | io_buf_chain_iov(&other, iov, 4);
+    result |= io_buf_chain_split(&conn->out, io_buf_chain_commit(&other, 1), &other);
+    result |= io_buf_chain_move(&conn->out, &other) | io_buf_chain_push(&other, in);
+    sum += io_buf_chain_peek(&other, &sum, sizeof sum) + io_buf_chain_length(&other) + io_buf_chain_links(&other);
+    sum += io_buf_chain_consume(&other, sum);
+    io_buf_pool_put(pool, io_buf_chain_pop(&other));
+    io_buf_clear(in);
+    body_buf_clear(body);
+    body_buf_put(ladder, body);
+    return sum ? result | body_buf_ladder_write(ladder, stdout) : 0;
+}
+
+#elif defined(CASE_buffers_in_a_namespace)
+/* only: c++ */
+#include <opool/buffer.h>
+namespace app
+{
+OPOOL_BUFFER_DEFINE(io_buf, 4096);
+OPOOL_BUFFER_LADDER_DEFINE(body_buf, 1024, 4096);
+}
+size_t use_buffers(app::io_buf *in, app::body_buf *body);
+size_t use_buffers(app::io_buf *in, app::body_buf *body)
+{
+    return app::io_buf_append(in, "x", 1) + app::body_buf_append(body, "x", 1);
+}
 #endif

@@ -10,10 +10,15 @@
 #include <type_traits>
 #include <vector>
 
+#include <opool/buffer.h>
+
 #include "contract.h"
 
 namespace
 {
+
+OPOOL_BUFFER_DEFINE(io_buf, 64);
+OPOOL_BUFFER_LADDER_DEFINE(body_buf, 256, 1024);
 
 struct thing {
     int n;
@@ -286,6 +291,31 @@ START_TEST(untyped_calls)
 }
 END_TEST
 
+START_TEST(buffers)
+{
+    struct io_buf_pool *pool = nullptr;
+    struct body_buf_ladder ladder;
+    std::string text;
+    ck_assert_int_eq(io_buf_pool_create(&pool, nullptr), 0);
+    ck_assert_int_eq(body_buf_ladder_create(&ladder, nullptr), 0);
+    io_buf_chain chain;
+    io_buf_chain_init(&chain, pool, 1000, OPOOL_UNLIMITED);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(io_buf_chain_printf(&chain, "%d ", i), i < 10 ? 2 : 3);
+        text += std::to_string(i) + " ";
+    }
+    body_buf *body = body_buf_get(&ladder, text.size());
+    opool_view room = body_buf_reserve(body, text.size());
+    ck_assert_uint_eq(body_buf_commit(body, io_buf_chain_peek(&chain, room.data, room.length)), text.size());
+    ck_assert_mem_eq(body_buf_view(body).data, text.data(), text.size());
+    body_buf_put(&ladder, body);
+    body_buf_ladder_destroy(&ladder);
+    io_buf_chain_clear(&chain);
+    ck_assert_uint_eq(figures(io_buf_pool_base(pool)).live, 0);
+    io_buf_pool_destroy(&pool);
+}
+END_TEST
+
 int main()
 {
     Suite *suite = suite_create("cxx");
@@ -297,5 +327,6 @@ int main()
     tcase_add_test(tcase, thread_local_destructors_put);
     tcase_add_test(tcase, threads_share_a_pool);
     tcase_add_test(tcase, untyped_calls);
+    tcase_add_test(tcase, buffers);
     return run_suite(suite);
 }

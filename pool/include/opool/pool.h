@@ -107,6 +107,49 @@ OPOOL_API size_t opool_get_batch(struct opool *pool, void *objects[], size_t n);
 /** As n puts; NULL entries are skipped. */
 OPOOL_API void opool_put_batch(struct opool *pool, void *const objects[], size_t n);
 
+/**
+ * Where a pool's objects lie: `slots` places, `stride` bytes from one to the next. For interfaces that name memory by
+ * its number, as buffers that io_uring is provided with, and for tables beside a pool.
+ */
+struct opool_slots {
+    void *base;    /**< the first slot */
+    size_t stride; /**< bytes */
+    size_t slots;  /**< the capacity or a little more, by whole slabs */
+};
+
+/**
+ * The slots of a pool with a capacity or a region: one range, the same as long as the pool lives.
+ *
+ * What lies there belongs to the pool, but for the objects that the caller has out; memory of slots that no object was
+ * built in may not be accessible. Pages of what ticks tear down, or opool_release, go back to the system, so that
+ * memory that is told to the kernel once and for all (registered buffers) takes opool_options.prefill and .keep of all
+ * objects, or a region; buffers that are provided one by one, while they are out, take neither. Objects that are served
+ * from guard slots (OPOOL_GUARD) lie elsewhere and have no index.
+ *
+ * @param out  filled; all zero on error
+ * @return 0
+ *         -EINVAL: pool or out is NULL, or the pool was destroyed
+ *         -ENOTSUP: the pool has neither capacity nor region, or the system gave address space only in pieces
+ *
+ * Does not block.
+ */
+OPOOL_API OPOOL_NODISCARD int opool_slots_of(struct opool *pool, struct opool_slots *out);
+
+/** The number of the slot that starts at `object`, below slots->slots; SIZE_MAX: none does. */
+static inline __attribute__((__unused__)) size_t opool_slot_index(const struct opool_slots *slots, const void *object)
+{
+    const uintptr_t distance = (uintptr_t)object - (uintptr_t)slots->base;
+    if (!slots->stride || distance % slots->stride || distance / slots->stride >= slots->slots)
+        return SIZE_MAX;
+    return distance / slots->stride;
+}
+
+/** The start of slot `index`; NULL: there is none. */
+static inline __attribute__((__unused__)) void *opool_slot_at(const struct opool_slots *slots, size_t index)
+{
+    return index < slots->slots ? (char *)slots->base + index * slots->stride : NULL;
+}
+
 /** "0.1.0": of the library, where OPOOL_VERSION is of the header. Static storage. */
 OPOOL_API const char *opool_version(void);
 
