@@ -344,7 +344,10 @@ START_TEST(nothing_is_refused)
     ck_assert_int_eq(link_chain_reserve(&chain, 0, iov, 2), -EINVAL);
     ck_assert_int_eq(link_chain_move(&chain, &chain), -EINVAL);
     ck_assert_int_eq(link_chain_move(&chain, &other_chain), -EINVAL);
+    ck_assert_int_eq(link_chain_append(&chain, "abc", 3), 0);
     ck_assert_int_eq(link_chain_split(&chain, 1, &other_chain), -EINVAL);
+    ck_assert_int_eq(link_chain_split(&chain, 4, &chain), -EINVAL);
+    link_chain_clear(&chain);
     ck_assert_int_eq(link_chain_iov(&chain, iov, -1), 0);
     ck_assert_int_eq(link_chain_iov(NULL, iov, 2), 0);
     ck_assert_uint_eq(link_chain_peek(&chain, NULL, 9), 0);
