@@ -4,7 +4,7 @@
 
 /* opool: typed pools of fixed-shape objects. Start with the README's first program; opool/define.h has the typed
    calls, opool/pool.h the untyped ones, opool/epoch.h how memory
-   follows the load, opool/stats.h the figures. */
+   follows the load, opool/stats.h the figures. Not included: opool/buffer.h, buffers of a fixed capacity. */
 
 #include "opool/define.h"
 #include "opool/epoch.h"

@@ -291,7 +291,7 @@ OPOOL__FUNCTION int opool__ladder_write(struct opool__ladder *ladder, FILE *out)
     { \
         opool__ladder_destroy(OPOOL__LADDER(ladder_)); \
     } \
-    OPOOL__FUNCTION struct N *N##_get(struct N##_ladder *ladder_, size_t n_) \
+    OPOOL__FUNCTION OPOOL_NODISCARD struct N *N##_get(struct N##_ladder *ladder_, size_t n_) \
     { \
         return (struct N *)(void *)opool__ladder_get(OPOOL__LADDER(ladder_), n_); \
     } \
