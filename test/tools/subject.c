@@ -532,7 +532,7 @@ static void in_region(void)
         if (round > 0)
             item_pool_put(pool, item_pool_get(pool));
         else
-            (void)!item_pool_get(pool); /* destroy says so, and the region is ours again */
+            shared_item = item_pool_get(pool); /* destroy says so, and the region is ours again */
         opool_log_set(log_line, NULL);
         item_pool_destroy(&pool);
         opool_log_set(NULL, NULL);
@@ -556,6 +556,7 @@ static void logged(void)
     if (item_pool_create(&pool, NULL) != 0)
         abort();
     struct item *item = item_pool_get(pool);
+    shared_item = item; /* not lost */
     item_pool_destroy(&pool);
     sink = item->kept;
 }
