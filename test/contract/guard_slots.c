@@ -567,6 +567,31 @@ START_TEST(all_ways_to_get_are_guarded)
 }
 END_TEST
 
+/* Though the thread's cache has what a batch asks for. */
+START_TEST(batches_and_waits_are_guarded_before_the_cache_is_asked)
+{
+    enum { SLOTS = 4, USUAL = 6 };
+    struct plain *guarded_ones[SLOTS], *batch[USUAL];
+    set("1/1", "4");
+    open_with(NULL);
+    for (int i = 0; i < SLOTS; i++)
+        guarded_ones[i] = plain_pool_get(plain);
+    for (int tick = 0; tick < 3; tick++) {
+        ck_assert_uint_eq(plain_pool_get_batch(plain, batch, USUAL), USUAL);
+        plain_pool_put_batch(plain, batch, USUAL);
+        if (tick == 0)
+            plain_pool_put_batch(plain, guarded_ones, SLOTS);
+        opool_epoch_advance();
+    }
+    ck_assert_uint_eq(guarded(), SLOTS);
+    ck_assert_ptr_nonnull(plain_pool_get_wait(plain, 0));
+    ck_assert_uint_eq(guarded(), SLOTS + 1);
+    ck_assert_uint_eq(plain_pool_get_batch(plain, batch, USUAL), USUAL);
+    ck_assert_uint_eq(guarded(), 2 * SLOTS);
+    check_equations(plain_pool_base(plain));
+}
+END_TEST
+
 struct large {
     char bytes[(64 << 10) + 1];
 };
@@ -920,6 +945,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, owning_objects_are_judged_by_their_footprint, 0, LEVELS);
     tcase_add_test(tests, an_init_that_fails_is_the_usual_get_s);
     tcase_add_test(tests, all_ways_to_get_are_guarded);
+    tcase_add_test(tests, batches_and_waits_are_guarded_before_the_cache_is_asked);
     tcase_add_test(tests, large_objects_and_regions_are_not);
     tests = new_case(suite, "how many");
     tcase_add_test(tests, nothing_is_guarded_unless_asked_for);
