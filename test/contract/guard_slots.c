@@ -567,6 +567,23 @@ START_TEST(all_ways_to_get_are_guarded)
 }
 END_TEST
 
+START_TEST(who_asks_for_the_slots_gets_them)
+{
+    struct opool_slots slots;
+    set("1/1", "64");
+    open_with(&(struct opool_options){.capacity = 20});
+    struct plain *before = plain_pool_get(plain);
+    ck_assert_int_eq(opool_slots_of(plain_pool_base(plain), &slots), 0);
+    for (int i = 0; i < 19; i++) {
+        struct plain *object = plain_pool_get(plain);
+        ck_assert_uint_lt((size_t)((char *)object - (char *)slots.base) / slots.stride, slots.slots);
+    }
+    ck_assert_uint_eq(guarded(), 1);
+    plain_pool_put(plain, before);
+    check_equations(plain_pool_base(plain));
+}
+END_TEST
+
 /* Though the thread's cache has what a batch asks for. */
 START_TEST(batches_and_waits_are_guarded_before_the_cache_is_asked)
 {
@@ -945,6 +962,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, an_init_that_fails_is_the_usual_get_s);
     tcase_add_test(tests, all_ways_to_get_are_guarded);
     tcase_add_test(tests, batches_and_waits_are_guarded_before_the_cache_is_asked);
+    tcase_add_test(tests, who_asks_for_the_slots_gets_them);
     tcase_add_test(tests, large_objects_and_regions_are_not);
     tests = new_case(suite, "how many");
     tcase_add_test(tests, nothing_is_guarded_unless_asked_for);
