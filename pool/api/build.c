@@ -59,7 +59,7 @@ bool opool__refused_in_callback(const char *call, bool crossing_may)
 struct opool__call opool__call_begin(const struct opool *pool, const char *call, const void *object, const void *caller)
 {
     struct opool__call before = current;
-    if (!pool || (!pool->traced && !pool->sampled))
+    if (!pool || (!pool->traced && !opool__guarded_some(pool)))
         return before;
     if (before.inside == callbacks + 1 && pool->label.checks == OPOOL_CHECKS_FULL && !opool__logging())
         opool__fault(&pool->label, OPOOL__FAULT_REENTERED, call, object, NULL);

@@ -126,7 +126,7 @@ static void set_front(struct opool *pool)
     front->base = (uintptr_t)opool__slab_base(&pool->slab);
     front->rotate = pool->slab.layout.rotate;
     front->inverse = pool->slab.layout.inverse;
-    if (pool->label.checks == OPOOL_CHECKS_OFF && !pool->sampled) {
+    if (pool->label.checks == OPOOL_CHECKS_OFF && !opool__guarded_some(pool)) {
         /* The inlined check passes every pointer but NULL: (pointer - 1) * 1 is below UINTPTR_MAX. */
         pool->slab.shared_bound = NULL;
         front->base = 1;
@@ -134,7 +134,7 @@ static void set_front(struct opool *pool)
         front->rotate = 0;
         front->slots = UINTPTR_MAX;
     }
-    front->offset = pool->traced || pool->sampled ? 0 : opool__cache_offset(&pool->cache);
+    front->offset = pool->traced || opool__guarded_some(pool) ? 0 : opool__cache_offset(&pool->cache);
 }
 
 static int make(struct opool *pool, const struct opool_options *options)

@@ -105,7 +105,7 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
         opool__count(&pool->shared_memory_fails);
         return fail(ENOMEM);
     }
-    void *object = pool->sampled ? opool__guarded_get(pool) : NULL;
+    void *object = opool__guarded_some(pool) ? opool__guarded_get(pool) : NULL;
     if (!object)
         object = get_unguarded(pool, timeout_ms, full);
     if (object)
@@ -116,7 +116,7 @@ static void *get_slow(struct opool *pool, int timeout_ms, int full)
 /* What the thread's cache has at hand; nothing while each get is counted, for guard slots. */
 static size_t get_run(struct opool *pool, void **objects, size_t n)
 {
-    bool counted = pool && pool->sampled && opool__guard_slots_open();
+    bool counted = pool && opool__guarded_some(pool) && opool__guard_slots_open();
     size_t run = pool && pool->cached && !counted ? opool__cache_get_run(&pool->cache, objects, n) : 0;
     for (size_t i = 0; i < run && pool->traced; i++)
         opool__trace_got(pool, objects[i]);

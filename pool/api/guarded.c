@@ -14,7 +14,7 @@ void opool__guarded_join(struct opool *pool, bool region)
        which sees all objects, would have to be told of these too. */
     if (region || pool->type.size > OPOOL__GUARD_OBJECT_MOST || opool__tools_here() || !opool__guard_slots_start())
         return;
-    pool->sampled = true;
+    opool__store_relaxed(&pool->shared_sampled, 1u);
 }
 
 /*
@@ -43,8 +43,16 @@ static void work_inline(struct opool *pool)
 
 void opool__guarded_tick(struct opool *pool)
 {
-    if (pool->sampled && opool__guard_slots_open())
+    if (opool__guarded_some(pool) && opool__guard_slots_open())
         work_out_of_line(pool);
+}
+
+void opool__guarded_leave(struct opool *pool)
+{
+    if (!opool__guarded_some(pool))
+        return;
+    opool__store_relaxed(&pool->shared_sampled, 0u);
+    work_inline(pool);
 }
 
 static bool may_guard(struct opool *pool)

@@ -26,6 +26,9 @@ struct opool;
 /* With type and label set, and `traced`. */
 void opool__guarded_join(struct opool *pool, bool region);
 
+/* No get from now on: the user goes by where objects lie. */
+void opool__guarded_leave(struct opool *pool);
+
 /* A tick: slots may have rested long enough. */
 void opool__guarded_tick(struct opool *pool);
 

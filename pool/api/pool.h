@@ -47,7 +47,7 @@ struct opool {
     struct opool__guard guard; /* owning types */
     struct opool__fresh fresh; /* full checks */
     struct opool__watches watches;
-    bool sampled;                         /* some of its gets are served from guard slots: api/guarded.h */
+    uint32_t shared_sampled;              /* 1: some gets are served from guard slots, see api/guarded.h */
     bool traced;                          /* each get and put is looked at, out of line: api/trace.h */
     struct opool__life life;              /* full checks */
     const struct opool__auditor *auditor; /* NULL: nobody looks at what objects own */
@@ -69,6 +69,11 @@ struct opool {
 static inline bool opool__by_permit(const struct opool *pool)
 {
     return !pool->cached || pool->capacity;
+}
+
+static inline bool opool__guarded_some(const struct opool *pool)
+{
+    return opool__load_relaxed(&pool->shared_sampled) != 0;
 }
 
 static inline void opool__count(uint64_t *counter)

@@ -24,6 +24,8 @@ int opool_slots_of(struct opool *pool, struct opool_slots *out)
     if (!pool || !opool__pin(pool))
         return -EINVAL;
     int r = slots_of(pool, out);
+    if (r == 0)
+        opool__guarded_leave(pool);
     opool__unpin(pool);
     return r;
 }

@@ -567,6 +567,47 @@ START_TEST(all_ways_to_get_are_guarded)
 }
 END_TEST
 
+START_TEST(who_asks_for_the_slots_gets_them)
+{
+    struct opool_slots slots;
+    set("1/1", "64");
+    open_with(&(struct opool_options){.capacity = 20});
+    struct plain *before = plain_pool_get(plain);
+    ck_assert_int_eq(opool_slots_of(plain_pool_base(plain), &slots), 0);
+    for (int i = 0; i < 19; i++) {
+        struct plain *object = plain_pool_get(plain);
+        ck_assert_uint_lt((size_t)((char *)object - (char *)slots.base) / slots.stride, slots.slots);
+    }
+    ck_assert_uint_eq(guarded(), 1);
+    plain_pool_put(plain, before);
+    check_equations(plain_pool_base(plain));
+}
+END_TEST
+
+/* Though the thread's cache has what a batch asks for. */
+START_TEST(batches_and_waits_are_guarded_before_the_cache_is_asked)
+{
+    enum { SLOTS = 4, USUAL = 6 };
+    struct plain *guarded_ones[SLOTS], *batch[USUAL];
+    set("1/1", "4");
+    open_with(NULL);
+    for (int i = 0; i < SLOTS; i++)
+        guarded_ones[i] = plain_pool_get(plain);
+    ck_assert_uint_eq(plain_pool_get_batch(plain, batch, USUAL), USUAL);
+    ck_assert_uint_eq(guarded(), SLOTS);
+    plain_pool_put_batch(plain, guarded_ones, SLOTS);
+    for (int tick = 0; tick < 3; tick++)
+        opool_epoch_advance();
+    plain_pool_put_batch(plain, batch, USUAL);
+    ck_assert_uint_eq(figures(plain_pool_base(plain)).idle_thread, USUAL);
+    ck_assert_ptr_nonnull(plain_pool_get_wait(plain, 0));
+    ck_assert_uint_eq(guarded(), SLOTS + 1);
+    ck_assert_uint_eq(plain_pool_get_batch(plain, batch, USUAL), USUAL);
+    ck_assert_uint_eq(guarded(), 2 * SLOTS);
+    check_equations(plain_pool_base(plain));
+}
+END_TEST
+
 struct large {
     char bytes[(64 << 10) + 1];
 };
@@ -920,6 +961,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, owning_objects_are_judged_by_their_footprint, 0, LEVELS);
     tcase_add_test(tests, an_init_that_fails_is_the_usual_get_s);
     tcase_add_test(tests, all_ways_to_get_are_guarded);
+    tcase_add_test(tests, batches_and_waits_are_guarded_before_the_cache_is_asked);
+    tcase_add_test(tests, who_asks_for_the_slots_gets_them);
     tcase_add_test(tests, large_objects_and_regions_are_not);
     tests = new_case(suite, "how many");
     tcase_add_test(tests, nothing_is_guarded_unless_asked_for);

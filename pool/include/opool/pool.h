@@ -123,8 +123,8 @@ struct opool_slots {
  * What lies there belongs to the pool, but for the objects that the caller has out; memory of slots that no object was
  * built in may not be accessible. Pages of what ticks tear down, or opool_release, go back to the system, so that
  * memory that is told to the kernel once and for all (registered buffers) takes opool_options.prefill and .keep of all
- * objects, or a region; buffers that are provided one by one, while they are out, take neither. Objects that are served
- * from guard slots (OPOOL_GUARD) lie elsewhere and have no index.
+ * objects, or a region; buffers that are provided one by one, while they are out, take neither. Guard slots
+ * (OPOOL_GUARD_SLOTS) lie elsewhere: from this call on none serves the pool, so call it before the first get.
  *
  * @param out  filled; all zero on error
  * @return 0
