@@ -4,6 +4,7 @@
  * decoded before, one that met damaged input is torn down, and contexts of fixed shape allocate nothing.
  * Under OPOOL_CHECKS=full also: reset leaves nothing to the next user that a check could find.
  */
+#define _GNU_SOURCE /* mallinfo2 */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "contexts.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <zstd_errors.h>
 
@@ -217,6 +219,36 @@ static void use_owned(struct owned_pool *pool, int log)
     owned_pool_put(pool, decoder);
 }
 
+static long resident_kib(void)
+{
+    long size, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%ld %ld", &size, &pages) != 2)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A slot is as large as the largest window; the pages of a new one are taken when a window reaches them. The first is
+   for what libzstd and the pool need once. */
+static void check_pages(void)
+{
+    struct stream_pool *pool;
+    about = "pages";
+    claim(stream_pool_create(&pool, NULL) == 0, "pool");
+    struct stream *first = stream_pool_get(pool);
+    claim(first && decode_window(stream_context(first), 17) == 0, "a small window");
+    long before = resident_kib();
+    struct stream *second = stream_pool_get(pool);
+    claim(second && decode_window(stream_context(second), 17) == 0, "another one");
+    long grown = resident_kib() - before;
+    claim(before > 0 && grown < (long)sizeof(struct stream) / 1024 / 3, "a small window leaves a large slot untouched");
+    stream_pool_put(pool, first);
+    stream_pool_put(pool, second);
+    stream_pool_destroy(&pool);
+}
+
 /* The footprint that the pool is told is what libzstd holds: the large window is not kept, the small one is. */
 static void check_footprint(void)
 {
@@ -274,6 +306,7 @@ int main(void)
     for (size_t i = 0; formats[i]; i++)
         check_format(formats[i], content, sizeof content);
     check_windows();
+    check_pages();
     check_footprint();
     check_arena();
 #ifdef OPUS_BYTES
