@@ -178,6 +178,8 @@ damage() {
     head -c 1 in/two.gz.gz >bad/cut-magic.gz
     head -c $(($(stat -c %s in/text-1.gz) - 1)) in/text-1.gz >bad/cut-trailer.gz
     { cat in/text-1.gz && head -c 12 in/two-1.gz; } >bad/cut-member.gz
+    { cat in/text-1.gz && printf '\x1f'; } >bad/cut-next.gz
+    { cat in/text-1.gz && printf X; } >bad/cut-byte.gz
     { cat in/text.zst && echo garbage; } >bad/trailing.zst
     : >bad/empty.zst
     : >bad/empty.gz
@@ -245,7 +247,7 @@ discarded() {
 
 warnings() {
     { cat in/text-1.gz && echo garbage; } >trailing.gz
-    { cat in/text-1.gz && printf '\x1f'; } >trailing1.gz
+    { cat in/text-1.gz && printf '\0X'; } >trailing1.gz
     { cat in/text-1.gz && head -c 300000 /dev/zero && echo garbage; } >trailing2.gz
     local file
     for file in trailing trailing1 trailing2; do

@@ -109,6 +109,8 @@ static bool inflate_members(z_stream *stream, struct flow *flow)
             return false;
         if (flow_left(flow) < 2 && !flow_fill(flow))
             return false;
+        if (flow_left(flow) == 1 && flow->buffers->in[flow->at] != 0) /* half of a magic number, to gzip */
+            return flow_fail(flow, "unexpected end of file");
         if (!at_member(flow))
             return skip_rest(flow);
         if (inflateReset(stream) != Z_OK)
