@@ -105,6 +105,8 @@ for key, cells in wanted.items():
         keep = rows[key]['cells']['keep']
         assert all(built <= gets for gets, built in zip(keep['gets'], keep['built'])), key
         assert min(keep['gets']) < 100 or max(keep['built']) <= 8, (key, keep['built'])
+assert [row['format'] for row in results['decoders']['rows']][:4] in ([], ['zstd one-shot', 'zstd stream', 'zstd owned',
+                                                                           'inflate'])
 assert len(results['targets']) >= 10 and all(t['result'] in ('met', 'missed') for t in results['targets'])
 assert all(results['machine'][name] for name in ('processor', 'kernel', 'virtual_machine'))
 assert results['input'][0]['bytes'] > 0 and results['versions']['opool']

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import burst
 import cost
+import decoders
 import figures
 import inputs
 import machine
@@ -61,11 +62,12 @@ def measure_all(arguments, content, scratch):
     programs = measure.Programs(arguments.programs or ROOT / 'build-examples' / 'examples' / 'main')
     facts = {'quick': arguments.quick, 'started': time.strftime('%Y-%m-%dT%H:%M:%S%z'),
              'machine': machine.describe(), 'versions': programs.versions(), 'input': content.files}
-    progress = Progress(sum(budgets.values()) + burst.seconds(arguments.quick))
+    progress = Progress(sum(budgets.values()) + burst.seconds(arguments.quick) + decoders.SECONDS[arguments.quick])
     try:
         samples = measure.decode(programs, content, scratch, budgets['decode'], arguments.quick, progress)
         samples |= measure.micro(programs, budgets['micro'], arguments.quick, progress)
         facts['burst'] = burst.measure(programs, arguments.quick, progress)
+        facts['decoders'] = decoders.measure(programs, content, scratch, arguments.quick, progress)
         costs = cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, budgets['cost'], progress)
     finally:
         progress.close()

@@ -36,6 +36,10 @@ class Programs:
                 return [words for words in lines if words[0] != 'source']
         raise JobError(f'{malloc} did not take the place of malloc: is {" or ".join(names)} installed?')
 
+    def run_alone(self, program, *arguments):
+        """As run, of a program that does not say which malloc serves it: glibc's."""
+        return self._run(program, arguments, '')
+
     def _run(self, program, arguments, preload):
         environment = dict(self.environment, LD_PRELOAD=preload) if preload else self.environment
         argv = [str(self.folder / program), *map(str, arguments)]

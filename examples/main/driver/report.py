@@ -126,6 +126,20 @@ def burst_text(results):
               [36, 8, 10, 10, 8, 10, 10])
 
 
+def decoders_text(results):
+    rows, lines = results['decoders']['rows'], []
+    if not rows:
+        return '\nDecoders: not built, zlib is missing\n'
+    for row in rows:
+        ratio = row['ratio']
+        verdict = 'faster' if ratio['max'] < 1 else 'slower' if ratio['min'] > 1 else 'tie'
+        lines.append([row['format'], row['item'], with_range(row['created'], 1e-3), with_range(row['pooled'], 1e-3),
+                      with_range(ratio), verdict])
+    return '\nContexts of decoders, pooled against made and freed: microseconds of processor time an item, median ' \
+        f'(min..max)\nof {results["decoders"]["rounds"]} rounds; ratio round by round; tie: not all rounds agree\n' + \
+        table(['format', 'item', 'made and freed', 'pooled', 'ratio', ''], lines, [14, 19, 22, 22, 20, 7])
+
+
 def cost_text(results):
     alone, used = (with_range(results['costs']['compile'][name]) for name in ('definition', 'used'))
     code = results['costs']['code_bytes']
@@ -148,5 +162,5 @@ def targets_text(results):
 
 
 def to_text(results):
-    parts = (machine_text, decode_text, cpuid_text, micro_text, burst_text, cost_text, targets_text)
+    parts = (machine_text, decode_text, cpuid_text, micro_text, burst_text, decoders_text, cost_text, targets_text)
     return ''.join(part(results) for part in parts)
