@@ -52,14 +52,19 @@ static struct {
 
 static void help(void)
 {
-    char text[2048];
-    int n = snprintf(text, sizeof text, "opool: checks:\n");
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "  %-6s %s\n", levels[i].word, levels[i].help);
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "  %s=%s\n         %s\n", variables[i][0], variables[i][1],
-                      variables[i][2]);
-    opool__print(text);
+    char room[4096], line[256];
+    struct opool__text text = {room, sizeof room - 1, 0};
+    opool__text_string(&text, "opool: checks:\n");
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        snprintf(line, sizeof line, "  %-6s %s\n", levels[i].word, levels[i].help);
+        opool__text_string(&text, line);
+    }
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        snprintf(line, sizeof line, "  %s=%s\n         %s\n", variables[i][0], variables[i][1], variables[i][2]);
+        opool__text_string(&text, line);
+    }
+    room[text.length] = 0;
+    opool__print(room);
 }
 
 static void ignore(const char *variable, const char *value, const char *why)
@@ -83,6 +88,10 @@ static void read_item(char *item)
         level++;
     if (level == end) {
         ignore("OPOOL_CHECKS", word, "is none of off, basic, full, help");
+        return;
+    }
+    if (equals == item) {
+        ignore("OPOOL_CHECKS", item, "has no pattern");
         return;
     }
     if (settings.count == RULES_MOST) {
@@ -144,6 +153,21 @@ static void read_once(void)
         opool__store_release(&settings.shared_read, 1u);
     }
     opool__lock_drop(&settings.lock);
+}
+
+void opool__settings_lock(void)
+{
+    opool__lock_take(&settings.lock);
+}
+
+void opool__settings_unlock(void)
+{
+    opool__lock_drop(&settings.lock);
+}
+
+void opool__settings_reset_lock(void)
+{
+    opool__lock_reset(&settings.lock);
 }
 
 /* ---- questions ---- */

@@ -133,15 +133,16 @@ static uint32_t take_units(struct store *store, uint32_t units)
     do
         if (STORE_UNITS - used < units)
             return 0;
-    while (!opool__cas_relaxed(&store->shared_used, &used, used + units));
+    /* acquire: what their last owner wrote there, and gave back, comes before what is written now. */
+    while (!opool__cas_acquire(&store->shared_used, &used, used + units));
     return used;
 }
 
-/* Unless others took more since: then they are lost. */
+/* Unless others took more since: then they are lost. release: see take_units. */
 static void give_units(struct store *store, uint32_t at, uint32_t units)
 {
     uint32_t used = at + units;
-    (void)opool__cas_relaxed(&store->shared_used, &used, at);
+    (void)opool__cas_release(&store->shared_used, &used, at);
 }
 
 static uint32_t add(struct store *store, uint32_t head, uint32_t hash, const uintptr_t *frames, unsigned count)

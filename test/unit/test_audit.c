@@ -765,13 +765,14 @@ END_TEST
 static uint64_t put_wide(const char *name, size_t words)
 {
     static uintptr_t objects[2][400];
-    static uintptr_t blocks[2][400][2] __attribute__((aligned(16)));
+    /* Not from the first on: AddressSanitizer has that address in a table of its own, which shares the block. */
+    static uintptr_t blocks[2][401][2] __attribute__((aligned(16)));
     static int n;
     uint32_t number = opool__audit_pool(name, "struct wide", words * sizeof(uintptr_t), "");
     opool__audit_got(number, objects[n]);
     for (size_t i = 0; i < words; i++) {
-        opool__blocks_add(blocks[n][i], sizeof blocks[n][i]);
-        objects[n][i] = (uintptr_t)blocks[n][i];
+        opool__blocks_add(blocks[n][i + 1], sizeof blocks[n][i + 1]);
+        objects[n][i] = (uintptr_t)blocks[n][i + 1];
     }
     opool__audit_put(number, objects[n]);
     opool__audit_put(number, objects[n++]);
@@ -790,7 +791,7 @@ START_TEST(each_pool_has_a_share_of_the_rows)
     EXPECT(late->lost == 2 && late->lost_from == OPOOL__FINDING_SHARE * WIDTH &&
            late->lost_to == late->lost_from + WIDTH);
     for (uint32_t i = 0; i < findings->rows; i++)
-        EXPECT(findings->row[i].held == 2);
+        ck_assert_msg(findings->row[i].held == 2, "row %u: held %u times", i, (unsigned)findings->row[i].held);
     struct opool__findings *others = opool__pages_take(sizeof *others);
     opool__audit_write_to(others);
     EXPECT(others->pools == 3 && !others->pool[1].lost && !others->pool[1].rows && !others->common);

@@ -43,6 +43,7 @@ static const struct {
     {{"full,,basic,", NULL}, "2 2 2 2 0"},
     {{"fulll", NULL}, "opool: OPOOL_CHECKS: 'fulll' is none of off, basic, full, help: ignored\n2 2 2 2 0"},
     {{"job=,full", NULL}, "opool: OPOOL_CHECKS: '' is none of off, basic, full, help: ignored\n3 3 3 3 0"},
+    {{"=full", NULL}, "opool: OPOOL_CHECKS: '=full' has no pattern: ignored\n2 2 2 2 0"},
     {{"FULL,job=full", NULL}, "opool: OPOOL_CHECKS: 'FULL' is none of off, basic, full, help: ignored\n2 2 2 3 0"},
     {{"", "0"}, "opool: OPOOL_FAIL: '0' is no number from 1 to 4294967295: ignored\n2 2 2 2 0"},
     {{"", "4294967296"}, "opool: OPOOL_FAIL: '4294967296' is no number from 1 to 4294967295: ignored\n2 2 2 2 0"},
@@ -190,9 +191,11 @@ int main(void)
     Suite *suite = suite_create("check");
     TCase *tests = tcase_create("check");
     tcase_set_timeout(tests, 60);
+#ifndef OPOOL_NO_CHECKS /* which has one level */
     tcase_add_loop_test(tests, the_environment_sets_levels, 0, UNIT_LENGTH(settings));
     tcase_add_test(tests, help_names_every_word);
     tcase_add_test(tests, items_are_bounded);
+#endif
     tcase_add_loop_test(tests, entries_are_found_again, 0, 5);
     tcase_add_test(tests, entries_do_not_overlap);
     tcase_add_test(tests, lives_without_memory);

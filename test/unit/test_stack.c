@@ -400,7 +400,7 @@ static NOINLINE uint32_t outer_function(void)
 START_TEST(lines_name_functions)
 {
     uint32_t first = 0;
-    for (int i = 0; can_unwind && i < 3; i++) {
+    for (volatile int i = 0; can_unwind && i < 3; i++) { /* not unrolled: one place */
         uint32_t stack = outer_function();
         EXPECT(stack != 0 && (i == 0 || stack == first));
         first = stack;

@@ -141,7 +141,7 @@ static UNIT_UNUSED bool unit_is_filled(const void *memory, unsigned char byte, s
 
 struct unit_child {
     int status;      /* of waitpid */
-    char said[8192]; /* on standard error, NUL at the end */
+    char said[32768]; /* on standard error, NUL at the end */
 };
 
 static inline void unit_read_all(int from, char *text, size_t size)
