@@ -140,7 +140,7 @@ static UNIT_UNUSED bool unit_is_filled(const void *memory, unsigned char byte, s
 /* ---- children ---- */
 
 struct unit_child {
-    int status;      /* of waitpid */
+    int status;       /* of waitpid */
     char said[32768]; /* on standard error, NUL at the end */
 };
 
