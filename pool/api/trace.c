@@ -78,19 +78,31 @@ static void paint(struct opool *pool, char *object, uint32_t index)
         opool__fill(object - tail_bytes(pool), tail_bytes(pool), OPOOL__FILL_ZONE);
 }
 
-/* Of the zone in front. A free slot's page may have gone back to the system: zero, maybe while we look. */
-static struct opool__damage check_before(const struct opool *pool, const char *object, uint32_t index)
+/* `may_be_gone`: it may have gone back to the system, maybe while we look: zero. */
+static struct opool__damage check_part(const char *at, size_t bytes, bool may_be_gone)
 {
     struct opool__damage none = {0, 0}, damage = none;
-    size_t bytes = tail_bytes(pool);
-    if (!has_slot_before(pool, index))
-        return none;
-    const struct opool__entry *before = opool__life_at(&pool->life, index - 1);
-    bool is_free = !before || phase_of(before) == OPOOL__PHASE_GONE;
-    for (int tries = is_free ? 2 : 1; tries > 0; tries--) {
-        damage = opool__fill_check(object - bytes, bytes, OPOOL__FILL_ZONE);
-        if (damage.count == 0 || (is_free && opool__fill_check(object - bytes, bytes, 0).count == 0))
+    for (int tries = may_be_gone ? 2 : 1; tries > 0; tries--) {
+        damage = opool__fill_check(at, bytes, OPOOL__FILL_ZONE);
+        if (damage.count == 0 || (may_be_gone && opool__fill_check(at, bytes, 0).count == 0))
             return none;
+    }
+    return damage;
+}
+
+/* Of the zone in front. Of a free slot those bytes may be gone that are on another page than the object. */
+static struct opool__damage check_before(const struct opool *pool, const char *object, uint32_t index)
+{
+    size_t bytes = tail_bytes(pool), on_page = (uintptr_t)object % opool__os.page_size(), apart = 0;
+    if (!has_slot_before(pool, index))
+        return (struct opool__damage){0, 0};
+    const struct opool__entry *before = opool__life_at(&pool->life, index - 1);
+    if ((!before || phase_of(before) == OPOOL__PHASE_GONE) && on_page < bytes)
+        apart = bytes - on_page;
+    struct opool__damage damage = check_part(object - bytes, apart, true);
+    if (damage.count == 0) {
+        damage = check_part(object - bytes + apart, bytes - apart, false);
+        damage.offset += apart;
     }
     return damage;
 }
