@@ -3,6 +3,7 @@
 
 #include "api/pool.h"
 #include "cache/reclaim.h"
+#include "check/settings.h"
 #include "depot/magazine.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -67,12 +68,14 @@ static void prepare(void)
     each_pool(lock_pool);
     opool__magazine_lock_all();
     opool__guard_slots_lock();
+    opool__settings_lock();
     opool__log_lock();
 }
 
 static void parent(void)
 {
     opool__log_unlock();
+    opool__settings_unlock();
     opool__guard_slots_unlock();
     opool__magazine_unlock_all();
     each_pool(unlock_pool);
@@ -104,6 +107,7 @@ static void child(void)
 {
     opool__leaks_forked();
     opool__log_reset_lock();
+    opool__settings_reset_lock();
     opool__guard_slots_reset();
     opool__magazine_reset_locks();
     each_pool(reset_pool);

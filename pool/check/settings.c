@@ -148,6 +148,23 @@ static void read_once(void)
     opool__lock_drop(&settings.lock);
 }
 
+/* ---- fork ---- */
+
+void opool__settings_lock(void)
+{
+    opool__lock_take(&settings.lock);
+}
+
+void opool__settings_unlock(void)
+{
+    opool__lock_drop(&settings.lock);
+}
+
+void opool__settings_reset_lock(void)
+{
+    opool__lock_reset(&settings.lock);
+}
+
 /* ---- questions ---- */
 
 #ifdef OPOOL_NO_CHECKS

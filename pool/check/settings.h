@@ -19,4 +19,9 @@ uint32_t opool__settings_fail(void);
    understood, which is said. */
 uint32_t opool__settings_number(const char *variable, const char *prefix);
 
+/* Around a fork, that no child finds them half read; in the child the lock is free. */
+void opool__settings_lock(void);
+void opool__settings_unlock(void);
+void opool__settings_reset_lock(void);
+
 #endif
