@@ -114,6 +114,8 @@ static int make_slab(struct opool *pool, const struct opool_options *options)
     }
     int r = opool__slab_init_region(&pool->slab, size, type->align, options->region, options->region_size,
                                     &pool->front.slots);
+    if (opool__trace_zone(pool, false) != 0) /* the held bytes are elsewhere, and their place a neighbour's zone */
+        pool->slab.zeroed = type->size;
     size_t fits = pool->slab.layout.slots;
     pool->capacity = options->capacity && options->capacity < fits ? options->capacity : fits;
     return r;

@@ -18,6 +18,7 @@ enum { REST_EPOCHS = 3 };
 uintptr_t opool__guard_shared_from, opool__guard_shared_bytes;
 uint32_t opool__guard_shared_open;
 struct opool__guard_arena opool__guard_arena;
+static uint32_t start_lock;
 
 /* ---- start ---- */
 
@@ -96,18 +97,18 @@ static enum answer start(void)
 
 bool opool__guard_slots_start(void)
 {
-    static uint32_t lock, shared_answer;
+    static uint32_t shared_answer;
     uint32_t answer = opool__load_acquire(&shared_answer);
     if (answer != UNKNOWN)
         return answer == ON;
-    opool__lock_take(&lock);
+    opool__lock_take(&start_lock);
     answer = opool__load_relaxed(&shared_answer);
     if (answer == UNKNOWN) {
         answer = (uint32_t)start();
         /* release: who sees ON sees the opool__guard_arena. */
         opool__store_release(&shared_answer, answer);
     }
-    opool__lock_drop(&lock);
+    opool__lock_drop(&start_lock);
     if (answer == ON)
         opool__stack_start();
     return answer == ON;
@@ -380,16 +381,19 @@ void opool__guard_slots_forget(const void *pool)
 
 void opool__guard_slots_lock(void)
 {
+    opool__lock_take(&start_lock);
     opool__lock_take(&opool__guard_arena.lock);
 }
 
 void opool__guard_slots_unlock(void)
 {
     opool__lock_drop(&opool__guard_arena.lock);
+    opool__lock_drop(&start_lock);
 }
 
 void opool__guard_slots_reset(void)
 {
+    opool__lock_reset(&start_lock);
     opool__lock_reset(&opool__guard_arena.lock);
     opool__guard_tell_reset();
     opool__guard_turn_reset();

@@ -9,6 +9,7 @@
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "os/text.h"
 
 enum { RULES_MOST = 64, TEXT_MOST = 4096 };
 
@@ -74,11 +75,11 @@ static void ignore(const char *variable, const char *value, const char *why)
     opool__print(line);
 }
 
-/* One of the comma-separated items. */
+/* One of the comma-separated items. Blanks around its words are not meant. */
 static void read_item(char *item)
 {
     char *equals = strrchr(item, '=');
-    const char *word = equals ? equals + 1 : item;
+    const char *word = equals ? opool__text_trim(equals + 1) : item;
     if (strcmp(item, "help") == 0) {
         help();
         return;
@@ -100,7 +101,7 @@ static void read_item(char *item)
     }
     if (equals)
         *equals = 0;
-    settings.rules[settings.count++] = (struct rule){equals ? item : "", level->checks};
+    settings.rules[settings.count++] = (struct rule){equals ? opool__text_trim(item) : "", level->checks};
 }
 
 static void read_checks(const char *value)
@@ -114,6 +115,7 @@ static void read_checks(const char *value)
         next = strchr(item, ',');
         if (next)
             *next++ = 0;
+        item = opool__text_trim(item);
         if (*item)
             read_item(item);
     }
@@ -154,6 +156,8 @@ static void read_once(void)
     }
     opool__lock_drop(&settings.lock);
 }
+
+/* ---- fork ---- */
 
 void opool__settings_lock(void)
 {

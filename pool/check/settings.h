@@ -19,7 +19,7 @@ uint32_t opool__settings_fail(void);
    understood, which is said. */
 uint32_t opool__settings_number(const char *variable, const char *prefix);
 
-/* For fork: a child must not find another thread in the middle of reading. */
+/* Around a fork, that no child finds them half read; in the child the lock is free. */
 void opool__settings_lock(void);
 void opool__settings_unlock(void);
 void opool__settings_reset_lock(void);

@@ -8,6 +8,7 @@
 
 #include "os/os.h"
 #include "os/report.h"
+#include "os/text.h"
 
 enum { TEXT_MOST = 64 << 10, PATTERNS_MOST = 1024 };
 
@@ -68,10 +69,7 @@ static void add_pattern(const char *text)
 /* A line of a file, without its newline. Blanks around it are not meant. */
 static void read_line(char *line)
 {
-    size_t length = strlen(line);
-    while (length > 0 && strchr(" \t\r", line[length - 1]))
-        line[--length] = 0;
-    line += strspn(line, " \t");
+    line = opool__text_trim(line);
     if (*line && *line != '#')
         add_pattern(line);
 }
@@ -133,7 +131,7 @@ static void read_words(const char *value)
         next = strchr(word, ',');
         if (next)
             *next++ = 0;
-        read_word(word);
+        read_word(opool__text_trim(word));
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/text.h"
 
+#include <string.h>
+
 void opool__text_add(struct opool__text *text, const char *string, size_t length)
 {
     for (size_t i = 0; i < length && text->length < text->room; i++)
@@ -42,4 +44,13 @@ void opool__text_bytes(struct opool__text *text, const void *bytes, size_t count
             opool__text_string(text, " ");
         add_in_base(text, ((const unsigned char *)bytes)[i], 16, 2);
     }
+}
+
+char *opool__text_trim(char *string)
+{
+    static const char blanks[] = " \t\r";
+    size_t length = strlen(string);
+    while (length > 0 && strchr(blanks, string[length - 1]))
+        string[--length] = 0;
+    return string + strspn(string, blanks);
 }

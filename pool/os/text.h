@@ -21,4 +21,7 @@ void opool__text_number(struct opool__text *text, uint64_t number);
 void opool__text_hex(struct opool__text *text, uint64_t number);                   /* 0x7f00 */
 void opool__text_bytes(struct opool__text *text, const void *bytes, size_t count); /* 0a ff */
 
+/* Without blanks at both ends: where it begins then. A string, which is cut. */
+char *opool__text_trim(char *string);
+
 #endif

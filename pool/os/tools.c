@@ -54,6 +54,10 @@ static void (*msan_unpoison)(const volatile void *at, size_t bytes);
 static void (*msan_unpoison_arguments)(size_t n);
 static void (*tsan_acquire)(void *at);
 static void (*tsan_release)(void *at);
+static void (*tsan_ignore_reads)(const char *file, int line);
+static void (*tsan_ignore_writes)(const char *file, int line);
+static void (*tsan_watch_reads)(const char *file, int line);
+static void (*tsan_watch_writes)(const char *file, int line);
 static bool memcheck;
 
 /* By name, though a weak symbol would do: of that a static copy of this library in a program at a fixed address knows
@@ -72,7 +76,11 @@ static const struct {
                 {"__msan_unpoison", &msan_unpoison},
                 {"__msan_unpoison_param", &msan_unpoison_arguments},
                 {"__tsan_acquire", &tsan_acquire},
-                {"__tsan_release", &tsan_release}};
+                {"__tsan_release", &tsan_release},
+                {"AnnotateIgnoreReadsBegin", &tsan_ignore_reads},
+                {"AnnotateIgnoreReadsEnd", &tsan_watch_reads},
+                {"AnnotateIgnoreWritesBegin", &tsan_ignore_writes},
+                {"AnnotateIgnoreWritesEnd", &tsan_watch_writes}};
 
 #ifdef OPOOL__VALGRIND
 static void find_memcheck(void)
@@ -471,4 +479,8 @@ void opool__tools_quiet(bool quiet)
 {
     if (memcheck)
         memcheck_quiet(quiet);
+    if (tsan_ignore_reads && tsan_ignore_writes && tsan_watch_reads && tsan_watch_writes) {
+        (quiet ? tsan_ignore_reads : tsan_watch_reads)(__FILE__, __LINE__);
+        (quiet ? tsan_ignore_writes : tsan_watch_writes)(__FILE__, __LINE__);
+    }
 }

@@ -57,8 +57,8 @@ void opool__tools_wrote(const void *at, size_t bytes);
 /* It calls a function of the program next. */
 void opool__tools_calling(void);
 
-/* Until the next call: the calling thread looks at bytes that may never have been written, and says nothing of them to
-   the program. (Instrumented code: OPOOL__READS_ANYTHING.) */
+/* Until the next call: the calling thread looks at bytes that may never have been written, or that others write under a
+   lock of the library, and says nothing of them to the program. (Instrumented code: OPOOL__READS_ANYTHING.) */
 void opool__tools_quiet(bool quiet);
 
 /* Functions that look at bytes which may never have been written: padding, where no compiler says what is. */

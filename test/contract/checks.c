@@ -20,6 +20,11 @@ OPOOL_DEFINE(plain_pool, struct thing, .kept = OPOOL_MEMBERS(bytes, number));
             ck_abort_msg("'%s' does not hold", #condition); \
     } while (0)
 
+struct odd { /* 72 bytes from one to the next: some zones lie on two pages */
+    uint64_t words[5];
+};
+OPOOL_DEFINE(odd_pool, struct odd);
+
 /* ---- contents ---- */
 
 /* Every byte of an object says whose it is. */
@@ -268,6 +273,30 @@ START_TEST(objects_change_hands)
 }
 END_TEST
 
+/* Of a zone on two pages the first may go back to the system with the slot that it belongs to. */
+START_TEST(pages_go_beside_objects)
+{
+    enum { ODDS = 8192 };
+    static struct odd *odds[ODDS];
+    struct odd_pool *pool;
+    unsigned stay = 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    ck_assert_int_eq(odd_pool_create(&pool, &full), 0);
+    ck_assert_uint_eq(odd_pool_get_batch(pool, odds, ODDS), ODDS);
+    for (int i = 0; i < ODDS; i++)
+        if ((uintptr_t)odds[i] % page == 8)
+            odds[stay++] = odds[i];
+        else
+            odd_pool_put(pool, odds[i]);
+    ck_assert_uint_gt(stay, 4);
+    for (int i = 0; i < 3; i++)
+        opool_epoch_advance();
+    for (unsigned i = 0; i < stay; i++)
+        odd_pool_put(pool, odds[i]);
+    odd_pool_destroy(&pool);
+}
+END_TEST
+
 static struct marked_pool *forked;
 
 static void child_goes_on(void)
@@ -303,6 +332,7 @@ int main(void)
     tcase_add_test(tests, callbacks_use_other_pools);
     tcase_add_test(tests, one_get_in_so_many_fails);
     tcase_add_test(tests, objects_change_hands);
+    tcase_add_test(tests, pages_go_beside_objects);
     tcase_add_test(tests, a_child_has_the_same_objects);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -401,6 +401,30 @@ static void threads(void)
     run_two(busy, busy);
 }
 
+/* Objects come and go beside those of other threads, which look at the border. */
+static void *builds(void *arg)
+{
+    struct item *own[8] = {0};
+    for (unsigned i = 0; i < 4000; i++) {
+        struct item **item = &own[i * 7 % 8];
+        if (*item)
+            item_pool_discard(items, *item);
+        *item = *item ? NULL : item_pool_get(items);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        item_pool_put(items, own[i]);
+    return arg;
+}
+
+static void neighbours(void)
+{
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, builds, NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* ---- leaks ---- */
 
 static void owned_idle(void)
@@ -606,6 +630,7 @@ static const struct {
     CASE(hand_over),
     CASE(stale_touch),
     CASE(threads),
+    CASE(neighbours),
     CASE(owned_idle),
     CASE(owned_out),
     CASE(owned_checked),

@@ -252,6 +252,7 @@ static const struct {
     {"conn", 11, 100, "", 0},
     {"con", 111, 0, "", 0},
     {"con?,exitcode=3", 11, 100, "", 3},
+    {" con? , exitcode=3 ", 11, 100, "", 3},
     {"pool:j[no]b", 100, 11, "", 0},
     {"function:conn", 111, 0, "", 0},
     {"file:conn", 111, 0, "", 0},
