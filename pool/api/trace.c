@@ -147,8 +147,11 @@ static void check_zones(struct opool *pool, const char *call, char *object, uint
 
 static void hide(struct opool *pool, struct opool__entry *entry, void *object)
 {
-    if (is_filled(pool))
-        opool__fill_hide(object, opool__life_copy(entry), pool->type.size);
+    if (!is_filled(pool))
+        return;
+    opool__tools_quiet(true); /* the copy's memory was mapped by any thread */
+    opool__fill_hide(object, opool__life_copy(entry), pool->type.size);
+    opool__tools_quiet(false);
 }
 
 static void show(struct opool *pool, const char *call, struct opool__entry *entry, void *object)
@@ -161,7 +164,9 @@ static void show(struct opool *pool, const char *call, struct opool__entry *entr
                      &(struct opool__detail){.offset = damage.offset,
                                              .count = damage.count,
                                              .bytes = (unsigned char *)object + damage.offset});
+    opool__tools_quiet(true);
     opool__fill_show(object, opool__life_copy(entry), pool->type.size);
+    opool__tools_quiet(false);
 }
 
 /* ---- the story of an object, for faults ---- */
