@@ -137,8 +137,11 @@ int main(void)
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     struct conn *conn = conn_pool_get(conns);
     struct io_buf *in = io_buf_pool_get(buffers);
-    if (!conn || !in)
+    if (!conn || !in) {
+        conn_pool_put(conns, conn);
+        io_buf_pool_put(buffers, in);
         return 1;
+    }
     memset(conn, 0, sizeof *conn);
     conn->socket = ends[0];
     conn->in = io_buf_ref_of(in);
