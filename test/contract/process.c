@@ -241,7 +241,8 @@ static const struct {
     {NULL, OPOOL_CHECKS_OFF, false, "^$"},
     {"basics", OPOOL_CHECKS_DEFAULT, true, IGNORED("basics") ABORTS},
     {"OFF", OPOOL_CHECKS_DEFAULT, true, IGNORED("OFF") ABORTS},
-    {"off ", OPOOL_CHECKS_DEFAULT, true, IGNORED("off ") ABORTS},
+    {" off ", OPOOL_CHECKS_DEFAULT, false, "^$"},
+    {"o ff", OPOOL_CHECKS_DEFAULT, true, IGNORED("o ff") ABORTS},
     {"full", OPOOL_CHECKS_DEFAULT, true, "^" ABORTS},
     {"off", OPOOL_CHECKS_FULL, true, "^" ABORTS},
 };
