@@ -267,12 +267,11 @@ def byte_by_byte(server):
             time.sleep(0.0005)
         report(client.answer()[2] == body, "a request that comes byte by byte")
     with Client(server) as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.send(b"GET /large.bin HTTP/1.1\r\n\r\n")
+        client.send(b"GET /large.bin HTTP/1.1\r\n\r\n" * 8) # more than the system keeps for a socket
         time.sleep(0.2)
         buffers = server.live()[2]
         report(buffers <= 12, f"a client who does not read holds few buffers: {buffers}")
-        report(client.answer()[2] == file_bytes("large.bin"), "and reads all in the end")
+        report(all(client.answer()[2] == file_bytes("large.bin") for _ in range(8)), "and reads all in the end")
 
 
 def half_closed(server):
@@ -323,6 +322,7 @@ def dropped(server):
         return
     epoch = server.figure('opool_pool_epoch{pool="io_buf_pool",id="2"}')
     reached = soon(lambda: server.figure('opool_pool_epoch{pool="io_buf_pool",id="2"}') >= epoch + 3)
+    time.sleep(0.05) # the tick that began this epoch is at work
     left = server.rss() - start
     report(reached and left < (peak - start) / 8,
            f"two epochs later the memory is back: {left >> 10} KiB of {(peak - start) >> 10} left")
@@ -508,7 +508,7 @@ def promtool(server):
     run = subprocess.run([tool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     others = [line for line in run.stderr.splitlines() if not line.endswith("_total no help text")]
     report(run.returncode in (0, 3) and not others, f"promtool check metrics: {others}")
-    report(malloc or 'opool_pool_live{pool="conn_pool",id="0"} 1\n' in text, "the pools' figures are among them")
+    report(malloc or 'opool_pool_live{pool="conn_pool",id="0"} ' in text, "the pools' figures are among them")
 
 
 def refuses(options, words):
