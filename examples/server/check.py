@@ -8,6 +8,7 @@ Clients that do what clients should not, and wrk and curl; the reference for eve
 import hashlib
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -42,10 +43,13 @@ def skip(what):
 class Server:
     """A server on a port of the system's choice. Leaving the block stops it, and wants all given back."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, descriptors=0, says=""):
+        self.says = says
         self.errors = tempfile.TemporaryFile(dir=work)
         arguments = [program, "--port=0", "--root=" + root, "--epoch-ms=100", *extra, *options]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors,
+                                        preexec_fn=lambda: descriptors and resource.setrlimit(
+                                            resource.RLIMIT_NOFILE, (descriptors, descriptors)))
         line = self.process.stdout.readline().decode().split()
         self.port = int(line[-1]) if line else 0
         self.url = f"http://127.0.0.1:{self.port}"
@@ -66,7 +70,8 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status, said = self.end()
-        report(status == 0 and not said, f"a stop ends in good order, all objects given back: {status} {said}")
+        report(status == 0 and bool(self.says) == bool(said) and self.says in said,
+               f"a stop ends in good order, all objects given back: {status} {said}")
         self.process.stdout.close()
         self.errors.close()
 
@@ -158,6 +163,12 @@ def soon(condition, seconds=3.0):
 
 def content(n, seed):
     return hashlib.shake_128(str(seed).encode()).digest(n)
+
+
+def cpu_seconds(server):
+    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def make_root():
@@ -260,6 +271,19 @@ def limits(server):
            "a long chunked body: 413")
     report(status_of(server, body % (b"echo", b"Content-Length: 3\r\nTransfer-Encoding: chunked")) == 400,
            "two lengths: 400")
+
+
+def told_while_sending(server):
+    with Client(server) as client:
+        client.send(b"POST /echo HTTP/1.1\r\nContent-Length: 999999\r\n\r\n" + b"x" * 50000)
+        status, sent = client.answer()[0], 0
+        try:
+            for sent in range(5):
+                client.send(b"x" * 10000)
+                time.sleep(0.02)
+        except OSError:
+            status = 0
+        report(status == 413, f"who is told 413 while he sends is not reset: {sent} of 4")
 
 
 # ---- clients that are slow, or leave
@@ -377,6 +401,24 @@ def refused_connections():
             client.socket.close()
 
 
+def few_descriptors():
+    with Server("--epoch-ms=1000", descriptors=60, says="60 descriptors may be too few") as server:
+        client = Client(server)
+        client.ask("GET", "/one.bin")
+        others = [server.connect() for _ in range(100)]
+        time.sleep(0.2)
+        before = cpu_seconds(server)
+        time.sleep(0.5)
+        used = cpu_seconds(server) - before
+        report(used < 0.1, f"without descriptors it does not spin: {used} s in 0.5 s")
+        report(client.ask("POST", "/echo", b"x")[2] == b"x", "who is connected is served")
+        report(client.ask("GET", "/one.bin")[0] == 503, "a file without a descriptor: 503")
+        client.socket.close()
+        for other in others:
+            other.close()
+        report(soon(lambda: status_of(server, b"GET /one.bin HTTP/1.0\r\n\r\n") == 200), "and all is well after it")
+
+
 def refused_buffers():
     with Server("--buffers=16", "--workers=1") as server:
         holders = []
@@ -472,6 +514,35 @@ def new_asker(server, results, stop):
                 results.append(False)
 
 
+def stop_in_the_queue():
+    """The server sleeps while clients come; when it wakes the stop is there as soon as they are."""
+    with Server() as server:
+        old = Client(server)
+        report(old.ask("GET", "/one.bin")[0] == 200, "a client of before")
+        server.process.send_signal(signal.SIGSTOP)
+        clients = [Client(server) for _ in range(300)]
+        for client in clients:
+            client.send(b"GET /page.bin HTTP/1.1\r\n\r\n")
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+        try:
+            server.connect(0.1).close()
+            report(False, "a client is let in after the stop")
+        except OSError:
+            report(True, "nobody is let in after the stop")
+        report(old.ask("GET", "/one.bin")[0] == 200, "who was idle at the stop may still ask")
+        lost = 0
+        for client in clients:
+            try:
+                lost += client.answer()[2] != file_bytes("page.bin")
+            except OSError:
+                lost += 1
+            client.socket.close()
+        old.socket.close()
+        report(not lost, f"300 clients in the queue at the stop: {lost} lost")
+
+
 def stop_under_load():
     for _ in range(2 if short else 5):
         with Server() as server:
@@ -547,12 +618,12 @@ def main():
     make_root()
     try:
         with Server() as server:
-            for test in (answers, bodies, pipelined, limits, byte_by_byte, half_closed, resets, promtool, usage,
+            for test in (answers, bodies, pipelined, limits, told_while_sending, byte_by_byte, half_closed, resets, promtool, usage,
                          under_load):
                 timed(test, server)
         with Server() as server:
             timed(dropped, server)
-        for test in (idle_limits, refused_connections, refused_buffers, stop_under_load):
+        for test in (idle_limits, refused_connections, few_descriptors, refused_buffers, stop_in_the_queue, stop_under_load):
             timed(test)
     finally:
         shutil.rmtree(work)

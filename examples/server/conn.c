@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The life of a connection. Bytes go in -> parser -> request -> out -> socket, and each step goes on only while the next
- * one has room, so a client who sends without reading is held back by TCP. A connection that waits for its next request
+ * The life of a connection. Bytes go in -> parser -> request -> out -> socket, and each step goes on only while the
+ * next one has room, so a client who sends without reading is held back by TCP. A connection that waits for its next request
  * holds no buffer.
  */
 #define _GNU_SOURCE
@@ -225,7 +225,7 @@ static bool idle(const struct conn *conn)
            !io_buf_ref_get(conn->in);
 }
 
-void conn_check(struct conn *conn)
+bool conn_check(struct conn *conn)
 {
     const struct worker *worker = conn->worker;
     const uint64_t quiet = worker->now - conn->since;
@@ -240,7 +240,8 @@ void conn_check(struct conn *conn)
     else if (conn->state == CONN_OPEN && conn->request && worker->now - conn->request_since >= settings.request_ms) {
         count_up(conn->worker, COUNT_TIMEOUTS, 1);
         conn_refuse(conn, HTTP_STATUS_REQUEST_TIMEOUT);
-        conn_run(conn);
-    } else if (conn->file >= 0 && !conn->out.length)
-        conn_run(conn); /* it found no buffer */
+        return true;
+    } else
+        return conn->file >= 0 && !conn->out.length; /* it found no buffer */
+    return false;
 }

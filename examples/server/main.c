@@ -267,7 +267,7 @@ static unsigned start_workers(int listener, pthread_t *threads)
         struct worker *worker = &workers[started];
         worker->number = started;
         worker->listener = listener;
-        worker->epoll = -1;
+        worker->epoll = worker->reserve = -1;
         int error = pthread_create(&threads[started], NULL, worker_run, worker);
         if (error) {
             complain("thread", strerror(error));

@@ -2,8 +2,8 @@
 
 /*
  * The one file that knows where objects come from. Each worker counts what it has out in a line of its own, without
- * locked instructions, so that malloc is not made slower than it is. Limits are the capacities of the pools; with malloc
- * each worker has its share of them.
+ * locked instructions, so that malloc is not made slower than it is. Limits are the capacities of the pools; with
+ * malloc each worker has its share of them.
  */
 #include "objects.h"
 

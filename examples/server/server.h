@@ -44,6 +44,7 @@ enum counter {
 struct worker {
     unsigned number;
     int epoll, listener;
+    int reserve;        /**< a descriptor for when there is no other */
     int error;          /**< why it ended early; 0: it did not */
     uint64_t now;       /**< ms */
     uint64_t stop_at;   /**< ms: a stop began; 0: none did */
@@ -74,10 +75,10 @@ void conn_end(struct conn *conn);
 
 /* ---- conn.c */
 void conn_start(struct conn *conn, struct worker *worker, int socket);
-/** As far as it goes without waiting; false: it goes on at once when asked again. The connection may be dead after it. */
+/** As far as it goes without waiting; false: it goes on at once when asked again. May leave the connection dead. */
 bool conn_run(struct conn *conn);
-/** What time has done to it. */
-void conn_check(struct conn *conn);
+/** What time has done to it: it may be dead; true: it is to be run. */
+bool conn_check(struct conn *conn);
 /** No more requests; a last answer follows what is being sent. It needs no buffer. */
 void conn_refuse(struct conn *conn, unsigned status);
 

@@ -11,6 +11,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -100,6 +101,24 @@ static void welcome(struct worker *worker, int socket)
         conn_end(conn);
 }
 
+/* Without descriptors: the one that is kept for this takes the client, who is turned away. In the queue he would keep us
+   awake. */
+static bool turn_away(struct worker *worker)
+{
+    if (errno != EMFILE && errno != ENFILE)
+        return false;
+    if (worker->reserve >= 0)
+        close(worker->reserve);
+    int socket = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (socket >= 0) {
+        count_up(worker, COUNT_ACCEPTED, 1);
+        count_up(worker, COUNT_REFUSED, 1);
+        close(socket);
+    }
+    worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return socket >= 0;
+}
+
 /* A few at a time, so that other workers get some. False: the queue is empty. */
 static bool accept_some(struct worker *worker)
 {
@@ -109,8 +128,8 @@ static bool accept_some(struct worker *worker)
         if (socket >= 0) {
             setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             welcome(worker, socket);
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return false; /* without descriptors the queue waits until some are closed */
+        } else if (errno != EINTR && errno != ECONNABORTED && !turn_away(worker)) {
+            return false;
         }
     }
     return true;
@@ -121,8 +140,9 @@ static void check_all(struct worker *worker)
     struct conn *next;
     for (struct conn *conn = worker->conns; conn; conn = next) {
         next = conn->next;
-        conn_check(conn);
-        if (conn->state == CONN_DEAD)
+        if (conn_check(conn))
+            turn(conn);
+        else if (conn->state == CONN_DEAD)
             conn_end(conn);
     }
 }
@@ -160,7 +180,9 @@ static bool open_loop(struct worker *worker)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.ptr = &worker->listener}};
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
-    return worker->epoll >= 0 && epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->listener, &event) == 0;
+    worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return worker->epoll >= 0 && worker->reserve >= 0 &&
+           epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->listener, &event) == 0;
 }
 
 static void loop(struct worker *worker)
@@ -190,5 +212,7 @@ void *worker_run(void *arg)
         worker->error = errno;
     if (worker->epoll >= 0)
         close(worker->epoll);
+    if (worker->reserve >= 0)
+        close(worker->reserve);
     return NULL;
 }
