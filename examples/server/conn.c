@@ -2,8 +2,8 @@
 
 /*
  * The life of a connection. Bytes go in -> parser -> request -> out -> socket, and each step goes on only while the
- * next one has room, so a client who sends without reading is held back by TCP. A connection that waits for its next request
- * holds no buffer.
+ * next one has room, so a client who sends without reading is held back by TCP. A connection that waits for its next
+ * request holds no buffer.
  */
 #define _GNU_SOURCE
 #include "server.h"

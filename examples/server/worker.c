@@ -101,8 +101,8 @@ static void welcome(struct worker *worker, int socket)
         conn_end(conn);
 }
 
-/* Without descriptors: the one that is kept for this takes the client, who is turned away. In the queue he would keep us
-   awake. */
+/* Without descriptors: the one that is kept for this takes the client, who is turned away. In the queue he would keep
+   us awake. */
 static bool turn_away(struct worker *worker)
 {
     if (errno != EMFILE && errno != ENFILE)
