@@ -610,7 +610,10 @@ def usage(server):
 
 def timed(test, *arguments):
     start = time.monotonic()
-    test(*arguments)
+    try:
+        test(*arguments)
+    except Exception as error: # an answer that is none, a connection that ended: the other tests go on
+        report(False, f"{test.__name__}: {error!r}")
     print(f"{time.monotonic() - start:6.1f} s  {test.__name__}", flush=True)
 
 
