@@ -18,12 +18,12 @@ static struct opool__leaf *shared_leaves OPOOL__STATE;
    refused. */
 #define MADE(pointer) \
     __extension__({ \
-        __typeof__(*(pointer)) known_ = opool__load_relaxed(pointer); \
+        __typeof__(*(pointer)) known_ = opool__load_fresh(pointer); \
         if (!known_ && (known_ = opool__pages_take(sizeof *known_)) != NULL) { \
             __typeof__(*(pointer)) none_ = NULL; \
-            if (!opool__cas_relaxed(pointer, &none_, known_)) { \
+            if (!opool__cas_fresh(pointer, &none_, known_)) { \
                 opool__pages_give(known_, sizeof *known_); \
-                known_ = opool__load_relaxed(pointer); \
+                known_ = opool__load_fresh(pointer); \
             } \
         } \
         known_; \
@@ -35,7 +35,7 @@ static bool renew_chunk(struct chunk *full)
     struct chunk *chunk = opool__pages_take(sizeof *chunk);
     if (!chunk)
         return false;
-    if (!opool__cas_relaxed(&shared_chunk, &full, chunk))
+    if (!opool__cas_fresh(&shared_chunk, &full, chunk))
         opool__pages_give(chunk, sizeof *chunk);
     return true;
 }
@@ -43,7 +43,7 @@ static bool renew_chunk(struct chunk *full)
 static struct opool__leaf *take_leaf(void)
 {
     for (;;) {
-        struct chunk *chunk = opool__load_relaxed(&shared_chunk);
+        struct chunk *chunk = opool__load_fresh(&shared_chunk);
         /* Looked at first: the number would run around where memory is refused again and again. */
         if (chunk && opool__load_relaxed(&chunk->shared_used) < OPOOL__CHUNK_LEAVES) {
             uint32_t number = opool__add_relaxed(&chunk->shared_used, 1u);
@@ -71,7 +71,7 @@ static void make_leaf(struct opool__leaf **shared_leaf, uint64_t number)
     if (!leaf)
         return;
     opool__write_plain(&leaf->from, (uintptr_t)(number << (OPOOL__GRANULE_BITS + OPOOL__LEAF_BITS)));
-    if (opool__cas_relaxed(shared_leaf, &none, leaf))
+    if (opool__cas_fresh(shared_leaf, &none, leaf))
         list_leaf(leaf);
 }
 
@@ -83,7 +83,7 @@ uint64_t *opool__shadow_make(uintptr_t at)
     struct opool__shadow_root *root = MADE(&opool__shadow_root);
     struct opool__shadow_node *node = root ? MADE(&root->shared_node[number >> OPOOL__NODE_BITS]) : NULL;
     struct opool__leaf **leaf = node ? &node->shared_leaf[number & ((1u << OPOOL__NODE_BITS) - 1)] : NULL;
-    if (leaf && !opool__load_relaxed(leaf))
+    if (leaf && !opool__load_fresh(leaf))
         make_leaf(leaf, number);
     return opool__shadow_find(at);
 }

@@ -22,6 +22,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Pointers to memory that is fresh from the system, or from a chunk of it that nobody wrote to: zero for whoever knows
+ * the address, so their order needs no help. ThreadSanitizer takes mmap for a write, and wants it ordered.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define OPOOL__ORDERS_FRESH 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OPOOL__ORDERS_FRESH 1
+#endif
+#endif
+#ifdef OPOOL__ORDERS_FRESH
+#define opool__load_fresh(pointer) opool__load_acquire(pointer)
+#define opool__cas_fresh(pointer, expected, desired) opool__cas_release(pointer, expected, desired)
+#else
+#define opool__load_fresh(pointer) opool__load_relaxed(pointer)
+#define opool__cas_fresh(pointer, expected, desired) opool__cas_relaxed(pointer, expected, desired)
+#endif
+
 /* A granule is what malloc aligns to: blocks that start elsewhere have no word. */
 enum { OPOOL__GRANULE_BITS = sizeof(void *) == 8 ? 4 : 3, OPOOL__GRANULE = 1 << OPOOL__GRANULE_BITS };
 
@@ -63,13 +82,13 @@ static inline uint64_t *opool__shadow_find(uintptr_t at)
 {
     uint64_t number = opool__shadow_leaf_number(at);
     /* relaxed, three times: behind a pointer are the system's zeroes, and words that have an order of their own. */
-    struct opool__shadow_root *root = opool__load_relaxed(&opool__shadow_root);
+    struct opool__shadow_root *root = opool__load_fresh(&opool__shadow_root);
     if (!root || number >> (OPOOL__NODE_BITS + OPOOL__ROOT_BITS))
         return NULL;
-    struct opool__shadow_node *node = opool__load_relaxed(&root->shared_node[number >> OPOOL__NODE_BITS]);
+    struct opool__shadow_node *node = opool__load_fresh(&root->shared_node[number >> OPOOL__NODE_BITS]);
     if (!node)
         return NULL;
-    struct opool__leaf *leaf = opool__load_relaxed(&node->shared_leaf[number & ((1u << OPOOL__NODE_BITS) - 1)]);
+    struct opool__leaf *leaf = opool__load_fresh(&node->shared_leaf[number & ((1u << OPOOL__NODE_BITS) - 1)]);
     return leaf ? &leaf->words[at >> OPOOL__GRANULE_BITS & (OPOOL__LEAF_WORDS - 1)] : NULL;
 }
 
