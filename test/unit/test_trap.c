@@ -320,6 +320,10 @@ END_TEST
 
 int main(void)
 {
+    if (RUNNING_ON_VALGRIND) { /* each touch is an error to it, and changes the exit status */
+        puts("skipped: valgrind reports the touches that these tests are about");
+        return 77;
+    }
     Suite *suite = suite_create("trap");
     TCase *tests = unit_case(suite, "trap");
     tcase_add_test(tests, address_access_and_instruction_are_seen);
