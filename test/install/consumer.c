@@ -3,6 +3,7 @@
 /* What a program outside the tree sees of an installed opool. Compiled as C and as C++. */
 
 #include <opool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,8 +25,10 @@ static int use(struct point_pool *pool)
     struct point *point = point_pool_get(pool);
     if (!point || point->x || point->y)
         return fail("get");
+    uintptr_t first = (uintptr_t)point;
     point_pool_put(pool, point);
-    if (point_pool_get(pool) != point)
+    point = point_pool_get(pool);
+    if ((uintptr_t)point != first)
         return fail("the last put is not the next get");
     point_pool_put(pool, point);
     if (opool_stats_read(point_pool_base(pool), &stats) || stats.gets != 2 || stats.puts != 2)
