@@ -16,7 +16,14 @@
 #include "report.h"
 #include "tools.h"
 
-enum { VARIABLES = 4 };
+enum { VARIABLES = 5 };
+
+static const struct opool__launcher launcher = {
+    .tool = "audit",
+    .if_static = "link it to a shared libc, or build it with a sanitizer (-fsanitize=address), which has the audit on "
+                 "by itself",
+    .with_rights = "audit a copy without them",
+};
 
 static const char help[] =
     "Usage: opool audit [--interior N] [--output FILE] [--] COMMAND [ARGUMENT]...\n"
@@ -117,31 +124,6 @@ static int parse(char **argv, struct arguments *arguments)
 
 /* ---- what the command gets ---- */
 
-/* Beside this program, as built; else where it is installed. */
-static bool find_library(char *path, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", path, size - 1);
-    path[n > 0 ? n : 0] = '\0';
-    char *end = strrchr(path, '/');
-    if (end && (size_t)(end - path) + sizeof "/libopool-audit.so" < size) {
-        memcpy(end, "/libopool-audit.so", sizeof "/libopool-audit.so");
-        if (access(path, R_OK) == 0)
-            return true;
-    }
-    snprintf(path, size, "%s", OPOOL_AUDIT_LIBRARY);
-    return access(path, R_OK) == 0;
-}
-
-/* The loader takes blanks and colons for the end of a name: then it gets another name of the file. */
-static bool name_for_loader(char *path, size_t size)
-{
-    if (!strpbrk(path, " :"))
-        return true;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(path, size, "/proc/%ld/fd/%d", (long)getpid(), fd);
-    return fd >= 0;
-}
-
 /* Not in the file system: nobody has to remove it, and no disk is full. */
 static struct opool__area_file *make_file(int *fd)
 {
@@ -157,29 +139,23 @@ static struct opool__area_file *make_file(int *fd)
 }
 
 struct variables {
-    char preload[2 * PATH_MAX], file[64], interior[64];
+    char preload[2 * PATH_MAX], file[64], interior[64], none[16];
     char *all[VARIABLES];
 };
 
 static int make_variables(struct variables *variables, int fd, const char *interior)
 {
-    char library[PATH_MAX];
-    const char *others = getenv("LD_PRELOAD");
-    if (!find_library(library, sizeof library))
-        return fail(library, "the library to preload is not there");
-    if (!name_for_loader(library, sizeof library))
-        return fail("the library to preload", strerror(errno));
-    int n = snprintf(variables->preload, sizeof variables->preload, "LD_PRELOAD=%s%s%s", library, others ? ":" : "",
-                     others ? others : "");
-    if (n < 0 || (size_t)n >= sizeof variables->preload)
-        return fail("LD_PRELOAD", "too long");
+    int r = opool__launch_preload(&launcher, "libopool-audit.so", OPOOL_AUDIT_FOLDER, variables->preload,
+                                  sizeof variables->preload);
     snprintf(variables->file, sizeof variables->file, OPOOL__AUDIT_FILE "=/proc/%ld/fd/%d", (long)getpid(), fd);
     snprintf(variables->interior, sizeof variables->interior, OPOOL__AUDIT_INTERIOR "=%s", interior ? interior : "0");
+    snprintf(variables->none, sizeof variables->none, "OPOOL_AUDIT"); /* who asks for an audit wants one */
     variables->all[0] = variables->preload;
     variables->all[1] = variables->file;
     variables->all[2] = variables->interior;
-    variables->all[3] = NULL;
-    return 0;
+    variables->all[3] = variables->none;
+    variables->all[4] = NULL;
+    return r;
 }
 
 /* ---- run ---- */
@@ -217,16 +193,16 @@ static int run(const struct arguments *arguments, struct watch *watch)
     watch->file = make_file(&fd);
     if (!watch->file)
         return fail("no shared memory", strerror(errno));
-    int r = opool__launch_find(arguments->command[0], path, sizeof path);
+    int r = opool__launch_find(&launcher, arguments->command[0], path, sizeof path);
     if (r == 0)
-        r = opool__launch_check(path);
+        r = opool__launch_check(&launcher, path);
     if (r == 0)
         r = make_variables(&variables, fd, arguments->interior);
     if (r == 0)
-        r = opool__launch_start(path, arguments->command, variables.all, &started);
+        r = opool__launch_start(&launcher, path, arguments->command, variables.all, &started);
     if (r != 0)
         return r;
-    return finish(watch, arguments->output, opool__launch_wait(started, look, watch));
+    return finish(watch, arguments->output, opool__launch_wait(&launcher, started, look, watch));
 }
 
 int opool__tool_audit(int argc, char **argv)

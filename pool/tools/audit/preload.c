@@ -5,8 +5,8 @@
  * that the program's opool finds by name. Findings go to the memory that is shared with `opool audit`, as they are
  * made.
  *
- * Whatever allocator comes next in the order of libraries does the work. A block leaves the table before it is
- * freed, and enters it after it was made, so that no address stands there for a block that is not, or not any more.
+ * The allocator behind us does the work (behind.h). A block leaves the table before it is freed, and enters it after it
+ * was made, so that no address stands there for a block that is not, or not any more.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "behind.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
@@ -32,98 +33,37 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* ---- the allocator behind us ---- */
-
-static struct {
-    void *(*malloc)(size_t);
-    void *(*calloc)(size_t, size_t);
-    void *(*realloc)(void *, size_t);
-    void (*free)(void *);
-    void *(*memalign)(size_t, size_t);
-} next;
-
-/* To find it the loader may allocate: from here, for ever. */
-static struct {
-    char memory[16 << 10] __attribute__((aligned(16)));
-    size_t used;
-} first_aid;
-
-static bool is_first_aid(const void *at)
-{
-    return (const char *)at >= first_aid.memory && (const char *)at < first_aid.memory + sizeof first_aid.memory;
-}
-
-static void *take_first_aid(size_t size)
-{
-    size_t rounded = (size + 15) / 16 * 16;
-    if (rounded < size || rounded > sizeof first_aid.memory - first_aid.used)
-        return NULL;
-    void *at = first_aid.memory + first_aid.used;
-    first_aid.used += rounded;
-    return at;
-}
-
-/* The function of this name, into a pointer to such a function. */
-static void find_behind(const char *name, void *pointer)
-{
-    void *at = dlsym(RTLD_NEXT, name);
-    if (!at) {
-        opool__say("audit: no %s behind the preloaded library", name);
-        abort();
-    }
-    memcpy(pointer, &at, sizeof at);
-}
-
-/* No thread is there before the first malloc. `malloc` comes last: it says that all are known. */
-static __attribute__((noinline, cold)) bool find_next(void)
-{
-    static bool finding;
-    if (finding)
-        return false;
-    finding = true;
-    find_behind("calloc", &next.calloc);
-    find_behind("realloc", &next.realloc);
-    find_behind("free", &next.free);
-    find_behind("memalign", &next.memalign);
-    find_behind("malloc", &next.malloc);
-    finding = false;
-    return true;
-}
-
-static inline bool found(void)
-{
-    return OPOOL__LIKELY(next.malloc != NULL) || find_next();
-}
+/* ---- malloc and its kin ---- */
 
 EXPORTED void *malloc(size_t size)
 {
-    if (!found())
-        return take_first_aid(size);
-    void *at = next.malloc(size);
+    if (!opool__behind_known())
+        return opool__first_aid_take(size);
+    void *at = opool__behind.malloc(size);
     opool__blocks_add(at, size);
     return at;
 }
 
 EXPORTED void *calloc(size_t count, size_t size)
 {
-    if (!found())
-        return size && count > SIZE_MAX / size ? NULL : take_first_aid(count * size);
-    void *at = next.calloc(count, size);
+    if (!opool__behind_known())
+        return size && count > SIZE_MAX / size ? NULL : opool__first_aid_take(count * size);
+    void *at = opool__behind.calloc(count, size);
     opool__blocks_add(at, count * size);
     return at;
 }
 
 EXPORTED void free(void *at)
 {
-    if (!at || is_first_aid(at) || !found())
+    if (!at || opool__first_aid_has(at) || !opool__behind_known())
         return;
     (void)opool__blocks_remove(at, NULL);
-    next.free(at);
+    opool__behind.free(at);
 }
 
 static void *move_from_first_aid(const void *at, size_t size)
 {
-    size_t most = (size_t)(first_aid.memory + sizeof first_aid.memory - (const char *)at);
+    size_t most = opool__first_aid_rest(at);
     void *to = malloc(size);
     if (to)
         memcpy(to, at, size < most ? size : most);
@@ -135,10 +75,10 @@ EXPORTED void *realloc(void *at, size_t size)
     struct opool__block was;
     if (!at)
         return malloc(size);
-    if (is_first_aid(at) || !found())
+    if (opool__first_aid_has(at) || !opool__behind_known())
         return move_from_first_aid(at, size);
     bool known = opool__blocks_remove(at, &was);
-    void *to = next.realloc(at, size);
+    void *to = opool__behind.realloc(at, size);
     if (to)
         opool__blocks_add(to, size);
     else if (known && size) /* refused: the old block stays. Of size 0 it is free */
@@ -157,9 +97,9 @@ EXPORTED void *reallocarray(void *at, size_t count, size_t size)
 
 EXPORTED void *memalign(size_t alignment, size_t size)
 {
-    if (!found())
+    if (!opool__behind_known())
         return NULL;
-    void *at = next.memalign(alignment, size);
+    void *at = opool__behind.memalign(alignment, size);
     opool__blocks_add(at, size);
     return at;
 }
@@ -202,13 +142,6 @@ EXPORTED void *pvalloc(size_t size)
 static struct opool__area_file *file; /* NULL: `opool audit` is not there */
 static uint32_t shared_area_lock, shared_has_area;
 static bool own_malloc; /* asked at the start: the loader's lock is not to be taken inside ours */
-
-static bool has_own_malloc(void)
-{
-    Dl_info used, ours;
-    void *in_use = dlsym(RTLD_DEFAULT, "malloc");
-    return dladdr(in_use, &used) && dladdr(&file, &ours) && used.dli_fbase != ours.dli_fbase;
-}
 
 /* Without an area findings go where nobody reads them. */
 static struct opool__findings *take_area(void)
@@ -326,7 +259,7 @@ static __attribute__((constructor)) void start(void)
 {
     int saved = errno;
     const char *path = getenv(OPOOL__AUDIT_FILE), *interior = getenv(OPOOL__AUDIT_INTERIOR);
-    (void)found();
+    (void)opool__behind_known();
     if (interior)
         opool__reach_interior = strtoul(interior, NULL, 10) % (OPOOL__INTERIOR_MOST + 1);
     file = path ? map_file(path) : NULL;
@@ -334,7 +267,7 @@ static __attribute__((constructor)) void start(void)
         opool__say("audit: process %ld can not write its findings to %s: %s", (long)getpid(), path, strerror(errno));
         file = NULL;
     }
-    own_malloc = has_own_malloc();
+    own_malloc = opool__behind_is_not_used();
     (void)opool__os.at_fork(prepare, parent, child);
     errno = saved;
 }

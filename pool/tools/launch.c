@@ -21,10 +21,10 @@
 
 enum { HEADERS_MOST = 256, LOOK_NS = 100000000, PATIENCE = 10 }; /* looks */
 
-static int fail(int status, const char *what, const char *why)
+static int fail(const struct opool__launcher *by, int status, const char *what, const char *why)
 {
     char name[PATH_MAX];
-    fprintf(stderr, "opool audit: %s: %s\n", opool__clean_copy(name, sizeof name, what), why);
+    fprintf(stderr, "opool %s: %s: %s\n", by->tool, opool__clean_copy(name, sizeof name, what), why);
     return status;
 }
 
@@ -60,7 +60,7 @@ static bool find_in_path(const char *command, char *path, size_t size, int *erro
     }
 }
 
-int opool__launch_find(const char *command, char *path, size_t size)
+int opool__launch_find(const struct opool__launcher *by, const char *command, char *path, size_t size)
 {
     int error = ENOENT;
     bool found;
@@ -72,7 +72,7 @@ int opool__launch_find(const char *command, char *path, size_t size)
     }
     if (found)
         return 0;
-    return fail(error == EACCES ? OPOOL__LAUNCH_REFUSED : OPOOL__LAUNCH_NOT_FOUND, command, strerror(error));
+    return fail(by, error == EACCES ? OPOOL__LAUNCH_REFUSED : OPOOL__LAUNCH_NOT_FOUND, command, strerror(error));
 }
 
 /* ---- which kind of file ---- */
@@ -115,14 +115,17 @@ static bool gains_rights(const char *path, const struct stat *status)
     return getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
-int opool__launch_check(const char *path)
+int opool__launch_check(const struct opool__launcher *by, const char *path)
 {
     struct stat status;
     ElfW(Ehdr) header;
-    if (stat(path, &status) == 0 && gains_rights(path, &status))
-        return fail(OPOOL__LAUNCH_FAILED, path,
-                    "runs with rights of its own (setuid, setgid or capabilities): nothing can be preloaded into it; "
-                    "audit a copy without them");
+    char why[512];
+    if (stat(path, &status) == 0 && gains_rights(path, &status)) {
+        snprintf(why, sizeof why,
+                 "runs with rights of its own (setuid, setgid or capabilities): nothing can be preloaded into it; %s",
+                 by->with_rights);
+        return fail(by, OPOOL__LAUNCH_FAILED, path, why);
+    }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || !read_header(fd, &header)) { /* a script, or not to be read: then hope */
         if (fd >= 0)
@@ -132,12 +135,52 @@ int opool__launch_check(const char *path)
     bool ours = is_of_our_kind(&header), dynamic = ours && has_interpreter(fd, &header);
     close(fd);
     if (!ours)
-        return fail(OPOOL__LAUNCH_FAILED, path, "is built for another kind of processor than this tool");
-    if (!dynamic)
-        return fail(
-            OPOOL__LAUNCH_FAILED, path,
-            "is linked statically: nothing can be preloaded into it; link it to a shared libc, or build it with "
-            "a sanitizer (-fsanitize=address), which has the audit on by itself");
+        return fail(by, OPOOL__LAUNCH_FAILED, path, "is built for another kind of processor than this tool");
+    if (!dynamic) {
+        snprintf(why, sizeof why, "is linked statically: nothing can be preloaded into it; %s", by->if_static);
+        return fail(by, OPOOL__LAUNCH_FAILED, path, why);
+    }
+    return 0;
+}
+
+/* ---- which library ---- */
+
+static bool find_library(const char *library, const char *installed, char *path, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", path, size - 1);
+    path[n > 0 ? n : 0] = '\0';
+    char *end = strrchr(path, '/');
+    if (end && (size_t)(end - path) + strlen(library) + 2 <= size) {
+        memcpy(end + 1, library, strlen(library) + 1);
+        if (access(path, R_OK) == 0)
+            return true;
+    }
+    snprintf(path, size, "%s/%s", installed, library);
+    return access(path, R_OK) == 0;
+}
+
+/* The loader takes blanks and colons for the end of a name: then it gets another name of the file. */
+static bool name_for_loader(char *path, size_t size)
+{
+    if (!strpbrk(path, " :"))
+        return true;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, size, "/proc/%ld/fd/%d", (long)getpid(), fd);
+    return fd >= 0;
+}
+
+int opool__launch_preload(const struct opool__launcher *by, const char *library, const char *installed, char *variable,
+                          size_t size)
+{
+    char path[PATH_MAX];
+    const char *others = getenv("LD_PRELOAD");
+    if (!find_library(library, installed, path, sizeof path))
+        return fail(by, OPOOL__LAUNCH_FAILED, path, "the library to preload is not there");
+    if (!name_for_loader(path, sizeof path))
+        return fail(by, OPOOL__LAUNCH_FAILED, "the library to preload", strerror(errno));
+    int n = snprintf(variable, size, "LD_PRELOAD=%s%s%s", path, others ? ":" : "", others ? others : "");
+    if (n < 0 || (size_t)n >= size)
+        return fail(by, OPOOL__LAUNCH_FAILED, "LD_PRELOAD", "too long");
     return 0;
 }
 
@@ -182,7 +225,6 @@ static _Noreturn void become(const char *path, char **argv, char *const *variabl
         snprintf(asan, sizeof asan, "%s%sverify_asan_link_order=0", others ? others : "", others && *others ? ":" : "");
     if (n > 0 && (size_t)n < sizeof asan)
         setenv("ASAN_OPTIONS", asan, 1);
-    unsetenv("OPOOL_AUDIT"); /* who asks for an audit wants one */
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     execv(path, argv);
@@ -194,12 +236,13 @@ static _Noreturn void become(const char *path, char **argv, char *const *variabl
     _exit(OPOOL__LAUNCH_REFUSED);
 }
 
-int opool__launch_start(const char *path, char **argv, char *const *variables, pid_t *started)
+int opool__launch_start(const struct opool__launcher *by, const char *path, char **argv, char *const *variables,
+                        pid_t *started)
 {
     sigset_t watched = watched_signals(), before;
     int errors[2], error = 0;
     if (pipe2(errors, O_CLOEXEC) != 0)
-        return fail(OPOOL__LAUNCH_FAILED, path, strerror(errno));
+        return fail(by, OPOOL__LAUNCH_FAILED, path, strerror(errno));
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     sigprocmask(SIG_BLOCK, &watched, &before);
     fflush(NULL);
@@ -217,7 +260,8 @@ int opool__launch_start(const char *path, char **argv, char *const *variables, p
         return 0;
     if (*started > 0)
         waitpid(*started, NULL, 0);
-    return fail(error == ENOENT ? OPOOL__LAUNCH_NOT_FOUND
+    return fail(by,
+                error == ENOENT ? OPOOL__LAUNCH_NOT_FOUND
                 : *started > 0  ? OPOOL__LAUNCH_REFUSED
                                 : OPOOL__LAUNCH_FAILED,
                 path, strerror(error));
@@ -261,7 +305,7 @@ static bool pass_on(const struct waiting *waiting, const siginfo_t *signal)
     return true;
 }
 
-int opool__launch_wait(pid_t started, void (*look)(void *arg), void *arg)
+int opool__launch_wait(const struct opool__launcher *by, pid_t started, void (*look)(void *arg), void *arg)
 {
     struct waiting waiting = {.started = started};
     sigset_t watched = watched_signals();
@@ -272,8 +316,9 @@ int opool__launch_wait(pid_t started, void (*look)(void *arg), void *arg)
         int number = sigtimedwait(&watched, &signal, &a_while);
         look(arg);
         if (waiting.ended && ++waited == PATIENCE)
-            fprintf(stderr, "opool audit: the command ended and left processes behind: waiting for them, "
-                            "until interrupted\n");
+            fprintf(stderr,
+                    "opool %s: the command ended and left processes behind: waiting for them, until interrupted\n",
+                    by->tool);
         if (number > 0 && number != SIGCHLD && !pass_on(&waiting, &signal))
             break;
     }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_TOOLS_PROFILE_FORMAT_H
+#define OPOOL_TOOLS_PROFILE_FORMAT_H
+
+/*
+ * What the collector (preload.c) writes, live, into a file that it maps, and what `opool profile` reads.
+ *
+ * A profile is one image after the other, each of one process: concatenated files are a profile. An image is a header
+ * and four arrays, each at an offset from the image's start. A live image is sparse, with room for more than there
+ * is; a saved one has no gaps. Memory and files are bounded by the room, however long the process runs: what finds
+ * none is counted in `lost_*`.
+ *
+ * A record is what one thread did at one site: only that thread writes it, except `live`, from which whoever frees
+ * takes. A thread that ends leaves its records; the collector may add them to those of thread 0, "ended threads".
+ *
+ * The process may have written anything here, or stopped in the middle: a reader takes no number for granted.
+ * All numbers are in the machine's byte order, which `magic` shows.
+ */
+
+#include <stdint.h>
+
+#define OPOOL__PROFILE_MAGIC UINT64_C(0x31666f72706c6f70)
+
+enum {
+    OPOOL__PROFILE_VERSION = 1,
+    OPOOL__PROFILE_FRAMES = 16, /* return addresses a site, innermost first */
+    OPOOL__PROFILE_SIZES = 6,   /* sizes counted one by one */
+    OPOOL__PROFILE_SIZE_CLASSES = 48,
+    OPOOL__PROFILE_LIFETIMES = 64,
+    OPOOL__PROFILE_PATH = 512,
+    OPOOL__PROFILE_ID = 20
+};
+
+enum opool__profile_mode { OPOOL__PROFILE_FULL = 1, OPOOL__PROFILE_SAMPLED = 2, OPOOL__PROFILE_COUNTS = 3 };
+
+/* States of `ended`. */
+enum { OPOOL__PROFILE_RUNNING, OPOOL__PROFILE_EXITED, OPOOL__PROFILE_EXECED };
+
+/* An array of `used` elements of `stride` bytes each, room for `room`. */
+struct opool__profile_array {
+    uint64_t offset;
+    uint32_t stride, room, used, reserved;
+};
+
+struct opool__profile_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t ready;       /* everything before the arrays is valid */
+    uint64_t image_bytes; /* to the next image */
+    uint32_t mode, ended;
+    uint32_t every;  /* sampled: one allocation in so many, all figures as seen, not scaled */
+    uint32_t frames; /* asked for a site */
+    uint32_t pid, parent;
+    uint32_t own_malloc;         /* the program's malloc is not the one that was wrapped: nothing was seen */
+    uint32_t paused;             /* recording is off now */
+    uint64_t start_ns, last_ns;  /* CLOCK_MONOTONIC */
+    uint64_t recorded_ns;        /* time with recording on, up to last_ns */
+    uint64_t cpu_ns;             /* of the process, at last_ns */
+    uint64_t epoch_s;            /* time of day at start_ns */
+    uint64_t allocations, frees; /* all events while recording, sampled or not */
+    uint64_t lost_sites, lost_records, lost_blocks, lost_modules; /* events that found no room */
+    uint64_t page_bytes;
+    struct opool__profile_array modules, sites, records, timeline;
+    char program[OPOOL__PROFILE_PATH];
+    char arguments[OPOOL__PROFILE_PATH]; /* joined by blanks, cut */
+};
+
+/* A file that is mapped executable. An address in [start, end) is at `address - start + file_offset` of the file. */
+struct opool__profile_module {
+    uint64_t start, end, file_offset;
+    uint64_t bias; /* run time address - address in the file's symbols */
+    uint32_t id_bytes;
+    uint8_t id[OPOOL__PROFILE_ID]; /* build-id */
+    char path[OPOOL__PROFILE_PATH];
+};
+
+struct opool__profile_site {
+    uint64_t key;             /* 0: not used */
+    uint32_t depth, function; /* 'm'alloc, 'c'alloc, 'r'ealloc, 'a'ligned */
+    uint64_t frames[OPOOL__PROFILE_FRAMES];
+};
+
+struct opool__profile_size {
+    uint64_t bytes, count;
+};
+
+struct opool__profile_record {
+    uint32_t site, thread; /* thread: order of first appearance, from 1; 0: ended threads */
+    uint64_t allocations;  /* 0: not used */
+    uint64_t bytes;
+    uint64_t frees;           /* of blocks of this site, by this thread */
+    uint64_t foreign_frees;   /* those of them that another thread allocated */
+    uint64_t live, live_peak; /* blocks of this thread and site; peak as seen at its allocations */
+    uint64_t live_bytes, live_bytes_peak;
+    uint64_t least, most;        /* size asked for */
+    uint64_t alignment;          /* most asked for; 0: none */
+    uint64_t grown, grown_bytes; /* reallocs that grew a block of this site, bytes by which */
+    uint64_t moved_bytes;        /* bytes that reallocs copied */
+    uint64_t faults;             /* minor page faults in the calls; sampled where `timed` says so */
+    uint64_t breaks, maps;       /* calls that moved the break, that mapped or unmapped, as far as seen */
+    uint64_t timed, timed_ns;    /* calls whose time (malloc's own, this and the free) was taken; their sum */
+    uint64_t burst;              /* most allocations in a row without a free of this site, this thread */
+    struct opool__profile_size sizes[OPOOL__PROFILE_SIZES]; /* the first sizes seen, each counted exactly */
+    uint64_t other_sizes;                                   /* allocations of none of those */
+    uint32_t size_classes[OPOOL__PROFILE_SIZE_CLASSES];     /* [i]: sizes in [2^i, 2^(i+1)), 0 in [0]; saturating */
+    uint32_t lifetimes[OPOOL__PROFILE_LIFETIMES]; /* two an octave from 64 ns up, see opool__profile_lifetime_class */
+};
+
+struct opool__profile_point {
+    uint64_t at_ns; /* since start_ns */
+    uint64_t live_bytes, live_blocks;
+    uint64_t resident_bytes;
+    uint64_t allocations;
+};
+
+/* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the
+   last one all above. */
+static inline uint32_t opool__profile_lifetime_class(uint64_t ns)
+{
+    if (ns < 64)
+        return 0;
+    uint32_t octave = 63 - (uint32_t)__builtin_clzll(ns);
+    uint64_t half = (uint64_t)1 << (octave - 1);
+    uint32_t upper = (ns & half) ? 1 : 0; /* from 1.5 * 2^octave on */
+    uint32_t class = 2 * (octave - 6) + upper;
+    return class < OPOOL__PROFILE_LIFETIMES ? class : OPOOL__PROFILE_LIFETIMES - 1;
+}
+
+/* Lower end of a class, in ns. */
+static inline uint64_t opool__profile_lifetime_from(uint32_t class)
+{
+    uint64_t octave = (uint64_t)1 << (6 + class / 2);
+    return class == 0 ? 0 : octave + (class % 2 ? octave / 2 : 0);
+}
+
+#endif
