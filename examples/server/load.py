@@ -268,7 +268,7 @@ class Uploads:
         for _ in range(UPLOADS):
             client = socket.create_connection(('127.0.0.1', self.server.port), 30)
             self.clients.append(client)
-            client.sendall(b'POST /echo HTTP/1.1\r\nContent-Length: %d\r\n\r\n' % UPLOAD_BYTES + b'x' * UPLOAD_FIRST)
+            client.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % UPLOAD_BYTES + b'x' * UPLOAD_FIRST)
 
     def finish(self):
         """Some stay connected, as clients do who keep a connection for their next request."""
