@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Test of the server: check.py SERVER [--short] [--rss] [OPTION OF THE SERVER...]. --short: ten seconds.
+"""Test of the server: check.py SERVER [--short] [--valgrind] [--rss] [OPTION OF THE SERVER...].
 
---rss: what the system says of its memory counts, too; not so under sanitizers and full checks, which keep copies.
+--short: fifteen seconds. --rss: what the system says of its memory counts, too; not so under sanitizers and full
+checks, which keep copies.
 
 Clients that do what clients should not, and wrk and curl; the reference for every answer is the file or body itself.
 """
@@ -25,7 +26,8 @@ counts = {"passed": 0, "failed": 0, "skipped": 0}
 program = os.path.abspath(sys.argv[1])
 short = "--short" in sys.argv
 plain = "--rss" in sys.argv and os.environ.get("OPOOL_CHECKS") != "full"
-extra = [option for option in sys.argv[2:] if option not in ("--short", "--rss")]
+under = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=99"] if "--valgrind" in sys.argv else []
+extra = [option for option in sys.argv[2:] if option not in ("--short", "--rss", "--valgrind")]
 malloc = "--memory=malloc" in extra
 LIMIT = 60 # seconds until a test gives up: no answer takes long, but the machine may be busy
 work = tempfile.mkdtemp()
@@ -49,7 +51,7 @@ class Server:
     def __init__(self, *options, descriptors=0, says=""):
         self.says = says
         self.errors = tempfile.TemporaryFile(dir=work)
-        arguments = [program, "--port=0", "--root=" + root, "--epoch-ms=100", *extra, *options]
+        arguments = [*under, program, "--port=0", "--root=" + root, "--epoch-ms=100", *extra, *options]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors,
                                         preexec_fn=lambda: descriptors and resource.setrlimit(
                                             resource.RLIMIT_NOFILE, (descriptors, descriptors)))
@@ -210,7 +212,8 @@ def answers(server):
     with Client(server) as client:
         for target, name in (("/", "index.html"), ("/index.html?x=../y", "index.html"), ("/empty.txt", "empty.txt"),
                              ("/one.bin", "one.bin"), ("/page.bin", "page.bin"), ("/large.bin", "large.bin"),
-                             ("/folder/a%20b%25.txt", "folder/a b%.txt"), ("//folder//.//a%20b%25.txt", "folder/a b%.txt")):
+                             ("/folder/a%20b%25.txt", "folder/a b%.txt"),
+                             ("//folder//.//a%20b%25.txt", "folder/a b%.txt")):
             status, _, body = client.ask("GET", target)
             report(status == 200 and body == file_bytes(name), f"GET {target}: {status}, {len(body)} bytes")
         status, head, body = client.ask("HEAD", "/large.bin")
@@ -275,14 +278,16 @@ def pipelined(server):
 
 def limits(server):
     report(status_of(server, b"nonsense\r\n\r\n") == 400, "no HTTP: 400")
-    for version, hosts, wanted in ((b"1.1", b"", 400), (b"1.1", b"Host: x\r\nhOST: x\r\n", 400), (b"1.0", b"Host: x\r\n" * 2, 400),
+    for version, hosts, wanted in ((b"1.1", b"", 400), (b"1.1", b"Host: x\r\nhOST: x\r\n", 400),
+                                   (b"1.0", b"Host: x\r\n" * 2, 400),
                                    (b"2.0", b"Host: x\r\n", 505), (b"0.9", b"", 505)):
         status = status_of(server, b"GET /one.bin HTTP/" + version + b"\r\n" + hosts + b"\r\n")
         report(status == wanted, f"HTTP/{version} with {hosts}: {status}")
     report(status_of(server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") in (400, 505), "HTTP/2: not understood")
     report(status_of(server, b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == 405, "CONNECT: 405")
     report(status_of(server, b"GET one.bin HTTP/1.1\r\nHost: x\r\n\r\n") == 400, "no target: 400")
-    report(status_of(server, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100000 + b"\r\n\r\n") == 431, "a long header: 431")
+    report(status_of(server, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100000 + b"\r\n\r\n") == 431,
+           "a long header: 431")
     many = b"".join(b"Header-%d: value\r\n" % i for i in range(2000))
     report(status_of(server, b"GET / HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n") == 431, "many headers: 431")
     report(status_of(server, b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n") == 414, "a long target: 414")
@@ -510,7 +515,7 @@ def refused_connections():
 
 
 def few_descriptors():
-    with Server("--epoch-ms=1000", descriptors=60, says="60 descriptors may be too few") as server:
+    with Server("--epoch-ms=1000", descriptors=60, says="descriptors may be too few") as server:
         client = Client(server)
         client.ask("GET", "/one.bin")
         others = [server.connect() for _ in range(100)]
@@ -590,7 +595,8 @@ def under_load(server):
     if not wrk or not shutil.which("curl"):
         skip("no wrk or curl")
         return
-    load = subprocess.Popen([wrk, "-t1", "-c32", f"-d{1 if short else 5}s", f"--timeout={LIMIT}s", server.url + "/page.bin"],
+    seconds = 1 if short else 5
+    load = subprocess.Popen([wrk, "-t1", "-c32", f"-d{seconds}s", f"--timeout={LIMIT}s", server.url + "/page.bin"],
                             stdout=subprocess.PIPE)
     wrong, rounds = 0, 0
     with Client(server) as client:
@@ -729,7 +735,7 @@ def promtool(server):
 
 
 def refuses(options, words):
-    run = subprocess.run([program, *options], capture_output=True, text=True, timeout=LIMIT, check=False)
+    run = subprocess.run([*under, program, *options], capture_output=True, text=True, timeout=LIMIT, check=False)
     lines = run.stderr.splitlines()
     report(run.returncode in (1, 2) and lines and words in run.stderr and lines[0].startswith(("server: ", program)),
            f"{options}: {run.returncode} {run.stderr}")
@@ -763,12 +769,13 @@ def main():
     make_root()
     try:
         with Server() as server:
-            for test in (answers, bodies, pipelined, limits, told_while_sending, byte_by_byte, half_closed, small_window, crowd, resets,
-                         promtool, usage, under_load):
+            for test in (answers, bodies, pipelined, limits, told_while_sending, byte_by_byte, half_closed,
+                         small_window, crowd, resets, promtool, usage, under_load):
                 timed(test, server)
         with Server("--epoch-ms=400") as server:
             timed(dropped, server)
-        for test in (idle_limits, refused_connections, few_descriptors, no_descriptors, refused_buffers, stop_in_the_queue, stop_under_load):
+        for test in (idle_limits, refused_connections, few_descriptors, no_descriptors, refused_buffers,
+                     stop_in_the_queue, stop_under_load):
             timed(test)
     finally:
         shutil.rmtree(work)
