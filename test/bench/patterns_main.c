@@ -59,6 +59,7 @@ static int list(void)
 static int measure(const struct pattern *pattern, unsigned threads, double scale)
 {
     uint64_t got, operations = (uint64_t)((double)pattern->operations * scale);
+    operations = operations > 0 ? operations : 1;
     double wall = nanoseconds(CLOCK_MONOTONIC), processor = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
     const struct tally tally = pattern_run(pattern, threads, operations, &got);
     processor = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - processor;

@@ -440,6 +440,16 @@ static enum kind kind_of(const struct load *load, const char *what)
     return load->align > alignof(max_align_t) ? KIND_ALIGNED : KIND_MALLOC;
 }
 
+bool opool__bench_can_measure(const char *what)
+{
+    static const char *const words[] = {BENCH_MEASURE_INLINED, BENCH_MEASURE_CALLS, BENCH_MEASURE_MALLOC,
+                                        BENCH_MEASURE_SOURCE};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(what, words[i]) == 0)
+            return true;
+    return false;
+}
+
 int opool__bench_measure(const struct load *load, const char *what)
 {
     static struct crew crew;

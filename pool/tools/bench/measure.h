@@ -13,6 +13,9 @@
 #define BENCH_MEASURE_MALLOC "malloc"
 #define BENCH_MEASURE_SOURCE "source"
 
+/* Is it one of these? */
+bool opool__bench_can_measure(const char *what);
+
 /* The exit status: 0, or 1 after a line on standard error. */
 int opool__bench_measure(const struct load *load, const char *what);
 

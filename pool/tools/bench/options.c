@@ -28,7 +28,7 @@ const char opool__bench_help[] =
     "  --align A         its alignment, a power of two up to 4096 that divides the size\n"
     "                    (default: the largest that does, at most 16)\n"
     "  --threads T       how many work at once, 1 to 1024 (default 1; handoff takes pairs: 2)\n"
-    "  --pattern P       default: all of them, about a minute\n"
+    "  --pattern P       default: all of them, about half a minute\n"
     "                      pair     one object, got and put again\n"
     "                      batch    256 got, then put in the same order\n"
     "                      replace  4096 live, one of them replaced at random\n"
@@ -131,7 +131,7 @@ static bool read_option(int option, const char *text, struct options *options)
         return *text || refuse("--json needs the name of a file", "");
     case OPTION_MEASURE:
         options->measure = text;
-        return true;
+        return opool__bench_can_measure(text) || refuse("--measure is for children of the command, not ", text);
     case 'h':
         options->help = true;
         return true;
@@ -172,19 +172,22 @@ static size_t natural_alignment(size_t size)
 
 static bool check_shape(struct load *load)
 {
-    char text[TEXT_MOST];
+    char text[TEXT_MOST], size[32];
     if (load->align == 0)
         load->align = natural_alignment(load->size);
     if ((load->align & (load->align - 1)) != 0) {
         snprintf(text, sizeof text, "%zu", load->align);
         return refuse("--align is a power of two, not ", text);
     }
-    if (load->size % load->align == 0)
+    size_t over = load->size % load->align, next = load->size - over + load->align;
+    if (over == 0)
         return true;
-    snprintf(text, sizeof text, "a type aligned to %zu is of %zu bytes or %zu, not ", load->align,
-             load->size / load->align * load->align, (load->size / load->align + 1) * load->align);
-    char size[32];
     snprintf(size, sizeof size, "%zu", load->size);
+    if (load->size < load->align)
+        snprintf(text, sizeof text, "a type aligned to %zu is of at least %zu bytes, not ", load->align, load->align);
+    else
+        snprintf(text, sizeof text, "a type aligned to %zu is of %zu bytes or %zu, not ", load->align,
+                 load->size - over, next);
     return refuse(text, size);
 }
 

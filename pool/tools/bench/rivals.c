@@ -49,7 +49,7 @@ static void add_library(struct rivals *rivals, const struct library *library)
 {
     struct configuration *added = add(rivals, library->name, BENCH_MEASURE_MALLOC);
     struct figure figure;
-    snprintf(added->missing, sizeof added->missing, "not installed: %s", library->files[0]);
+    snprintf(added->missing, sizeof added->missing, "not found: %s", library->files[0]);
     for (size_t i = 0; i < 3 && library->files[i]; i++) {
         added->surroundings.preload = library->files[i];
         find_source(&added->surroundings, &figure);
@@ -69,8 +69,11 @@ static void add_library(struct rivals *rivals, const struct library *library)
 /* "glibc 2.36"; another C library does not say. */
 static void name_libc(char *name, size_t size)
 {
+    snprintf(name, size, "libc");
+#ifdef _CS_GNU_LIBC_VERSION
     if (confstr(_CS_GNU_LIBC_VERSION, name, size) == 0)
         snprintf(name, size, "libc");
+#endif
 }
 
 static void add_libc(struct rivals *rivals, const char *name, const char *tunables, const struct figure *figure)
