@@ -53,23 +53,30 @@ static inline void source_verify(bool good)
         __atomic_fetch_add(&source_faults, 1, __ATOMIC_RELAXED);
 }
 
+static inline bool source_is_filled(const unsigned char *object, size_t size, unsigned char filling)
+{
+    bool filled = true;
+    for (size_t i = 1; i < size; i++)
+        filled = filled && object[i] == filling;
+    return filled;
+}
+
 static inline void source_take(unsigned char *object, size_t size)
 {
-    unsigned char before = __atomic_exchange_n(object, SOURCE_OUT, __ATOMIC_RELAXED);
+    unsigned char filling = source_filling(object), before = __atomic_exchange_n(object, SOURCE_OUT, __ATOMIC_RELAXED);
 #ifdef SOURCE_MALLOC
     (void)before; /* malloc may write there */
 #else
-    source_verify(before == 0); /* a new object is zero, and a pool does not write to one that was put */
+    /* A new object is zero; nobody writes to one that was put. */
+    source_verify(before == 0);
+    source_verify(source_is_filled(object, size, 0) || source_is_filled(object, size, filling));
 #endif
-    memset(object + 1, source_filling(object), size - 1);
+    memset(object + 1, filling, size - 1);
 }
 
 static inline void source_give(unsigned char *object, size_t size)
 {
-    bool as_filled = true;
-    for (size_t i = 1; i < size; i++)
-        as_filled = as_filled && object[i] == source_filling(object);
-    source_verify(as_filled);
+    source_verify(source_is_filled(object, size, source_filling(object)));
     source_verify(__atomic_exchange_n(object, 0, __ATOMIC_RELAXED) == SOURCE_OUT);
 }
 

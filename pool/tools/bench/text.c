@@ -22,8 +22,8 @@ void opool__bench_write_head(FILE *out, const struct report *report)
 {
     const struct load *load = &report->options->load;
     const struct machine *machine = report->machine;
-    fprintf(out, "objects of %zu bytes, aligned to %zu; %u rounds; opool %s, %s, linked statically\n", load->size,
-            load->align, report->options->rounds, opool_version(), CHECKS);
+    fprintf(out, "objects of %zu bytes, aligned to %zu; %u round%s; opool %s, %s, linked statically\n", load->size,
+            load->align, report->options->rounds, report->options->rounds == 1 ? "" : "s", opool_version(), CHECKS);
     fprintf(out, "%s, %u processor%s, %s; %s\n", machine->processor, machine->processors,
             machine->processors == 1 ? "" : "s", machine->virtual, machine->kernel);
     if (machine->load > 0.5 * machine->processors)
