@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdalign.h>
@@ -65,10 +64,9 @@ static bool refuse(const char *what, const char *argument)
 
 static bool read_number(const char *text, size_t least, size_t most, const char *what, size_t *number)
 {
-    char *end;
-    errno = 0;
+    char *end; /* what is too large for any number is above `most`, too */
     unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno != 0 || value < least || value > most) {
+    if (*text < '0' || *text > '9' || *end || value < least || value > most) {
         char why[TEXT_MOST];
         snprintf(why, sizeof why, "%s is a number from %zu to %zu, not ", what, least, most);
         return refuse(why, text);

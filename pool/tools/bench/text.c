@@ -45,7 +45,7 @@ static void write_heading(FILE *out, const struct report *report, const struct l
 #pragma GCC diagnostic pop
     fprintf(out, "\n%s: %s; %u thread%s%s\n", text->name, what, load->threads, load->threads == 1 ? "" : "s",
             load->threads > report->machine->processors ? ", more than processors" : "");
-    fprintf(out, "%-28s %9s%s  %-22s  opool needs\n", "", "ns of CPU",
+    fprintf(out, "%-28s %9s%s  %-24s  opool needs\n", "", "ns of CPU",
             load->pattern == PATTERN_BURST ? "  MiB at peak  and after" : "", "ratio, 95 % interval");
 }
 
@@ -55,7 +55,7 @@ static void write_ratio(FILE *out, const struct row *row, const struct row *ours
     const struct ratio ratio = opool__bench_ratio(row->ns, ours->ns, row->rounds);
     snprintf(interval, sizeof interval, ratio.known ? "%.2f (%.2f to %.2f)" : "%.2f", ratio.ratio, ratio.low,
              ratio.high);
-    fprintf(out, "  %-22s  %s", interval, opool__bench_verdict(&ratio, verdict, sizeof verdict));
+    fprintf(out, "  %-24s  %s", interval, opool__bench_verdict(&ratio, verdict, sizeof verdict));
 }
 
 static void write_row(FILE *out, const struct row *row, const struct row *ours, bool resident)
