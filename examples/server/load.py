@@ -29,11 +29,9 @@ import measure  # pylint: disable=wrong-import-position
 from errors import JobError  # pylint: disable=wrong-import-position
 from output import Output  # pylint: disable=wrong-import-position
 
-POOL, GLIBC, TUNED = 'pool', 'glibc', 'glibc tuned'
+POOL, GLIBC, TUNED = 'pool', measure.GLIBC, measure.TUNED
 PRELOADED = ('jemalloc', 'mimalloc', 'tcmalloc')
 CONFIGURATIONS = (POOL, GLIBC, TUNED, *PRELOADED)
-# What haproxy's users are told: keep 64 MiB at the top of the heap, take 1 MiB at a time.
-TUNABLES = 'glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=1048576'
 WORKLOADS = ('hello', 'echo')
 CONNECTIONS = 64
 MOST_THREADS = 4
@@ -77,7 +75,7 @@ class Server:
     """One run of the server, stopped in good order when the block is left."""
 
     def __init__(self, program, configuration, where, epoch_ms, preload=''):
-        more = {'LD_PRELOAD': preload} if preload else {'GLIBC_TUNABLES': TUNABLES} if configuration == TUNED else {}
+        more = {'LD_PRELOAD': preload} if preload else {'GLIBC_TUNABLES': measure.TUNABLES} if configuration == TUNED else {}
         self.name = configuration
         # More buffers than any load here can hold: no answer is 503.
         self.process = start([program, '--port=0', f'--workers={min(len(where), MOST_THREADS)}', '--buffers=32768',
@@ -345,7 +343,7 @@ def measure_all(arguments):
     workloads, bursts = bench.rounds(arguments.rounds), bench.bursts()
     settings = {'rounds': arguments.rounds, 'seconds': arguments.seconds, 'timeline': timeline, 'connections': CONNECTIONS,
                 'burst_connections': BURST_CONNECTIONS, 'uploads': UPLOADS, 'upload_bytes': UPLOAD_BYTES,
-                'stays': UPLOADS // STAYS, 'server_processors': len(bench.server_on), 'tunables': TUNABLES}
+                'stays': UPLOADS // STAYS, 'server_processors': len(bench.server_on), 'tunables': measure.TUNABLES}
     return {'part': 'server', 'workloads': workloads, 'rss': bursts, 'missing': bench.missing, 'settings': settings}
 
 
