@@ -150,9 +150,9 @@ class Intervals(unittest.TestCase):
         self.assertGreater(entry['low'], 0.48)
 
     def test_same_again(self):
-        first = intervals.paired(wobble(3, 12), wobble(4, 12))
+        first = intervals.resampled_medians(wobble(3, 12))
         intervals.median_ranks.cache_clear()
-        self.assertEqual(first, intervals.paired(wobble(3, 12), wobble(4, 12)))
+        self.assertEqual(first, intervals.resampled_medians(wobble(3, 12)))
 
     def coverage(self, make, count=7, experiments=400):
         generator = random.Random(7)
@@ -199,6 +199,7 @@ class Intervals(unittest.TestCase):
         self.assertEqual(of(1 / 2.1, 1 / 2.3, 1 / 1.9), '2.1x less CPU than glibc (95 % CI 1.9 to 2.3)')
         self.assertEqual(of(1.5, 1.25, 1.61), '1.5x more CPU than glibc (95 % CI 1.2 to 1.6)')
         self.assertEqual(of(1.01, 0.97, 1.03), 'tie with glibc (95 % CI 0.97 to 1.03)')
+        self.assertEqual(of(1.01, 0.5, 1.9), 'tie, or too noisy to tell, with glibc (95 % CI 0.50 to 1.90)')
         self.assertEqual(of(0.05, 0.04, 0.0625), '20x less CPU than glibc (95 % CI 16 to 25)')
         self.assertEqual(of(0.5, 0.4, 0.625, 3, None), '2.0x less CPU than glibc (3 rounds: 1.6 to 2.5)')
         self.assertEqual(of(0.5, 0.5, 0.5, 1, None), '2.0x less CPU than glibc (one round)')
@@ -502,8 +503,11 @@ class Page(unittest.TestCase):
             picture = plot.picture(self.results, name)
             xml.dom.minidom.parseString(picture)
             self.assertNotIn('<script', picture)
+            self.assertNotRegex(picture, r'\t|[ \r]\n')  # they are files of this tree
         for label in ('glibc tuned', 'tcmalloc', 'opool'):
             self.assertIn(label, plot.picture(self.results, 'time'))
+        self.assertEqual(plot.relative({'glibc': {'median': 4, 'min': 3, 'max': 6}, 'pooled': {'median': 2, 'min': 1, 'max': 2}}),
+                         {'glibc': {'median': 1, 'min': 0.75, 'max': 1.5}, 'pooled': {'median': 0.5, 'min': 0.25, 'max': 0.5}})
         self.assertEqual(plot.picture(self.results, 'memory').count('resident MiB'), 2)
 
     def test_nothing_measured(self):
@@ -529,6 +533,8 @@ class Page(unittest.TestCase):
         results = evaluated()
         row(results, part='micro', workload='pair', bytes=256)['cells'].pop('jemalloc')
         self.assertIn('</svg>', plot.picture(results, 'time'))
+        lines = [line for line in plot.micro_panel(0, results, 256).splitlines() if line.startswith('"')]
+        self.assertEqual({len(line.rpartition('"')[2].split()) for line in lines}, {3 * 7})
 
     def test_names_are_no_commands(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 LEAST = 6  # rounds: of fewer, no interval for a median reaches 95 %, not even from the least to the largest
 ALIKE = 0.02  # ratios that differ from 1 by less are a tie, however sure they are
+NOISY = 0.4  # ties whose interval is wider say little
 ALIKE_ONCE = 0.1  # the same where there was one round, which knows no noise
 
 # Student's t at 97.5 %, by degrees of freedom.
@@ -93,6 +94,7 @@ def bounds(entry):
 def words(entry, what, name):
     """'2.1x less CPU than glibc (95 % CI 1.9 to 2.3)', 'tie with glibc (95 % CI 0.97 to 1.02)'."""
     if entry['verdict'] == 'tie':
-        return f'tie with {name} {bounds(entry)}'
+        noisy = entry['high'] - entry['low'] > NOISY
+        return f'{"tie, or too noisy to tell," if noisy else "tie"} with {name} {bounds(entry)}'
     times = 1 / entry['ratio'] if entry['verdict'] == 'less' else entry['ratio']
     return f'{factor(times)}x {entry["verdict"]} {what} than {name} {bounds(entry)}'

@@ -6,7 +6,7 @@ import subprocess
 from burst import TRIM
 from errors import JobError
 from figures import find
-from report import columns, label, rows_of
+from report import REQUESTS, columns, label, ordered, rows_of
 
 COLOURS = {'glibc': '#8a8a8a', 'glibc tuned': '#c8c8c8', 'jemalloc': '#b5493a', 'mimalloc': '#c9a227', 'tcmalloc': '#4c9a5a',
            TRIM: '#9a6fb0', 'opool': '#2f6db5', 'no checks': '#93bfe6', 'slot anew': '#e6a04d'}
@@ -44,6 +44,10 @@ def quoted(text):
     return "'" + re.sub(r"[^\w .,:;+/%()|-]", ' ', str(text)) + "'"
 
 
+def text_lines(texts):
+    return '"' + '\\n'.join(quoted(text)[1:-1] for text in texts) + '"'
+
+
 def block(name, lines):
     return f'${name} << END_OF_DATA\n' + '\n'.join(lines) + '\nEND_OF_DATA\n'
 
@@ -57,12 +61,12 @@ def values(cell):
 
 
 def bars(number, title, ylabel, groups, names, log=False):
-    """groups: (text, cells by configuration), a group of bars each; median, and the range of the rounds."""
-    lines = [f'"{quoted(text)[1:-1]}" ' + ' '.join(values(cells.get(name)) for name in names) for text, cells in groups]
+    """groups: (lines of text, cells by configuration), a group of bars each; median, and the range of the rounds."""
+    lines = [text_lines(text) + ' ' + ' '.join(values(cells.get(name)) for name in names) for text, cells in groups]
     plots = [f'{f"$bars{number}" if i == 0 else chr(39) * 2} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) '
              f'title {quoted(label(name))} lc rgb {quoted_colour(name)}' for i, name in enumerate(names)]
     least = min((cells[name]['min'] for _, cells in groups for name in names if name in cells), default=1)
-    scale = LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n'
+    scale = f'set xrange [-0.6:{len(groups) - 0.4}]\n' + (LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n')
     return PANEL.format(title=quoted(title), ylabel=quoted(ylabel)) + BARS + scale + \
         block(f'bars{number}', lines) + 'plot ' + ', '.join(plots) + '\n'
 
@@ -82,38 +86,49 @@ def lines_panel(number, title, ylabel, lines):
     return text + 'plot ' + ', '.join(plots) + '\n'
 
 
+def relative(cells):
+    """To glibc, where the figures of a picture are far apart."""
+    one = cells['glibc']['median']
+    return {name: {key: cell[key] / one for key in ('median', 'min', 'max')} for name, cell in cells.items()}
+
+
 # ---- the panels; None where nothing was measured
 
 
 def micro_panel(number, results, size):
     rows = [row for row in rows_of(results, 'micro') if row['bytes'] == size]
-    groups = [(row['name'].rpartition(',')[0], row['cells']) for row in rows]
-    return bars(number, f'A get and a put against malloc and free, {size} bytes: median and range', 'nanoseconds (log)', groups,
-                columns(rows), log=True) if rows else None
+    groups = [([row['name'].rpartition(',')[0]], row['cells']) for row in rows]
+    return bars(number, f'A get and a put, a malloc and a free: nanoseconds for {size} bytes, median and range',
+                'nanoseconds (log)', groups, columns(rows), log=True) if rows else None
 
 
 def decode_panel(number, results):
     rows = [row for row in rows_of(results, 'decode') if row['threads'] == 1]
-    return bars(number, 'Decoding real zstd frames, one thread: processor time a frame', 'microseconds (log)',
-                [(row['name'], row['cells']) for row in rows], columns(rows), log=True) if rows else None
+    return bars(number, 'Decoding real zstd frames, one thread: processor time a frame, median and range', 'to glibc',
+                [([row['name'].partition(',')[0]], relative(row['cells'])) for row in rows], columns(rows)) if rows else None
 
 
 def decoders_panel(number, results):
     rows = rows_of(results, 'decoders')
-    return bars(number, 'Decoder contexts made and freed, and from a pool: processor time an item', 'microseconds (log)',
-                [(row['name'].replace(', ', ' '), row['cells']) for row in rows], columns(rows), log=True) if rows else None
+    return bars(number, 'Contexts of decoders made and freed, or from a pool: processor time an item, median and range',
+                'to glibc', [(row['name'].split(', '), relative(row['cells'])) for row in rows], columns(rows)) if rows else None
 
 
 def request_panel(number, results):
     rows = [row for row in rows_of(results, 'server') if row['figure'] == 'cpu_us']
     return bars(number, 'HTTP server: processor time a request, median and range', 'microseconds',
-                [(row['workload'], row['cells']) for row in rows], columns(rows)) if rows else None
+                [(request_text(row['workload']), row['cells']) for row in rows], columns(rows)) if rows else None
+
+
+def request_text(workload):
+    return [workload, *([REQUESTS[workload]] if workload in REQUESTS else [])]
 
 
 def latency_panel(number, results, workload):
     rows = [find(results['rows'], part='server', workload=workload, figure=figure) for figure in ('p50_us', 'p99_us', 'p999_us')]
-    return bars(number, f'HTTP server, {workload}: latency, median and range of the rounds', 'microseconds (log)',
-                [(row['name'].rpartition(' ')[2], row['cells']) for row in rows], columns(rows), log=True) if all(rows) else None
+    return bars(number, f'HTTP server, {", ".join(request_text(workload))}: latency, median and range of the rounds',
+                'microseconds (log)', [([row['name'].rpartition(' ')[2]], row['cells']) for row in rows], columns(rows),
+                log=True) if all(rows) else None
 
 
 def memory_panel(number, results, part, stays):
@@ -121,7 +136,8 @@ def memory_panel(number, results, part, stays):
     title = {('burst', 0): 'Four threads hold 100,000 objects of 256 bytes, give them back and sleep; twice',
              ('burst', 100): 'The same, and one object in a hundred stays',
              ('server', 0): 'HTTP server: quiet, a burst of 1,000 clients and 1,000 slow uploads, quiet'}[part, stays]
-    return lines_panel(number, title, 'resident MiB', found['lines']) if found else None
+    return lines_panel(number, title, 'resident MiB', {name: found['lines'][name] for name in ordered(found['lines'])}) \
+        if found else None
 
 
 # Of the page: (function, arguments), in the order that a reader wants.
@@ -149,7 +165,7 @@ def draw(panels, name):
         raise JobError(f'gnuplot: {error.strerror}') from error
     if done.returncode != 0 or '</svg>' not in done.stdout:
         raise JobError(f'gnuplot failed: {(done.stderr.strip().splitlines() or ["no message"])[-1]}')
-    return done.stdout
+    return ''.join(line.replace('\t', ' ').rstrip() + '\n' for line in done.stdout.splitlines())
 
 
 def panels_of(results, wanted):

@@ -10,7 +10,7 @@ from measure import MALLOCS, TUNABLES
 from mode import PARTS
 
 LABELS = {'basic': 'opool', 'unchecked': 'no checks', 'uncounted': 'uncounted', 'initialise': 'slot anew', 'keep': 'opool',
-          'pooled': 'opool', 'pool': 'opool', TRIM: 'and trim'}
+          'pooled': 'opool', 'pool': 'opool', TRIM: 'glibc, trim'}
 TITLES = {
     'decode': 'Decoding real zstd frames: microseconds of processor time a frame',
     'micro': 'malloc and free against get and put: nanoseconds for the two (hand over: by the clock)',
@@ -20,8 +20,10 @@ TITLES = {
     'cost': 'What a pool costs a program'}
 NOTES = {
     'decode': 'slot anew: a context initialised for each frame in memory of a pool. opool: kept and reset.',
-    'burst': 'and trim: malloc_trim(0) after the burst. opool ticks ten times a silence.',
-    'server': 'memory: the most that was resident, under load and in the burst of 1,000 clients and 1,000 slow uploads; after it.'}
+    'burst': 'glibc, trim: malloc_trim(0) after the burst. opool ticks ten times a silence.',
+    'server': 'hello: POST and answer of 13 bytes; echo: of 16 to 64 KiB; 64 connections. memory: the most that was '
+              'resident, under load and in the burst of 1,000 clients and 1,000 slow uploads; after it.'}
+REQUESTS = {'hello': '13 bytes', 'echo': '16 to 64 KiB'}
 
 
 def rounded(value):
@@ -67,11 +69,15 @@ def rows_of(results, part):
     return [row for row in results['rows'] if row['part'] == part]
 
 
-def columns(rows):
-    """All configurations of a part, mallocs first."""
-    names = [name for row in rows for name in row['cells'] if name != 'uncounted']
+def ordered(names):
+    """Configurations, each once, mallocs first."""
     order = [*MALLOCS, TRIM]
     return sorted(dict.fromkeys(names), key=lambda name: order.index(name) if name in order else len(order))
+
+
+def columns(rows):
+    """All configurations of a part."""
+    return ordered(name for row in rows for name in row['cells'] if name != 'uncounted')
 
 
 def rounds_of(row):
