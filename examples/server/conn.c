@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000, GRACE_MS = 300 };
+enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000 };
 
 void conn_start(struct conn *conn, struct worker *worker, int socket)
 {
@@ -233,7 +233,8 @@ bool conn_check(struct conn *conn)
         conn->state = CONN_DEAD;
     else if (conn->state == CONN_LINGER && worker->now - conn->request_since >= LINGER_MS)
         conn->state = CONN_DEAD;
-    else if (idle(conn) && worker->stop_at && quiet >= GRACE_MS && worker->now - worker->stop_at >= GRACE_MS)
+    else if (idle(conn) && worker->stop_at && quiet >= settings.grace_ms &&
+             worker->now - worker->stop_at >= settings.grace_ms)
         conn->state = CONN_DEAD;
     else if (conn->state != CONN_LINGER && quiet >= settings.idle_ms)
         time_out(conn);

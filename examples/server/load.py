@@ -32,6 +32,7 @@ from output import Output  # pylint: disable=wrong-import-position
 POOL, GLIBC, TUNED = 'pool', measure.GLIBC, measure.TUNED
 PRELOADED = ('jemalloc', 'mimalloc', 'tcmalloc')
 CONFIGURATIONS = (POOL, GLIBC, TUNED, *PRELOADED)
+FIGURES = ('cpu_us', 'rps', 'p50_us', 'p99_us', 'p999_us', 'rss')
 WORKLOADS = ('hello', 'echo')
 CONNECTIONS = 64
 MOST_THREADS = 4
@@ -39,6 +40,7 @@ MOST_THREADS = 4
 # The burst: so many clients of wrk that are fast, and as many that upload slowly. Each so manieth of these stays.
 BURST_CONNECTIONS, UPLOADS, STAYS = 1000, 1000, 20
 UPLOAD_BYTES, UPLOAD_FIRST = 64 << 10, 48 << 10
+UPLOAD_HEAD = b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % UPLOAD_BYTES
 SAMPLE_SECONDS = 0.1
 
 
@@ -58,12 +60,34 @@ def more_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+STOPS = {signal.SIGINT, signal.SIGTERM}
+children = []
+
+
+def prepare(where):
+    """In the child."""
+    os.sched_setaffinity(0, where)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
 def start(argv, where, **options):
+    """A child that is known before anything can interrupt us."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        return subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, text=True,
-                                preexec_fn=lambda: os.sched_setaffinity(0, where), **options)
+        children.append(subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, text=True,
+                                         preexec_fn=lambda: prepare(where), **options))
     except OSError as error:
         raise JobError(f'{argv[0]}: {error.strerror}') from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    return children[-1]
+
+
+def end_children():
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
 
 
 def environment(**more):
@@ -81,11 +105,7 @@ class Server:
         self.process = start([program, '--port=0', f'--workers={min(len(where), MOST_THREADS)}', '--buffers=32768',
                               f'--epoch-ms={epoch_ms}', '--memory=' + ('pool' if configuration == POOL else 'malloc')],
                              where, env=environment(**more), stderr=subprocess.PIPE)
-        try:
-            line = self.process.stdout.readline().split()
-        except BaseException:
-            self.kill()
-            raise
+        line = self.process.stdout.readline().split()
         if not line or not line[-1].isdigit():
             said = self.kill()
             raise JobError(f'server, {self.name}: did not start: {said[-1] if said else "no message"}')
@@ -106,7 +126,8 @@ class Server:
         except subprocess.TimeoutExpired:
             said = self.kill() + ['it hung at the stop']
         if not kind and self.process.returncode != 0:
-            raise JobError(f'server, {self.name}: status {self.process.returncode}: {said[-1] if said else "no message"}')
+            why = said[-1] if said else 'no message'
+            raise JobError(f'server, {self.name}: status {self.process.returncode}: {why}')
 
     def has_loaded(self, library):
         with open(f'/proc/{self.process.pid}/maps', encoding='utf-8') as file:
@@ -137,9 +158,9 @@ class Load:
     def __exit__(self, kind, error, trace):
         if kind:
             self.process.kill()
-            self.process.communicate()
-            return
         said = self.process.communicate()[0]
+        if kind:
+            return
         found = re.search(r'^load (.*)$', said, re.M)
         if self.process.returncode != 0 or not found:
             raise JobError(f'wrk: status {self.process.returncode}: {said.strip().splitlines()[-1:]}')
@@ -183,16 +204,18 @@ class Bench:
             used = server.cpu_seconds() - before
             rss = server.memory('VmHWM')
         result = load.result
-        return {'cpu_us': round(used * 1e6 / result['requests'], 4), 'rps': round(result['requests'] * 1e6 / result['us'], 1),
-                'p50_us': result['p50_us'], 'p99_us': result['p99_us'], 'p999_us': result['p999_us'], 'rss': rss,
+        latency = {name: result[name] for name in ('p50_us', 'p99_us', 'p999_us')}
+        return {'cpu_us': round(used * 1e6 / result['requests'], 4),
+                'rps': round(result['requests'] * 1e6 / result['us'], 1), **latency, 'rss': rss,
                 'requests': result['requests']}
 
     def rounds(self, number):
         names = self.found()
         workloads = {workload: {name: [] for name in names} for workload in WORKLOADS}
         for i in range(number):
+            first = i % len(names)
             for workload in WORKLOADS:
-                for name in names[i % len(names):] + names[:i % len(names)]:
+                for name in names[first:] + names[:first]:
                     workloads[workload][name].append(self.run(name, workload))
             say(f'round {i + 1} of {number}')
         return workloads
@@ -200,7 +223,8 @@ class Bench:
     def burst(self, configuration):
         """Resident bytes over time: quiet, the burst, quiet. The epochs are as long as the first silence."""
         silence = self.timeline / 8
-        with self.serve(configuration, int(silence * 1000)) as server, Sampler(server) as sampler, Uploads(server) as uploads:
+        with (self.serve(configuration, int(silence * 1000)) as server, Sampler(server) as sampler,
+              Uploads(server) as uploads):
             sampler.until(silence)
             with Load(server, 'echo', BURST_CONNECTIONS, int(self.timeline) + 1, self.wrk_on) as load:
                 uploads.begin()
@@ -236,6 +260,7 @@ class Sampler:
         self.thread.join()
 
     def sample(self):
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         while not self.over.wait(max(0.0, len(self.samples) * SAMPLE_SECONDS - self.seconds())):
             try:
                 self.samples.append([round(self.seconds(), 3), self.server.memory('VmRSS')])
@@ -266,7 +291,7 @@ class Uploads:
         for _ in range(UPLOADS):
             client = socket.create_connection(('127.0.0.1', self.server.port), 30)
             self.clients.append(client)
-            client.sendall(b'POST /echo HTTP/1.1\r\nContent-Length: %d\r\n\r\n' % UPLOAD_BYTES + b'x' * UPLOAD_FIRST)
+            client.sendall(UPLOAD_HEAD + b'x' * UPLOAD_FIRST)
 
     def finish(self):
         """Some stay connected, as clients do who keep a connection for their next request."""
@@ -303,17 +328,17 @@ def to_text(results):
     """Medians, and what pools are to each malloc: the median of the rounds' ratios, and their range."""
     lines = []
     for workload, rows in results['workloads'].items():
-        lines.append(f'{workload:22} {"cpu_us":>8} {"rps":>8} {"p50_us":>7} {"p99_us":>7} {"p999_us":>8} {"rss_MiB":>8}   cpu/pool')
+        lines.append(f'{workload:12} ' + ' '.join(f'{name:>8}' for name in FIGURES) + '   cpu_us by that of the pool')
         for name, runs in rows.items():
-            middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            middle = {key: statistics.median(run[key] for run in runs) for key in FIGURES}
             ratios = sorted(run['cpu_us'] / pool['cpu_us'] for run, pool in zip(runs, rows[POOL]))
             against = f'{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})' if name != POOL else ''
-            lines.append(f'{name:22} {middle["cpu_us"]:8.2f} {middle["rps"]:8.0f} {middle["p50_us"]:7.0f} {middle["p99_us"]:7.0f} '
-                         f'{middle["p999_us"]:8.0f} {middle["rss"] / 2**20:8.1f}   {against}')
-    lines.append(f'{"burst, MiB":22} {"start":>8} {"peak":>8} {"end":>8}')
+            lines.append(f'{name:12} ' + ' '.join(f'{middle[key]:8.{2 * (key == "cpu_us")}f}' for key in FIGURES) +
+                         f'   {against}')
+    lines.append(f'{"burst, MiB":12} {"start":>8} {"peak":>8} {"end":>8}')
     for name, samples in results['rss'].items():
         values = [size / 2**20 for _, size in samples]
-        lines.append(f'{name:22} {values[0]:8.1f} {max(values):8.1f} {values[-1]:8.1f}')
+        lines.append(f'{name:12} {values[0]:8.1f} {max(values):8.1f} {values[-1]:8.1f}')
     lines += [f'{name}: left out: {why}' for name, why in results['missing'].items()]
     return '\n'.join(lines) + '\n'
 
@@ -325,7 +350,8 @@ def positive(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog='load.py', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = argparse.ArgumentParser(prog='load.py', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog='Exit status: 0 done, 1 failed, 2 wrong usage.')
     parser.add_argument('--server', metavar='PATH', type=Path, required=True, help='the program')
     parser.add_argument('--rounds', metavar='N', type=positive, default=7, help='7')
@@ -341,9 +367,10 @@ def measure_all(arguments):
     timeline = arguments.timeline or min(8, 3 * arguments.seconds)
     bench = Bench(arguments.server.resolve(), arguments.seconds, timeline)
     workloads, bursts = bench.rounds(arguments.rounds), bench.bursts()
-    settings = {'rounds': arguments.rounds, 'seconds': arguments.seconds, 'timeline': timeline, 'connections': CONNECTIONS,
-                'burst_connections': BURST_CONNECTIONS, 'uploads': UPLOADS, 'upload_bytes': UPLOAD_BYTES,
-                'stays': UPLOADS // STAYS, 'server_processors': len(bench.server_on), 'tunables': measure.TUNABLES}
+    settings = {'rounds': arguments.rounds, 'seconds': arguments.seconds, 'timeline': timeline,
+                'connections': CONNECTIONS, 'burst_connections': BURST_CONNECTIONS, 'uploads': UPLOADS,
+                'upload_bytes': UPLOAD_BYTES, 'stays': UPLOADS // STAYS,
+                'server_processors': len(bench.server_on), 'tunables': measure.TUNABLES}
     return {'part': 'server', 'workloads': workloads, 'rss': bursts, 'missing': bench.missing, 'settings': settings}
 
 
@@ -376,6 +403,8 @@ def main():
     except (JobError, OSError) as error:
         say(error)
         return 1
+    finally:
+        end_children()
     return 0
 
 
