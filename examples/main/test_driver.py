@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 import xml.dom.minidom
 from pathlib import Path
@@ -87,7 +88,7 @@ def burst_samples():
 
 
 def load():
-    """As load.py writes it."""
+    """As load.py writes it: one call."""
     def run(value):
         return {'cpu_us': value, 'rps': 1e5, 'p50_us': 200, 'p99_us': 900, 'p999_us': 5000, 'rss': 3 << 20, 'requests': 1000}
 
@@ -113,7 +114,7 @@ def facts():
 
 def all_samples():
     return {'decode': decode_samples(), 'micro': micro_samples(), 'decoders': decoders_samples(), 'burst': burst_samples(),
-            'server': load(), 'cost': costs()}
+            'server': server.merge([load()]), 'cost': costs()}
 
 
 def evaluated(**changed):
@@ -224,6 +225,10 @@ class Figures(unittest.TestCase):
     def test_server(self):
         found = row(self.results, part='server', workload='hello', figure='cpu_us')
         self.assertEqual(report.verdict(found), '2.0x less CPU than glibc (95 % CI 2.0 to 2.0); n = 7')
+        found['cells']['tcmalloc']['median'] = 9
+        found['best_malloc'] = 'tcmalloc'
+        self.assertEqual(report.verdict(found), '2.0x less CPU than glibc (95 % CI 2.0 to 2.0), '
+                                                '2.0x less than tcmalloc, the best (2.0 to 2.0); n = 7')
         self.assertEqual({entry['figure'] for entry in self.results['rows'] if entry['part'] == 'server'},
                          {'cpu_us', 'p50_us', 'p99_us', 'p999_us', 'rss', 'peak', 'end'})
         end = row(self.results, part='server', figure='end')
@@ -260,8 +265,8 @@ class Figures(unittest.TestCase):
     def test_verdict_for_each_row(self):
         text = report.verdicts_text(self.results)
         self.assertEqual(len(text.splitlines()), 2 + len(self.results['rows']))
-        self.assertRegex(text, r'micro: get \+ put, 256 B +10x less CPU than glibc \(95 % CI .*\); 2\.0x less CPU than '
-                               r'tcmalloc \(95 % CI .*\), the best; n = 7')
+        self.assertRegex(text, r'micro: get \+ put, 256 B +10x less CPU than glibc \(95 % CI \S+ to \S+\), 2\.0x less than '
+                               r'tcmalloc, the best \(\S+ to \S+\); n = 7\n')
 
     def test_schema(self):
         self.assertEqual((self.results['format'], self.results['program']), (2, 'opool examples/run'))
@@ -421,11 +426,20 @@ class Compare(unittest.TestCase):
         self.new['mode'] = 'full'
         text = compare.to_text(self.between())
         for line in ('other processor: A processor, 2 processors -> Another, 2 processors', 'other compiler: gcc 12 -> clang 19',
-                     'other jemalloc of: 5.3 -> none', 'other mode: short -> full'):
+                     'other version of jemalloc: 5.3 -> none', 'other mode: short -> full'):
             self.assertIn(line + '\n', text)
 
+    def test_parts_not_asked_for(self):
+        """Their cells are not gone; those of a part that failed are."""
+        self.new['rows'] = [entry for entry in self.new['rows'] if entry['part'] not in ('micro', 'server')]
+        self.new['missing'] = {'micro': mode.NOT_ASKED, 'server': 'wrk is not installed'}
+        text = compare.to_text(self.between())
+        self.assertIn('not measured now: micro\n', text)
+        self.assertNotIn('micro: ', text)
+        self.assertRegex(text, r'(?m)^server: hello, CPU a request, glibc +gone$')
+
     def test_drift(self):
-        """What moved all mocks alike is said to be the machine's."""
+        """What moved all mallocs alike is said to be the machine's."""
         for entry in self.new['rows']:
             for cell in entry['cells'].values():
                 cell['rounds'] = [1.3 * value for value in cell['rounds']]
@@ -620,12 +634,32 @@ class Programs(unittest.TestCase):
     def test_server(self):
         content = {**load(), 'missing': {'tcmalloc': 'not here'}}
         got, missing = self.serve(self.write(json.dumps(content)))
-        self.assertEqual((got, missing), (content, {'server, tcmalloc': 'not here'}))
+        self.assertEqual(got['workloads'], content['workloads'])
+        self.assertEqual(got['rss'], {name: [samples] for name, samples in content['rss'].items()})
+        self.assertEqual(missing, {'server, tcmalloc': 'not here'})
+
+    def test_server_in_turns(self):
+        """Several calls, each with another order and a burst of its own, are one measurement."""
+        calls = []
+        with mock.patch.object(server, 'call', lambda _p, _s, _m, number, _said: calls.append(number) or load()), \
+                mock.patch.object(server, 'why_not', lambda _: None):
+            got = server.measure(measure.Programs(self.folder), self.folder, mode.FULL, Quiet())
+        self.assertEqual(calls, list(range(mode.FULL.server_calls)))
+        self.assertEqual({len(runs) for ways in got['workloads'].values() for runs in ways.values()}, {ROUNDS * len(calls)})
+        self.assertEqual({len(bursts) for bursts in got['rss'].values()}, {len(calls)})
+        other = load()
+        other['rss'].pop('tcmalloc')
+        with self.assertRaisesRegex(JobError, 'same configurations'):
+            server.merge([load(), other])
+
+    def test_full_is_seven_of_everything(self):
+        full = mode.FULL
+        self.assertGreaterEqual(min(full.least, full.burst_rounds, full.server_calls, full.server_calls * full.server_rounds), 7)
 
     def test_server_options(self):
         _, missing = self.serve('import sys; sys.stderr.write(" ".join(sys.argv[1:])); sys.exit(3)')
         self.assertRegex(missing['server'], r'load\.py failed \(3\): --server .*/server --rounds 1 --seconds 1 --timeline 3 '
-                                            r'--json .*')
+                                            r'--turn 0 --json .*')
 
     def test_server_can_not_be_had(self):
         got, missing = self.serve('', with_wrk=False)
@@ -672,13 +706,40 @@ class Programs(unittest.TestCase):
             sys.stderr.flush()
             time.sleep(60)
             '''
-        def interrupt(_self, text):
+        def interrupt(_self, text, _seconds):
             if 'round 1 of 9' in text:
                 raise KeyboardInterrupt
 
-        with mock.patch.object(Quiet, 'working', interrupt), self.assertRaises(KeyboardInterrupt):
+        with mock.patch.object(Quiet, 'finished', interrupt), self.assertRaises(KeyboardInterrupt):
             self.serve(text)
         self.assertTrue(mark.exists())
+
+    def test_hangs_when_interrupted(self):
+        """What does not stop is ended, and what it started too."""
+        mark = self.folder / 'child'
+        child = f'import time, os; open({str(mark)!r}, "w").write(str(os.getpid())); time.sleep(60)'
+        text = f'''\
+            import signal, subprocess, sys, time
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            child = subprocess.Popen([sys.executable, '-c', {child!r}])
+            while not open({str(mark)!r}, 'a+').tell():
+                time.sleep(0.01)
+            sys.stderr.write('load: round 1 of 9\\n')
+            sys.stderr.flush()
+            time.sleep(60)
+            '''
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        with mock.patch.object(Quiet, 'finished', interrupt), mock.patch.object(server, 'STOP_SECONDS', 0.2), \
+                self.assertRaises(KeyboardInterrupt):
+            self.serve(text)
+        state = Path('/proc') / mark.read_text(encoding='ascii') / 'stat'
+        for _ in range(100):  # its new parent may not have waited for it yet
+            if not state.exists() or state.read_text(encoding='ascii').rpartition(')')[2].split()[0] == 'Z':
+                return
+            time.sleep(0.05)
+        self.fail('the child runs on')
 
 
 class Arguments(unittest.TestCase):

@@ -209,11 +209,11 @@ class Bench:
                 'rps': round(result['requests'] * 1e6 / result['us'], 1), **latency, 'rss': rss,
                 'requests': result['requests']}
 
-    def rounds(self, number):
+    def rounds(self, number, turn):
         names = self.found()
         workloads = {workload: {name: [] for name in names} for workload in WORKLOADS}
         for i in range(number):
-            first = i % len(names)
+            first = (turn + i) % len(names)
             for workload in WORKLOADS:
                 for name in names[first:] + names[:first]:
                     workloads[workload][name].append(self.run(name, workload))
@@ -343,6 +343,12 @@ def to_text(results):
     return '\n'.join(lines) + '\n'
 
 
+def number(text):
+    if not text.isdecimal() or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f'{text}: a number from 0 to 1000 is wanted')
+    return int(text)
+
+
 def positive(text):
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f'{text}: a number from 1 to 1000 is wanted')
@@ -358,6 +364,7 @@ def parse_arguments():
     parser.add_argument('--seconds', metavar='S', type=positive, default=3, help='of each run: 3')
     parser.add_argument('--timeline', metavar='S', type=positive,
                         help='of each burst: 8, or three times --seconds when that is less')
+    parser.add_argument('--turn', metavar='N', type=number, default=0, help='the order of the first round: 0 to 1000')
     parser.add_argument('--json', metavar='FILE', type=Path)
     return parser.parse_args()
 
@@ -366,7 +373,7 @@ def measure_all(arguments):
     more_descriptors()
     timeline = arguments.timeline or min(8, 3 * arguments.seconds)
     bench = Bench(arguments.server.resolve(), arguments.seconds, timeline)
-    workloads, bursts = bench.rounds(arguments.rounds), bench.bursts()
+    workloads, bursts = bench.rounds(arguments.rounds, arguments.turn), bench.bursts()
     settings = {'rounds': arguments.rounds, 'seconds': arguments.seconds, 'timeline': timeline,
                 'connections': CONNECTIONS, 'burst_connections': BURST_CONNECTIONS, 'uploads': UPLOADS,
                 'upload_bytes': UPLOAD_BYTES, 'stays': UPLOADS // STAYS,

@@ -23,7 +23,7 @@ import report
 import results as earlier
 import server
 from errors import JobError
-from mode import FULL, PARTS, QUICK, SHORT
+from mode import FULL, NOT_ASKED, PARTS, QUICK, SHORT
 from output import Output
 from progress import Progress
 
@@ -55,7 +55,7 @@ def parse_arguments():
     length.add_argument('--quick', dest='mode', action='store_const', const=QUICK, default=SHORT,
                         help='a minute; noisy figures')
     length.add_argument('--full', dest='mode', action='store_const', const=FULL,
-                        help='a quarter of an hour and more; at least 7 rounds of everything')
+                        help='twenty minutes; at least 7 rounds of everything')
     parser.add_argument('--only', metavar='PART,...', type=parts_of, default=list(PARTS),
                         help=f'only these parts: {", ".join(PARTS)}')
     parser.add_argument('--compare', metavar='OLD.json', type=Path, help='show what changed since the run that wrote this')
@@ -98,13 +98,13 @@ def measure_all(arguments, content, scratch):
         'decoders': lambda: decoders.measure(programs, content, scratch, mode, progress),
         'burst': lambda: burst.measure(programs, mode, progress),
         'server': lambda: server.measure(programs, scratch, mode, progress),
-        'cost': lambda: cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, mode.seconds['cost'], progress)}
+        'cost': lambda: cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, mode, progress)}
     try:
         samples = {part: ways[part]() for part in parts}
     finally:
         progress.close()
     facts['versions'] |= programs.sources()
-    facts['missing'] = programs.missing | {part: 'not asked for (--only)' for part in PARTS if part not in parts}
+    facts['missing'] = programs.missing | {part: NOT_ASKED for part in PARTS if part not in parts}
     facts['seconds'] = round(progress.elapsed(), 1)
     return facts, samples
 
@@ -157,6 +157,8 @@ def stop(number, frame):
 def main():
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     try:
         return job(arguments)
     except BrokenPipeError:

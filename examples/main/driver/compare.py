@@ -3,6 +3,7 @@
 import statistics
 
 import intervals
+from mode import NOT_ASKED
 from report import label, number, table
 
 
@@ -20,7 +21,7 @@ def facts(results):
              'compiler': versions['compiler'], 'opool': versions['opool'], 'libzstd': versions['libzstd'],
              'mode': results['mode'],
              'input': f'{sum(entry["bytes"] for entry in results["input"])} bytes of {len(results["input"])} files'}
-    return {**found, **{f'{name} of': served['version'] for name, served in versions['sources'].items()
+    return {**found, **{f'version of {name}': served['version'] for name, served in versions['sources'].items()
                         if name != 'opool'}}
 
 
@@ -79,10 +80,17 @@ def drift(found):
     return statistics.median(ratios) if ratios else None
 
 
+def left_out(old, new):
+    """Parts that were not asked for now: their cells are not gone."""
+    before, after = ({row['part'] for row in results['rows']} for results in (old, new))
+    return sorted(part for part in before - after if new['missing'].get(part) == NOT_ASKED)
+
+
 def between(old, new):
-    found = changes(old, new)
+    parts = left_out(old, new)
+    found = changes({**old, 'rows': [row for row in old['rows'] if row['part'] not in parts]}, new)
     middle = drift(found)
-    notes = differences(old, new)
+    notes = differences(old, new) + [f'not measured now: {part}' for part in parts]
     if middle is not None:
         notes.append(f'Two runs never meet the same machine. The middle of all mallocs\' ratios is {middle:.2f}: so much of a '
                      'change is no change of opool.')

@@ -84,7 +84,7 @@ def burst_rows(samples):
 
 
 def server_rows(load):
-    """load: what load.py writes. Its bursts are run once."""
+    """load: what load.py writes, but for a list of bursts of each configuration."""
     if not load:
         return []
     rows = [row('server', f'{workload}, {label}', unit, what,
@@ -93,7 +93,7 @@ def server_rows(load):
             for workload, ways in load['workloads'].items() for key, (label, unit, scale, what) in SERVER.items()]
     ends = {'peak': lambda samples: max(size for _, size in samples), 'end': lambda samples: samples[-1][1]}
     for key, label in (('peak', 'peak of the burst'), ('end', 'after the burst')):
-        cells = {name: cell([ends[key](samples) / (1 << 20)]) for name, samples in load['rss'].items()}
+        cells = {name: cell([ends[key](samples) / (1 << 20) for samples in bursts]) for name, bursts in load['rss'].items()}
         rows.append(row('server', f'memory, {label}', 'MiB', 'memory', cells, ['pool'], workload='burst', figure=key))
     return rows
 
@@ -104,7 +104,7 @@ def memory(samples, load):
               'lines': {name: [[at / 1000, kib / 1024] for at, kib in runs[0]['samples']] for name, runs in ways.items()}}
              for stays, ways in samples.items()]
     if load:
-        lines = {name: [[at, size / (1 << 20)] for at, size in points] for name, points in load['rss'].items()}
+        lines = {name: [[at, size / (1 << 20)] for at, size in bursts[0]] for name, bursts in load['rss'].items()}
         found.append({'part': 'server', 'stays': 0, 'lines': lines})
     return found
 

@@ -91,6 +91,12 @@ def bounds(entry):
     return f'({kind} {ends[0]} to {ends[1]})'
 
 
+def short_words(entry, name):
+    """The same beside a sentence that said what, and of how many rounds: '1.4x less than tcmalloc (1.3 to 1.5)'."""
+    text = words(entry, '', name).replace('  ', ' ')
+    return text.replace(f'({100 * LEVEL:.0f} % CI ', '(').replace(f'({entry["n"]} rounds: ', '(').replace(' (one round)', '')
+
+
 def words(entry, what, name):
     """'2.1x less CPU than glibc (95 % CI 1.9 to 2.3)', 'tie with glibc (95 % CI 0.97 to 1.02)'."""
     if entry['verdict'] == 'tie':

@@ -88,7 +88,7 @@ class Programs:
         """Which file served each malloc, and the package it came from."""
         found = {}
         for name, path in sorted(self.served_by.items()):
-            owner = machine.command('dpkg-query', '-S', os.path.realpath(path)).partition(': ')[0]
+            owner = machine.package_of(path)
             version = machine.command('dpkg-query', '-W', '-f', '${Version}\n', owner) if owner else ''
             found[name] = {'file': path, 'package': owner, 'version': version}
         return {'sources': found}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 PARTS = ('decode', 'micro', 'decoders', 'burst', 'server', 'cost')
+NOT_ASKED = 'not asked for (--only)'
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,12 @@ class Mode:
     milliseconds: int  # of a measurement
     silence_ms: int  # after each burst
     burst_rounds: int
-    server_rounds: int
+    server_calls: int  # of load.py: so many bursts
+    server_rounds: int  # under load, of each call
     server_seconds: int  # of each run under load
     server_timeline: int  # seconds of its burst
 
 
-QUICK = Mode('quick', {'decode': 3, 'micro': 5, 'decoders': 3, 'cost': 1}, 2, 3, 300, 1, 1, 1, 3)
-SHORT = Mode('short', {'decode': 20, 'micro': 40, 'decoders': 30, 'cost': 5}, 6, 20, 1500, 1, 6, 1, 4)
-FULL = Mode('full', {'decode': 75, 'micro': 120, 'decoders': 90, 'cost': 8}, 7, 20, 2000, 7, 9, 2, 8)
+QUICK = Mode('quick', {'decode': 3, 'micro': 5, 'decoders': 3, 'cost': 1}, 2, 3, 300, 1, 1, 1, 1, 3)
+SHORT = Mode('short', {'decode': 20, 'micro': 40, 'decoders': 30, 'cost': 5}, 6, 20, 1500, 1, 1, 6, 1, 4)
+FULL = Mode('full', {'decode': 75, 'micro': 120, 'decoders': 90, 'cost': 8}, 7, 20, 2000, 7, 7, 1, 2, 6)

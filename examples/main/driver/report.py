@@ -102,7 +102,7 @@ def verdict(row):
     of_ours, best = row['against'][row['ours'][0]], row['best_malloc']
     said = intervals.words(of_ours['glibc'], row['what'], 'glibc')
     if best != 'glibc':
-        said += f'; {intervals.words(of_ours[best], row["what"], best)}, the best'
+        said += f', {intervals.short_words(of_ours[best], best + ", the best")}'
     return f'{said}; n = {of_ours[best]["n"]}'
 
 

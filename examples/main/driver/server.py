@@ -2,7 +2,9 @@
 """The example server under load, with pools and with each malloc: runs examples/server/load.py."""
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,14 @@ from errors import JobError
 LOAD = Path(__file__).resolve().parent.parent.parent / 'server' / 'load.py'
 PROGRAM = '../server/server'
 FIGURES = ('cpu_us', 'p50_us', 'p99_us', 'p999_us', 'rss', 'rps', 'requests')
-STOP_SECONDS = 20
+CONFIGURATIONS = 6
+STOP_SECONDS = 40  # load.py gives its server 30
 
 
 def seconds(mode):
     """About what load.py takes: two workloads and a burst of six configurations."""
-    return 6 * (2 * mode.server_rounds * (mode.server_seconds + 0.3) + mode.server_timeline + 0.5)
+    return mode.server_calls * CONFIGURATIONS * (2 * mode.server_rounds * (mode.server_seconds + 0.3) +
+                                                 mode.server_timeline + 0.5)
 
 
 def why_not(programs):
@@ -51,49 +55,74 @@ def read(path):
         raise JobError(f'{LOAD.name}: its results can not be used: {error}') from error
 
 
-def run(argv, environment, progress):
-    """To its end; whatever happens here, neither load.py nor its server and wrk stay behind."""
+def end(process):
+    """It is told to stop its own; what does not stop then, is ended with them."""
+    process.terminate()
     try:
-        process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process.communicate(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def run(argv, environment, said):
+    """To its end; whatever happens here, neither load.py nor its server and wrk stay behind. said: gets its lines."""
+    try:
+        # In a session of its own: an interrupt from the terminal comes to us, and only from us to it.
+        process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
     except OSError as error:
         raise JobError(f'{LOAD.name}: {error.strerror}') from error
     line = ''
     try:
-        for line in process.stderr:  # a line each round
-            progress.working(f'server: {line.strip()}')
+        for line in process.stderr:  # a line each round, and each burst
+            said(line.strip())
         if process.wait() != 0:
             raise JobError(f'{LOAD.name} failed ({process.returncode}): {line.strip() or "no message"}')
     finally:
         if process.poll() is None:
-            process.terminate()  # it stops its own
-            try:
-                process.communicate(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+            end(process)
 
 
-def load_server(programs, scratch, mode, progress):
+def call(programs, scratch, mode, number, said):
     path = scratch / 'load.json'
     options = {'--server': programs.folder / PROGRAM, '--rounds': mode.server_rounds, '--seconds': mode.server_seconds,
-               '--timeline': mode.server_timeline, '--json': path}
+               '--timeline': mode.server_timeline, '--turn': number, '--json': path}
     argv = [sys.executable, '-B', str(LOAD), *(str(word) for option in options.items() for word in option)]
-    run(argv, programs.environment, progress)
+    run(argv, programs.environment, said)
     return read(path)
+
+
+def merge(loads):
+    """One of several: rounds in a row, and of each configuration a list of bursts."""
+    first = loads[0]
+    if any((load['rss'].keys(), load['workloads'].keys()) != (first['rss'].keys(), first['workloads'].keys()) for load in loads):
+        raise JobError(f'{LOAD.name}: not always the same configurations')
+    return {'workloads': {workload: {name: [run for load in loads for run in load['workloads'][workload][name]] for name in ways}
+                          for workload, ways in first['workloads'].items()},
+            'rss': {name: [load['rss'][name] for load in loads] for name in first['rss']}, 'missing': first['missing']}
 
 
 def measure(programs, scratch, mode, progress):
     """None when something that it needs is missing, or it failed: the other parts have their figures all the same."""
     why, load = why_not(programs), None
+    steps = mode.server_calls * (mode.server_rounds + CONFIGURATIONS)
+    left = [seconds(mode)]
+
+    def said(line):
+        step = min(left[0], seconds(mode) / steps)
+        left[0] -= step
+        progress.finished(f'server: {line}', step)
+
     if not why:
         progress.working('server: starts')
         try:
-            load = load_server(programs, scratch, mode, progress)
+            load = merge([call(programs, scratch, mode, number, said) for number in range(mode.server_calls)])
         except JobError as error:
             why = str(error)
     if why:
         programs.missing['server'] = why
     else:
         programs.missing.update({f'server, {name}': reason for name, reason in load['missing'].items()})
-    progress.finished('server', seconds(mode))
+    progress.finished('server', left[0])
     return load
