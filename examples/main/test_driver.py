@@ -647,10 +647,18 @@ class Programs(unittest.TestCase):
         self.assertEqual(calls, list(range(mode.FULL.server_calls)))
         self.assertEqual({len(runs) for ways in got['workloads'].values() for runs in ways.values()}, {ROUNDS * len(calls)})
         self.assertEqual({len(bursts) for bursts in got['rss'].values()}, {len(calls)})
+
+    def test_server_fails_later(self):
+        """What was measured before is kept, and it is said."""
         other = load()
-        other['rss'].pop('tcmalloc')
-        with self.assertRaisesRegex(JobError, 'same configurations'):
-            server.merge([load(), other])
+        other['workloads']['echo'] = {name: runs for name, runs in other['workloads']['echo'].items() if name != 'tcmalloc'}
+        for then, said in ((JobError('it broke'), 'it broke, in call 3 of 7'), (other, 'not the same configurations.*call 3 of 7')):
+            programs = measure.Programs(self.folder)
+            with mock.patch.object(server, 'call', side_effect=[load(), load(), then]), \
+                    mock.patch.object(server, 'why_not', lambda _: None):
+                got = server.measure(programs, self.folder, mode.FULL, Quiet())
+            self.assertEqual(len(got['workloads']['echo']['tcmalloc']), 2 * ROUNDS)
+            self.assertRegex(programs.missing['server'], said)
 
     def test_full_is_seven_of_everything(self):
         full = mode.FULL

@@ -54,7 +54,7 @@ class Programs:
             served_by = source(lines)
             if os.path.basename(served_by).startswith(name.split('.so')[0]):
                 pools = program.startswith('micro-') and program != 'micro-malloc' or 'pool' in arguments[:1]
-                self.served_by['opool' if pools else malloc] = served_by
+                self.served_by['opool' if pools else GLIBC if malloc == TUNED else malloc] = served_by
                 return [words for words in lines if words[:1] != ['source']]
         raise NoMalloc(f'did not take the place of malloc: {" or ".join(names)} is not installed, or can not be loaded')
 

@@ -93,19 +93,28 @@ def call(programs, scratch, mode, number, said):
     return read(path)
 
 
+def configurations(load):
+    return {'rss': load['rss'].keys(), **{workload: ways.keys() for workload, ways in load['workloads'].items()}}
+
+
+def with_next(loads, load):
+    if loads and configurations(load) != configurations(loads[0]):
+        raise JobError(f'{LOAD.name}: not the same configurations as before')
+    return [*loads, load]
+
+
 def merge(loads):
     """One of several: rounds in a row, and of each configuration a list of bursts."""
     first = loads[0]
-    if any((load['rss'].keys(), load['workloads'].keys()) != (first['rss'].keys(), first['workloads'].keys()) for load in loads):
-        raise JobError(f'{LOAD.name}: not always the same configurations')
     return {'workloads': {workload: {name: [run for load in loads for run in load['workloads'][workload][name]] for name in ways}
                           for workload, ways in first['workloads'].items()},
             'rss': {name: [load['rss'][name] for load in loads] for name in first['rss']}, 'missing': first['missing']}
 
 
 def measure(programs, scratch, mode, progress):
-    """None when something that it needs is missing, or it failed: the other parts have their figures all the same."""
-    why, load = why_not(programs), None
+    """None when something that it needs is missing, or it failed: the other parts have their figures all the same. What
+    was measured before it failed is kept."""
+    why, loads = why_not(programs), []
     steps = mode.server_calls * (mode.server_rounds + CONFIGURATIONS)
     left = [seconds(mode)]
 
@@ -117,12 +126,14 @@ def measure(programs, scratch, mode, progress):
     if not why:
         progress.working('server: starts')
         try:
-            load = merge([call(programs, scratch, mode, number, said) for number in range(mode.server_calls)])
+            for number in range(mode.server_calls):
+                loads = with_next(loads, call(programs, scratch, mode, number, said))
         except JobError as error:
-            why = str(error)
+            why = f'{error}{f", in call {len(loads) + 1} of {mode.server_calls}" if loads else ""}'
     if why:
         programs.missing['server'] = why
-    else:
-        programs.missing.update({f'server, {name}': reason for name, reason in load['missing'].items()})
     progress.finished('server', left[0])
-    return load
+    if not loads:
+        return None
+    programs.missing.update({f'server, {name}': reason for name, reason in loads[0]['missing'].items()})
+    return merge(loads)
