@@ -29,11 +29,9 @@ import measure  # pylint: disable=wrong-import-position
 from errors import JobError  # pylint: disable=wrong-import-position
 from output import Output  # pylint: disable=wrong-import-position
 
-POOL, GLIBC, TUNED = 'pool', 'glibc', 'glibc tuned'
+POOL, GLIBC, TUNED = 'pool', measure.GLIBC, measure.TUNED
 PRELOADED = ('jemalloc', 'mimalloc', 'tcmalloc')
 CONFIGURATIONS = (POOL, GLIBC, TUNED, *PRELOADED)
-# What haproxy's users are told: keep 64 MiB at the top of the heap, take 1 MiB at a time.
-TUNABLES = 'glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=1048576'
 FIGURES = ('cpu_us', 'rps', 'p50_us', 'p99_us', 'p999_us', 'rss')
 WORKLOADS = ('hello', 'echo')
 CONNECTIONS = 64
@@ -100,7 +98,7 @@ class Server:
     """One run of the server, stopped in good order when the block is left."""
 
     def __init__(self, program, configuration, where, epoch_ms, preload=''):
-        more = {'LD_PRELOAD': preload} if preload else {'GLIBC_TUNABLES': TUNABLES} if configuration == TUNED else {}
+        more = {'LD_PRELOAD': preload} if preload else {'GLIBC_TUNABLES': measure.TUNABLES} if configuration == TUNED else {}
         self.name = configuration
         # More buffers than any load here can hold: no answer is 503.
         self.process = start([program, '--port=0', f'--workers={min(len(where), MOST_THREADS)}', '--buffers=32768',
@@ -212,12 +210,13 @@ class Bench:
                 'rps': round(result['requests'] * 1e6 / result['us'], 1), **latency, 'rss': rss,
                 'requests': result['requests']}
 
-    def rounds(self, number):
+    def rounds(self, number, turn):
         names = self.found()
         workloads = {workload: {name: [] for name in names} for workload in WORKLOADS}
         for i in range(number):
+            first = (turn + i) % len(names)
             for workload in WORKLOADS:
-                for name in names[i % len(names):] + names[:i % len(names)]:
+                for name in names[first:] + names[:first]:
                     workloads[workload][name].append(self.run(name, workload))
             say(f'round {i + 1} of {number}')
         return workloads
@@ -384,6 +383,12 @@ def to_text(results):
     return '\n'.join(lines) + '\n'
 
 
+def number(text):
+    if not text.isdecimal() or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f'{text}: a number from 0 to 1000 is wanted')
+    return int(text)
+
+
 def positive(text):
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f'{text}: a number from 1 to 1000 is wanted')
@@ -399,6 +404,7 @@ def parse_arguments():
     parser.add_argument('--seconds', metavar='S', type=positive, default=3, help='of each run: 3')
     parser.add_argument('--timeline', metavar='S', type=positive,
                         help='of each burst: 8, or three times --seconds when that is less')
+    parser.add_argument('--turn', metavar='N', type=number, default=0, help='the order of the first round: 0 to 1000')
     parser.add_argument('--json', metavar='FILE', type=Path)
     return parser.parse_args()
 
@@ -407,11 +413,11 @@ def measure_all(arguments):
     more_descriptors()
     timeline = arguments.timeline or min(8, 3 * arguments.seconds)
     bench = Bench(arguments.server.resolve(), arguments.seconds, timeline)
-    workloads, bursts = bench.rounds(arguments.rounds), bench.bursts()
+    workloads, bursts = bench.rounds(arguments.rounds, arguments.turn), bench.bursts()
     settings = {'rounds': arguments.rounds, 'seconds': arguments.seconds, 'timeline': timeline,
                 'connections': CONNECTIONS, 'burst_connections': BURST_CONNECTIONS, 'uploads': UPLOADS,
                 'upload_bytes': UPLOAD_BYTES, 'stays': UPLOADS // STAYS,
-                'server_processors': len(bench.server_on), 'tunables': TUNABLES}
+                'server_processors': len(bench.server_on), 'tunables': measure.TUNABLES}
     return {'part': 'server', 'workloads': workloads, 'rss': bursts, 'missing': bench.missing, 'settings': settings}
 
 
