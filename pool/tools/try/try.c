@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+
+/* `opool try`: runs a command with sizes of its malloc, or contexts, served from pools, and says what came of it. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "launch.h"
+#include "options.h"
+#include "report.h"
+#include "run.h"
+#include "tools.h"
+
+static const char help[] =
+    "Usage: opool try OPTION... [--] COMMAND [ARGUMENT]...\n"
+    "\n"
+    "Runs COMMAND with pools behind its malloc: requests of the sizes that are named come from opool's pools, all\n"
+    "others from the allocator that the program has. Nothing has to be compiled for it.\n"
+    "\n"
+    "  --size N[,N...]  serve requests of exactly N bytes, 1 to 16777216; may be repeated\n"
+    "  --config FILE    lines \"size N [from N] [align N] [capacity N] [prefill N]\" and \"context zstd\"; # begins a\n"
+    "                   comment. from: serve smaller requests too, from this one on. align: serve aligned requests up\n"
+    "                   to this; 16 else\n"
+    "  --context zstd   keep and reset contexts that ZSTD_create*Ctx and *Stream make, instead of making new ones\n"
+    "  --epoch MS       what was unused during two such periods is given back; 1000\n"
+    "  --output FILE    write the report there, instead of on standard error\n"
+    "  -h, --help       this text\n"
+    "\n"
+    "Exit status: the command's, 128 + N if signal N ended it; 127: not found; 126: can not be run; 125: opool try\n"
+    "itself failed: wrong arguments, a program that is linked statically or has rights of its own (setuid).\n";
+
+static int finish(FILE *out, const char *output, int status)
+{
+    bool good = !ferror(out) && fflush(out) == 0;
+    if (!output)
+        return good ? status : OPOOL__LAUNCH_FAILED;
+    if (fclose(out) != 0 || !good)
+        return opool__try_fail(output, "the report could not be written");
+    return status;
+}
+
+/* Exit status of the tool or of the command. */
+static int run_once(const struct opool__try_options *options, const char *path, FILE *out)
+{
+    struct opool__try_cost cost;
+    int fd;
+    struct opool__try_file *file = opool__try_make_file(&options->config, &fd);
+    if (!file)
+        return opool__try_fail("no shared memory", strerror(errno));
+    opool__try_run(options, path, OPOOL__TRY_POOLS, fd, &cost);
+    if (cost.failed)
+        return cost.failed;
+    struct opool__try_totals *totals = opool__try_read(file, &options->config);
+    if (!totals)
+        return opool__try_fail("no memory for a report", "");
+    opool__try_write_counts(out, totals);
+    opool__try_write_cost(out, &cost);
+    opool__try_forget(totals);
+    return cost.status;
+}
+
+int opool__tool_try(int argc, char **argv)
+{
+    struct opool__try_options options;
+    char path[PATH_MAX];
+    FILE *out = stderr;
+    (void)argc;
+    int r = opool__try_parse(argv, &options);
+    if (options.help) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (r == 0)
+        r = opool__try_find(&options, path, sizeof path);
+    if (r != 0)
+        return r;
+    if (options.output && (out = fopen(options.output, "we")) == NULL)
+        return opool__try_fail(options.output, strerror(errno));
+    return finish(out, options.output, run_once(&options, path, out));
+}
