@@ -144,8 +144,10 @@ void opool__count_forked(void)
     opool__me.row = NULL;
     for (uint32_t i = 0; i < OPOOL__TRY_KINDS && area != parent; i++)
         area->held[i].objects = area->held[i].most = parent->held[i].objects;
-    if (area != parent)
-        opool__store_release(&area->ready, parent->ready);
+    if (area == parent)
+        return;
+    area->no_zstd = parent->no_zstd;
+    opool__store_release(&area->ready, parent->ready);
 }
 
 const struct opool__try_config *opool__count_start(void)

@@ -254,8 +254,16 @@ static enum opool__try_state state_now(void)
     return opool__behind_is_not_used() ? OPOOL__TRY_OWN_MALLOC : OPOOL__TRY_SERVES;
 }
 
+/* The program's standard error is its own: only a line before an abort goes there. */
+static void say_nothing(const char *line, void *arg)
+{
+    (void)line;
+    (void)arg;
+}
+
 static void serve(const struct opool__try_config *config)
 {
+    opool_log_set(say_nothing, NULL);
     /* While pools are made, what the library allocates is none of theirs. */
     opool__store_relaxed(&opool__me.inside, 1u);
     opool__serve_start(config);
