@@ -202,8 +202,11 @@ void opool__try_write_counts(FILE *out, const struct opool__try_totals *totals)
         fprintf(out, "opool try: %" PRIu32 " more processes than this report has room for\n", totals->without_area);
 }
 
-void opool__try_write_cost(FILE *out, const struct opool__try_cost *cost)
+void opool__try_write_cost(FILE *out, const struct opool__try_cost *cost, const char *unit)
 {
     fprintf(out, "opool try: CPU %.3f s, %" PRIu64 " page faults, %.1f MiB resident at most\n",
             (double)cost->cpu_us / 1e6, cost->faults, (double)cost->peak_kib / 1024);
+    if (cost->units)
+        fprintf(out, "opool try: %" PRIu64 " %s, each: CPU %.2f us, %.4f page faults\n", cost->units, unit,
+                (double)cost->cpu_us / (double)cost->units, (double)cost->faults / (double)cost->units);
 }

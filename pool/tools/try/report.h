@@ -12,6 +12,6 @@ struct opool__try_totals *opool__try_read(struct opool__try_file *file, const st
 void opool__try_forget(struct opool__try_totals *totals);
 
 void opool__try_write_counts(FILE *out, const struct opool__try_totals *totals);
-void opool__try_write_cost(FILE *out, const struct opool__try_cost *cost);
+void opool__try_write_cost(FILE *out, const struct opool__try_cost *cost, const char *unit);
 
 #endif

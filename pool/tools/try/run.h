@@ -13,6 +13,10 @@
 /* How the command is run. */
 enum opool__try_arm { OPOOL__TRY_PLAIN, OPOOL__TRY_POOLS, OPOOL__TRY_TUNED, OPOOL__TRY_JEMALLOC, OPOOL__TRY_ARMS };
 
+/* What "tuned" is: the heap keeps what it has, and large blocks are of the heap too. */
+#define OPOOL__TRY_TUNING \
+    "glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=1048576:glibc.malloc.mmap_threshold=33554432"
+
 struct opool__try_cost {
     int status;                         /* exit status of the command, 128 + n: signal n ended it */
     int failed;                         /* exit status of this tool: the run could not be made */
@@ -35,8 +39,17 @@ static inline void *opool__try_areas(struct opool__try_file *file)
 /* Is there what this arm needs? */
 bool opool__try_has(enum opool__try_arm arm);
 
-/* Run once, in this process. */
-void opool__try_run(const struct opool__try_options *options, const char *path, enum opool__try_arm arm, int fd,
+/* How one run is made. */
+struct opool__try_run {
+    const char *path;
+    enum opool__try_arm arm;
+    int fd;       /* of the file, for pools */
+    bool capture; /* look at the standard output */
+    bool pass;    /* and pass it on */
+};
+
+/* Run once, in this process: once a process, which reaps all that is left. */
+void opool__try_run(const struct opool__try_options *options, const struct opool__try_run *run,
                     struct opool__try_cost *cost);
 
 /* The command, as a file that can be run with a library preloaded. 0, or an exit status. */

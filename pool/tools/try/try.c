@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compare.h"
 #include "launch.h"
 #include "options.h"
 #include "report.h"
@@ -24,6 +25,15 @@ static const char help[] =
     "                   to this; 16 else\n"
     "  --context zstd   keep and reset contexts that ZSTD_create*Ctx and *Stream make, instead of making new ones\n"
     "  --epoch MS       what was unused during two such periods is given back; 1000\n"
+    "  --load COMMAND   COMMAND... is a server: when it accepts connections the shell runs this, then the server is "
+    "ended\n"
+    "                   by SIGTERM. Counted is what the server did meanwhile\n"
+    "  --units WORD     of the load's output: the number before or behind it is how much the server did; requests\n"
+    "  --compare        runs without and with pools in turn, and, for what could be had without pools, with glibc's\n"
+    "                   malloc tuned (never trimmed) and with jemalloc where it is found. The output of the first run\n"
+    "                   without is passed on, the others' must be the same. Standard input is read again if it is a\n"
+    "                   file, else it is empty\n"
+    "  --rounds N       of --compare; 7\n"
     "  --output FILE    write the report there, instead of on standard error\n"
     "  -h, --help       this text\n"
     "\n"
@@ -40,24 +50,43 @@ static int finish(FILE *out, const char *output, int status)
     return status;
 }
 
-/* Exit status of the tool or of the command. */
-static int run_once(const struct opool__try_options *options, const char *path, FILE *out)
+/* 0, or an exit status. */
+static int write_counts(FILE *out, struct opool__try_file *file, const struct opool__try_options *options)
 {
-    struct opool__try_cost cost;
-    int fd;
-    struct opool__try_file *file = opool__try_make_file(&options->config, &fd);
-    if (!file)
-        return opool__try_fail("no shared memory", strerror(errno));
-    opool__try_run(options, path, OPOOL__TRY_POOLS, fd, &cost);
-    if (cost.failed)
-        return cost.failed;
     struct opool__try_totals *totals = opool__try_read(file, &options->config);
     if (!totals)
         return opool__try_fail("no memory for a report", "");
     opool__try_write_counts(out, totals);
-    opool__try_write_cost(out, &cost);
     opool__try_forget(totals);
-    return cost.status;
+    return 0;
+}
+
+/* Exit status of the tool or of the command. */
+static int run_once(const struct opool__try_options *options, const char *path, FILE *out)
+{
+    struct opool__try_run run = {.path = path, .arm = OPOOL__TRY_POOLS};
+    struct opool__try_cost cost;
+    struct opool__try_file *file = opool__try_make_file(&options->config, &run.fd);
+    if (!file)
+        return opool__try_fail("no shared memory", strerror(errno));
+    opool__try_run(options, &run, &cost);
+    int r = cost.failed ? cost.failed : write_counts(out, file, options);
+    if (r != 0)
+        return r;
+    opool__try_write_cost(out, &cost, options->units);
+    return options->load ? 0 : cost.status;
+}
+
+static int run_rounds(const struct opool__try_options *options, const char *path, FILE *out)
+{
+    struct opool__try_rounds rounds;
+    int r = opool__try_compare(options, path, &rounds);
+    if (r == 0)
+        r = write_counts(out, rounds.file, options);
+    if (r == 0)
+        r = opool__try_write_comparison(out, options, &rounds);
+    opool__try_drop(&rounds);
+    return r;
 }
 
 int opool__tool_try(int argc, char **argv)
@@ -77,5 +106,6 @@ int opool__tool_try(int argc, char **argv)
         return r;
     if (options.output && (out = fopen(options.output, "we")) == NULL)
         return opool__try_fail(options.output, strerror(errno));
-    return finish(out, options.output, run_once(&options, path, out));
+    return finish(out, options.output,
+                  options.compare ? run_rounds(&options, path, out) : run_once(&options, path, out));
 }
