@@ -156,9 +156,12 @@ int opool__try_compare(const struct opool__try_options *options, const char *pat
     }
     forget_signals();
     rounds->interrupted = stopped_by != 0;
-    if (rounds->count > 0 && rounds->interrupted)
-        r = 0;
-    return r == 0 && rounds->count == 0 ? 128 + (int)stopped_by : r;
+    if (!rounds->interrupted)
+        return r;
+    if (rounds->count > 0)
+        return 0;
+    fputs("opool try: interrupted in the first round\n", stderr);
+    return 128 + (int)stopped_by;
 }
 
 /* ---- what they say ---- */
@@ -276,16 +279,21 @@ static void write_rows(FILE *out, const struct opool__try_rounds *rounds, const 
         fprintf(out, "opool try:   each: of the %s that the load tells\n", unit);
 }
 
+/* What five rounds reach. */
+#define CONFIDENT 0.9
+
 static const char *word_for(const struct opool__try_verdict *v)
 {
-    return v->confidence <= 0 ? "one round says nothing" : v->most < 1 ? "less" : v->least > 1 ? "MORE" : "a tie";
+    if (v->confidence < CONFIDENT)
+        return "too few rounds for a verdict";
+    return v->most < 1 ? "less" : v->least > 1 ? "MORE" : "a tie";
 }
 
 static void write_words(FILE *out, const struct opool__try_rounds *rounds)
 {
     struct opool__try_verdict v = opool__try_judge(rounds, OPOOL__TRY_POOLS, OPOOL__TRY_PLAIN);
     fprintf(out, "opool try: CPU with pools against without: %s\n", word_for(&v));
-    for (int i = OPOOL__TRY_TUNED; i < OPOOL__TRY_ARMS && v.confidence > 0; i++) {
+    for (int i = OPOOL__TRY_TUNED; i < OPOOL__TRY_ARMS && v.confidence >= CONFIDENT; i++) {
         if (!rounds->has[i])
             continue;
         v = opool__try_judge(rounds, OPOOL__TRY_POOLS, (enum opool__try_arm)i);

@@ -8,43 +8,18 @@
 
 #include "clean.h"
 
-enum { TEXT = OPOOL__TRY_PATH + 1 };
-
-/* One kind, in all processes of one program. */
-struct sum {
-    struct opool__try_count count;
-    uint64_t most; /* objects at once, in one process */
-    uint64_t prefilled;
-    uint64_t refused;
-};
-
-struct program {
-    char path[TEXT];
-    uint32_t processes, own_malloc, sanitized;
-    bool no_zstd;
-    uint64_t others;
-    struct sum of[OPOOL__TRY_KINDS];
-};
-
-struct opool__try_totals {
-    struct opool__try_config config;
-    struct program *programs;
-    size_t count;
-    uint32_t without_area;
-};
-
 /* ---- adding up: what stands in an area may be anything ---- */
 
-static struct program *program_of(struct opool__try_totals *all, const struct opool__try_area *area)
+static struct opool__try_program *program_of(struct opool__try_totals *all, const struct opool__try_area *area)
 {
-    char path[TEXT];
+    char path[OPOOL__TRY_PATH + 1];
     memcpy(path, area->program, OPOOL__TRY_PATH);
     path[OPOOL__TRY_PATH] = '\0';
     opool__clean(path);
     for (size_t i = 0; i < all->count; i++)
         if (strcmp(all->programs[i].path, path) == 0)
             return &all->programs[i];
-    struct program *larger = realloc(all->programs, (all->count + 1) * sizeof *larger);
+    struct opool__try_program *larger = realloc(all->programs, (all->count + 1) * sizeof *larger);
     if (!larger)
         return NULL;
     all->programs = larger;
@@ -53,7 +28,7 @@ static struct program *program_of(struct opool__try_totals *all, const struct op
     return &larger[all->count++];
 }
 
-static void add_row(struct program *program, const struct opool__try_row *row)
+static void add_row(struct opool__try_program *program, const struct opool__try_row *row)
 {
     program->others += opool__load_relaxed(&row->others);
     for (uint32_t i = 0; i < OPOOL__TRY_KINDS; i++) {
@@ -66,7 +41,8 @@ static void add_row(struct program *program, const struct opool__try_row *row)
     }
 }
 
-static void add_area(const struct opool__try_totals *all, struct program *program, const struct opool__try_area *area)
+static void add_area(const struct opool__try_totals *all, struct opool__try_program *program,
+                     const struct opool__try_area *area)
 {
     uint32_t state = opool__load_relaxed(&area->ready), rows = opool__load_relaxed(&area->rows);
     program->processes++;
@@ -97,7 +73,7 @@ struct opool__try_totals *opool__try_read(struct opool__try_file *file, const st
         const struct opool__try_area *area = opool__try_area_at(opool__try_areas(file), i);
         if (!opool__load_acquire(&area->ready))
             continue;
-        struct program *program = program_of(all, area);
+        struct opool__try_program *program = program_of(all, area);
         if (!program) {
             opool__try_forget(all);
             return NULL;
@@ -116,7 +92,7 @@ void opool__try_forget(struct opool__try_totals *totals)
 
 /* ---- text ---- */
 
-static uint64_t reused(const struct sum *sum)
+uint64_t opool__try_hits(const struct opool__try_sum *sum)
 {
     uint64_t built = sum->count.built > sum->prefilled ? sum->count.built - sum->prefilled : 0;
     return sum->count.gets > built ? sum->count.gets - built : 0;
@@ -140,7 +116,8 @@ static void write_name(FILE *out, const struct opool__try_config *config, uint32
     fputs(": ", out);
 }
 
-static void write_kind(FILE *out, const struct opool__try_config *config, const struct sum *sum, uint32_t kind)
+static void write_kind(FILE *out, const struct opool__try_config *config, const struct opool__try_sum *sum,
+                       uint32_t kind)
 {
     write_name(out, config, kind);
     if (sum->refused) {
@@ -151,11 +128,11 @@ static void write_kind(FILE *out, const struct opool__try_config *config, const 
         fputs("never asked for\n", out);
         return;
     }
-    double share = sum->count.gets ? 100.0 * (double)reused(sum) / (double)sum->count.gets : 0;
+    double share = sum->count.gets ? 100.0 * (double)opool__try_hits(sum) / (double)sum->count.gets : 0;
     fprintf(out,
             "%" PRIu64 " served, %" PRIu64 " hits (%.1f %%), %" PRIu64 " built, %" PRIu64
             " torn down, at most %" PRIu64,
-            sum->count.gets, reused(sum), share, sum->count.built, sum->count.torn, sum->most);
+            sum->count.gets, opool__try_hits(sum), share, sum->count.built, sum->count.torn, sum->most);
     if (bytes_of(config, kind))
         fprintf(out, " (%.1f KiB)", (double)sum->most * (double)bytes_of(config, kind) / 1024);
     fputs(" at once", out);
@@ -164,7 +141,7 @@ static void write_kind(FILE *out, const struct opool__try_config *config, const 
     fputc('\n', out);
 }
 
-static uint64_t gets_of_sizes(const struct program *program)
+uint64_t opool__try_gets(const struct opool__try_program *program)
 {
     uint64_t gets = 0;
     for (uint32_t i = 0; i < OPOOL__TRY_SIZES; i++)
@@ -172,9 +149,9 @@ static uint64_t gets_of_sizes(const struct program *program)
     return gets;
 }
 
-static void write_program(FILE *out, const struct opool__try_totals *all, const struct program *program)
+static void write_program(FILE *out, const struct opool__try_totals *all, const struct opool__try_program *program)
 {
-    uint64_t gets = gets_of_sizes(program), sum = gets + program->others;
+    uint64_t gets = opool__try_gets(program), sum = gets + program->others;
     fprintf(out, "opool try: %s: %" PRIu32 " process%s, %" PRIu64 " allocations, %.1f %% of them from pools\n",
             program->path, program->processes, program->processes == 1 ? "" : "es", sum,
             sum ? 100.0 * (double)gets / (double)sum : 0);

@@ -34,35 +34,60 @@ static const char help[] =
     "                   without is passed on, the others' must be the same. Standard input is read again if it is a\n"
     "                   file, else it is empty\n"
     "  --rounds N       of --compare; 7\n"
+    "  --json FILE      write all figures there, of each run, for programs\n"
     "  --output FILE    write the report there, instead of on standard error\n"
     "  -h, --help       this text\n"
     "\n"
     "Exit status: the command's, 128 + N if signal N ended it; 127: not found; 126: can not be run; 125: opool try\n"
     "itself failed: wrong arguments, a program that is linked statically or has rights of its own (setuid).\n";
 
-static int finish(FILE *out, const char *output, int status)
+struct outputs {
+    FILE *report, *json; /* json: NULL, if nobody wants it */
+};
+
+static int close_output(FILE *out, const char *name, int status)
 {
     bool good = !ferror(out) && fflush(out) == 0;
-    if (!output)
+    if (!name)
         return good ? status : OPOOL__LAUNCH_FAILED;
     if (fclose(out) != 0 || !good)
-        return opool__try_fail(output, "the report could not be written");
+        return opool__try_fail(name, "could not be written");
     return status;
 }
 
 /* 0, or an exit status. */
-static int write_counts(FILE *out, struct opool__try_file *file, const struct opool__try_options *options)
+static int open_outputs(const struct opool__try_options *options, struct outputs *outputs)
+{
+    *outputs = (struct outputs){stderr, NULL};
+    if (options->output && (outputs->report = fopen(options->output, "we")) == NULL)
+        return opool__try_fail(options->output, strerror(errno));
+    if (options->json && (outputs->json = fopen(options->json, "we")) == NULL)
+        return opool__try_fail(options->json, strerror(errno));
+    return 0;
+}
+
+static int close_outputs(const struct opool__try_options *options, const struct outputs *outputs, int status)
+{
+    status = close_output(outputs->report, options->output, status);
+    return outputs->json ? close_output(outputs->json, options->json, status) : status;
+}
+
+/* 0, or an exit status. */
+static int write_counts(const struct outputs *outputs, struct opool__try_file *file,
+                        const struct opool__try_options *options, const struct opool__try_rounds *rounds)
 {
     struct opool__try_totals *totals = opool__try_read(file, &options->config);
     if (!totals)
         return opool__try_fail("no memory for a report", "");
-    opool__try_write_counts(out, totals);
+    opool__try_write_counts(outputs->report, totals);
+    if (outputs->json)
+        opool__try_write_json(outputs->json, options, totals, rounds);
     opool__try_forget(totals);
     return 0;
 }
 
 /* Exit status of the tool or of the command. */
-static int run_once(const struct opool__try_options *options, const char *path, FILE *out)
+static int run_once(const struct opool__try_options *options, const char *path, const struct outputs *outputs)
 {
     struct opool__try_run run = {.path = path, .arm = OPOOL__TRY_POOLS};
     struct opool__try_cost cost;
@@ -70,21 +95,23 @@ static int run_once(const struct opool__try_options *options, const char *path, 
     if (!file)
         return opool__try_fail("no shared memory", strerror(errno));
     opool__try_run(options, &run, &cost);
-    int r = cost.failed ? cost.failed : write_counts(out, file, options);
+    struct opool__try_rounds rounds = {
+        .count = 1, .has[OPOOL__TRY_POOLS] = true, .of[OPOOL__TRY_POOLS] = &cost, .file = file};
+    int r = cost.failed ? cost.failed : write_counts(outputs, file, options, &rounds);
     if (r != 0)
         return r;
-    opool__try_write_cost(out, &cost, options->units);
+    opool__try_write_cost(outputs->report, &cost, options->units);
     return options->load ? 0 : cost.status;
 }
 
-static int run_rounds(const struct opool__try_options *options, const char *path, FILE *out)
+static int run_rounds(const struct opool__try_options *options, const char *path, const struct outputs *outputs)
 {
     struct opool__try_rounds rounds;
     int r = opool__try_compare(options, path, &rounds);
     if (r == 0)
-        r = write_counts(out, rounds.file, options);
+        r = write_counts(outputs, rounds.file, options, &rounds);
     if (r == 0)
-        r = opool__try_write_comparison(out, options, &rounds);
+        r = opool__try_write_comparison(outputs->report, options, &rounds);
     opool__try_drop(&rounds);
     return r;
 }
@@ -92,8 +119,8 @@ static int run_rounds(const struct opool__try_options *options, const char *path
 int opool__tool_try(int argc, char **argv)
 {
     struct opool__try_options options;
+    struct outputs outputs;
     char path[PATH_MAX];
-    FILE *out = stderr;
     (void)argc;
     int r = opool__try_parse(argv, &options);
     if (options.help) {
@@ -102,10 +129,10 @@ int opool__tool_try(int argc, char **argv)
     }
     if (r == 0)
         r = opool__try_find(&options, path, sizeof path);
+    if (r == 0)
+        r = open_outputs(&options, &outputs);
     if (r != 0)
         return r;
-    if (options.output && (out = fopen(options.output, "we")) == NULL)
-        return opool__try_fail(options.output, strerror(errno));
-    return finish(out, options.output,
-                  options.compare ? run_rounds(&options, path, out) : run_once(&options, path, out));
+    r = options.compare ? run_rounds(&options, path, &outputs) : run_once(&options, path, &outputs);
+    return close_outputs(&options, &outputs, r);
 }
