@@ -28,7 +28,7 @@ static void expect(bool holds, const char *what, size_t size)
 }
 
 /* Compilers know what malloc does, and would leave it out. */
-static void *volatile shown;
+static _Thread_local void *volatile shown;
 
 static void *show(void *at)
 {
