@@ -102,6 +102,7 @@ struct opool__try_row *opool__count_take_row(void)
     struct opool__try_row *row = has_key ? find_row() : &area->row[0];
     uint32_t was_inside = opool__me.inside;
     int saved = errno;
+    opool__me.error = &errno;
     opool__me.row = row;
     opool__store_relaxed(&opool__me.inside, 1u);
     if (!row->shared && pthread_setspecific(row_key, row) != 0) {

@@ -12,7 +12,8 @@
 /* This thread's way through the library. */
 struct opool__try_thread {
     uint32_t inside; /* 1: in a pool, or between fork's handlers. malloc goes to the allocator behind, free waits */
-    struct opool__try_row *row;
+    struct opool__try_row *row; /* NULL: not yet */
+    int *error;                 /* errno of this thread; valid with row */
 };
 
 extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) __thread struct opool__try_thread opool__me;

@@ -34,10 +34,11 @@ static void write_kind(FILE *out, const struct opool__try_config *config, const 
     else
         fprintf(out, "{\"context\": \"%s\"", kind == OPOOL__TRY_DECODERS ? "zstd decoders" : "zstd encoders");
     fprintf(out,
-            ", \"served\": %" PRIu64 ", \"hits\": %" PRIu64 ", \"built\": %" PRIu64 ", \"torn_down\": %" PRIu64
-            ", \"most\": %" PRIu64 ", \"fell_through\": %" PRIu64 ", \"refused\": %" PRIu64 "}",
-            sum->count.gets, opool__try_hits(sum), sum->count.built, sum->count.torn, sum->most, sum->count.fell,
-            sum->refused);
+            ", \"served\": %" PRIu64 ", \"hits\": %" PRIu64 ", \"built\": %" PRIu64 ", \"freed\": %" PRIu64
+            ", \"torn_down\": %" PRIu64 ", \"most\": %" PRIu64 ", \"fell_through\": %" PRIu64 ", \"refused\": %" PRIu64
+            "}",
+            sum->count.gets, opool__try_hits(sum), sum->count.built, sum->count.puts, sum->count.torn, sum->most,
+            sum->count.fell, sum->refused);
 }
 
 static bool is_asked(const struct opool__try_config *config, uint32_t kind)

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "count.h"
-
 /* A pool's first range is at most this large, less with many pools (pool/slab/slab.c); what does not fit falls through
    to the program's allocator. */
 #define RANGE_MOST ((size_t)1 << 30)
@@ -26,7 +24,7 @@ static uint8_t granules[GRANULES]; /* the first range, in order of addresses, th
 static struct opool__try_size large[OPOOL__TRY_SIZES]; /* those with a part above the table */
 static uint8_t large_which[OPOOL__TRY_SIZES];
 static uint32_t larges;
-static void *shared_waiting; /* blocks that were freed inside; each begins with the address of the next */
+void *opool__serve_shared_waiting;
 
 /* ---- which pool ---- */
 
@@ -54,9 +52,9 @@ const struct opool__served *opool__served_in_span(const void *at)
 
 /* ---- in and out ---- */
 
-static void put_waiting(void)
+void opool__serve_put_waiting(void)
 {
-    void *at = opool__exchange_acquire(&shared_waiting, NULL);
+    void *at = opool__exchange_acquire(&opool__serve_shared_waiting, NULL);
     while (at) {
         void *next;
         memcpy(&next, at, sizeof next);
@@ -67,27 +65,10 @@ static void put_waiting(void)
 
 static void wait_for_leave(void *at)
 {
-    void *first = opool__load_relaxed(&shared_waiting);
+    void *first = opool__load_relaxed(&opool__serve_shared_waiting);
     do
         memcpy(at, &first, sizeof first);
-    while (!opool__cas_release(&shared_waiting, &first, at));
-}
-
-bool opool__serve_enter(void)
-{
-    if (OPOOL__UNLIKELY(opool__load_relaxed(&opool__me.inside)))
-        return false;
-    opool__store_relaxed(&opool__me.inside, 1u);
-    opool__light_barrier();
-    return true;
-}
-
-void opool__serve_leave(void)
-{
-    opool__light_barrier();
-    opool__store_relaxed(&opool__me.inside, 0u);
-    if (OPOOL__UNLIKELY(opool__load_relaxed(&shared_waiting) != NULL))
-        put_waiting();
+    while (!opool__cas_release(&opool__serve_shared_waiting, &first, at));
 }
 
 void *opool__serve_get(uint32_t which, size_t align)
@@ -95,12 +76,12 @@ void *opool__serve_get(uint32_t which, size_t align)
     struct opool__served *one = &served[which - 1];
     if (OPOOL__UNLIKELY(align > aligns[which - 1] || !opool__serve_enter()))
         return NULL;
-    int saved = errno;
-    void *at = opool__get_inline(one->pool);
     struct opool__try_row *row = opool__count_row();
+    int *error = opool__me.error, saved = *error;
+    void *at = opool__get_inline(one->pool);
     opool__count_one(row, OPOOL__LIKELY(at) ? &row->of[one->kind].gets : &row->of[one->kind].fell);
     opool__serve_leave();
-    errno = saved;
+    *error = saved;
     return at;
 }
 
@@ -110,12 +91,12 @@ void opool__serve_put(const struct opool__served *one, void *at)
         wait_for_leave(at);
         return;
     }
-    int saved = errno;
-    opool__put_inline(one->pool, at);
     struct opool__try_row *row = opool__count_row();
+    int *error = opool__me.error, saved = *error;
+    opool__put_inline(one->pool, at);
     opool__count_one(row, &row->of[one->kind].puts);
     opool__serve_leave();
-    errno = saved;
+    *error = saved;
 }
 
 /* ---- pools ---- */

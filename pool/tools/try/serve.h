@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "area.h"
+#include "count.h"
 
 /* The slots of one pool. */
 struct opool__served {
@@ -49,9 +49,27 @@ __attribute__((visibility("hidden"))) void opool__serve_start(const struct opool
 __attribute__((visibility("hidden"))) void *opool__serve_get(uint32_t which, size_t align);
 __attribute__((visibility("hidden"))) void opool__serve_put(const struct opool__served *served, void *at);
 
+/* Blocks that were freed inside; each begins with the address of the next. */
+extern __attribute__((visibility("hidden"))) void *opool__serve_shared_waiting;
+__attribute__((visibility("hidden"), cold)) void opool__serve_put_waiting(void);
+
 /* This thread enters the library: false, it is inside already. */
-__attribute__((visibility("hidden"))) bool opool__serve_enter(void);
-__attribute__((visibility("hidden"))) void opool__serve_leave(void);
+static inline bool opool__serve_enter(void)
+{
+    if (OPOOL__UNLIKELY(opool__load_relaxed(&opool__me.inside)))
+        return false;
+    opool__store_relaxed(&opool__me.inside, 1u);
+    opool__light_barrier();
+    return true;
+}
+
+static inline void opool__serve_leave(void)
+{
+    opool__light_barrier();
+    opool__store_relaxed(&opool__me.inside, 0u);
+    if (OPOOL__UNLIKELY(opool__load_relaxed(&opool__serve_shared_waiting) != NULL))
+        opool__serve_put_waiting();
+}
 
 static inline uint8_t opool__served_which(size_t size)
 {
