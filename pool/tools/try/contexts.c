@@ -130,18 +130,8 @@ static bool look_up_all(struct kind *kind, void *handle)
     return look_up(handle, kind->create_name, &kind->create);
 }
 
-/* Idle contexts would be freed by code that is not there any more. */
-static void keep_loaded(const struct kind *kind)
-{
-    Dl_info info;
-    void *create;
-    memcpy(&create, &kind->create, sizeof create);
-    if (dladdr(create, &info) && info.dli_fname)
-        (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
-/* Behind us in the order of libraries; or loaded by, or for, what the program loaded later. Two threads find the
-   same. */
+/* Behind us in the order of libraries; or loaded by, or for, what the program loaded later: then it stays, because idle
+   contexts would be freed by code that is not there any more. Two threads find the same. */
 static bool find(struct kind *kind)
 {
     if (OPOOL__LIKELY(opool__load_acquire(&kind->shared_known)))
@@ -151,7 +141,6 @@ static bool find(struct kind *kind)
         if (!handle || !look_up_all(kind, handle))
             return false;
     }
-    keep_loaded(kind);
     opool__count_area()->no_zstd = 0;
     opool__store_release(&kind->shared_known, 1u);
     return true;
