@@ -25,6 +25,9 @@ static const struct command commands[] = {
 #ifdef OPOOL_HAVE_SHAPES
     {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},
 #endif
+#ifdef OPOOL_HAVE_TRY
+    {"try", opool__tool_try, "run a command with sizes of its malloc served from pools, and say what came of it"},
+#endif
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
