@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUBJECT_H
+#define SUBJECT_H
+
+/* Objects of the sizes that the tests ask for. */
+
+struct conn {
+    int id;
+    unsigned char buffer[988];
+};
+
+struct request {
+    int method;
+    char path[200];
+};
+
+struct odd {
+    unsigned char bytes[333];
+};
+
+/* Not of fixed shape. */
+struct growing {
+    char *items;
+    unsigned long used, room, filler[13];
+};
+
+#endif
