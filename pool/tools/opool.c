@@ -21,6 +21,9 @@ static const struct command commands[] = {
 #ifdef OPOOL_HAVE_AUDIT
     {"audit", opool__tool_audit, "run a command, and say what the objects own that it puts back into its pools"},
 #endif
+#ifdef OPOOL_HAVE_PROFILE
+    {"profile", opool__tool_profile, "run a command, and record where it allocates what, for how long"},
+#endif
 #ifdef OPOOL_HAVE_SHAPES
     {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},
 #endif
