@@ -66,7 +66,7 @@ struct opool__profile_header {
     uint64_t lost_children;                                       /* forks of a process that could make no image */
     uint64_t page_bytes;
     uint64_t faults; /* minor page faults of the process, at last_ns */
-    /* Written by the tool while the process runs: what it saw, and when. A saved image's `last_ns` is not before that. */
+    /* By the tool, while the process runs: what it saw, and when. In a saved image that is not after `last_ns`. */
     uint64_t resident_bytes, seen_ns, seen_cpu_ns;
     uint64_t threads_begun;
     struct opool__profile_array modules, sites, records, timeline, threads;
