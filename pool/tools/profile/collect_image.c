@@ -142,7 +142,11 @@ static struct opool__profile_header *map_file(int fd, const struct opool__profil
         pwrite(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header)
         return NULL;
     void *at = mmap(NULL, (size_t)header->image_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    return at == MAP_FAILED ? NULL : at;
+    if (at == MAP_FAILED)
+        return NULL;
+    /* Gaps are not to be read ahead. */
+    (void)madvise(at, (size_t)header->image_bytes, MADV_RANDOM);
+    return at;
 }
 
 /* An older kernel can not say while the program runs: then all room is taken now. */
