@@ -58,6 +58,7 @@ static inline bool opool__block_forget(const void *at, struct opool__known *know
     known->record = (uint32_t)(first >> 5) & ((1u << 18) - 1);
     if (small == OPOOL__BLOCK_BESIDE) {
         uint64_t second = opool__load_relaxed(&words[1]);
+        opool__store_relaxed(&words[1], UINT64_C(0)); /* a block that starts there next may not be known */
         known->size = second >> 16;
         birth |= (second & 0xffff) << OPOOL__BIRTH_BITS;
     } else {

@@ -9,7 +9,7 @@
 #include "collect_clock.h"
 #include "collect_tick.h"
 
-enum { MAPPED_LEAST = 32 << 10, CHUNK_HEADER = 2 * sizeof(size_t) };
+enum { MAPPED_LEAST = 32 << 10, CHUNK_HEADER = 2 * sizeof(size_t), COUNTS_A_TICK = 256 };
 
 static const uintptr_t never_moves;
 const uintptr_t *opool__break = &never_moves;
@@ -137,29 +137,67 @@ static void add_allocation(struct opool__profile_record *record, const struct op
     record->allocations++;
 }
 
-void opool__book_allocation(struct opool__worker *worker, const void *at, const struct opool__wish *wish,
-                            const struct opool__call *call)
+/* Puts the block into the books, where it stays until it is freed. */
+static void know(struct opool__profile_record *record, const void *at, size_t size, uint64_t birth)
 {
-    uint32_t site = at ? opool__stack_site(wish->caller, &worker->top, wish->function) : UINT32_MAX;
-    struct opool__profile_record *record = site == UINT32_MAX ? NULL : opool__thread_record(worker, site);
-    if (!at)
-        return;
-    opool__call_note(call, record);
-    worker->totals->allocations++;
-    if (!record) {
-        if (site == UINT32_MAX)
-            opool__add_relaxed(&opool__image.header->lost_sites, (uint64_t)1);
-        return;
-    }
+    if (opool__block_know(at, (uint32_t)(record - opool__image.records), size, birth))
+        opool__sample_note(at);
+    else
+        opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
+}
+
+static bool forget(const void *at, struct opool__known *known, uint64_t now)
+{
+    bool was_known = !opool__counting && opool__block_forget(at, known, now);
+    if (was_known)
+        opool__sample_unnote(at);
+    return was_known;
+}
+
+/* Blocks are not followed; the time is asked for from time to time only. */
+static void count_allocation(struct opool__worker *worker, struct opool__profile_record *record,
+                             const struct opool__wish *wish)
+{
+    record->bytes += wish->size;
+    note_extremes(record, wish->size);
+    add_size(record, wish->size);
+    record->allocations++;
+    if (worker->totals->allocations % COUNTS_A_TICK == 0)
+        opool__tick(opool__clock_now());
+}
+
+static void follow_allocation(struct opool__worker *worker, struct opool__profile_record *record, const void *at,
+                              const struct opool__wish *wish)
+{
     uint64_t now = opool__clock_now();
     add_allocation(record, wish);
     if (OPOOL__UNLIKELY(wish->size >= MAPPED_LEAST))
         note_mapping(record, at, wish->size, true);
     worker->totals->blocks++;
     worker->totals->bytes += wish->size;
-    if (!opool__block_know(at, (uint32_t)(record - opool__image.records), wish->size, now))
-        opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
+    know(record, at, wish->size, now);
     opool__tick(now);
+}
+
+void opool__book_allocation(struct opool__worker *worker, const void *at, const struct opool__wish *wish,
+                            const struct opool__call *call)
+{
+    if (!at)
+        return;
+    worker->totals->allocations++;
+    uint32_t site = opool__stack_site(wish->caller, &worker->top, wish->function);
+    if (site == UINT32_MAX) {
+        opool__add_relaxed(&opool__image.header->lost_sites, (uint64_t)1);
+        return;
+    }
+    struct opool__profile_record *record = opool__thread_record(worker, site);
+    if (!record)
+        return;
+    opool__call_note(call, record);
+    if (opool__counting)
+        count_allocation(worker, record, wish);
+    else
+        follow_allocation(worker, record, at, wish);
 }
 
 /* ---- free ---- */
@@ -208,9 +246,11 @@ static struct opool__profile_record *add_free(struct opool__worker *worker, cons
 struct opool__profile_record *opool__book_free(struct opool__worker *worker, const void *at)
 {
     struct opool__known known;
+    worker->totals->frees += !opool__load_relaxed(&opool__image.header->paused);
+    if (opool__counting)
+        return NULL;
     uint64_t now = opool__clock_now();
-    worker->totals->frees++;
-    if (!opool__block_forget(at, &known, now))
+    if (!forget(at, &known, now))
         return NULL;
     opool__tick(now);
     return add_free(worker, at, &known, now);
@@ -219,7 +259,7 @@ struct opool__profile_record *opool__book_free(struct opool__worker *worker, con
 void opool__book_free_alone(const void *at)
 {
     struct opool__known known;
-    if (opool__block_forget(at, &known, 0))
+    if (forget(at, &known, 0))
         take_from(&opool__image.records[known.record], known.size);
 }
 
@@ -250,13 +290,18 @@ static void resize(struct opool__worker *worker, const struct opool__known *know
         add_growth(own, known->size, size);
 }
 
+bool opool__book_lift(const void *at, struct opool__known *known)
+{
+    return forget(at, known, opool__clock_now());
+}
+
 void opool__book_move(struct opool__worker *worker, const struct opool__known *known, const void *from, const void *to,
                       size_t size, const struct opool__call *call)
 {
     struct opool__profile_record *record = &opool__image.records[known->record];
     opool__call_note(call, own_record(worker, record));
     if (!to && size) { /* refused: the block is what it was */
-        (void)opool__block_know(from, known->record, known->size, known->birth);
+        know(record, from, known->size, known->birth);
         return;
     }
     uint64_t now = opool__clock_now();
@@ -266,7 +311,6 @@ void opool__book_move(struct opool__worker *worker, const struct opool__known *k
         return;
     }
     resize(worker, known, from != to, size);
-    if (!opool__block_know(to, known->record, size, known->birth))
-        opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
+    know(record, to, size, known->birth);
     opool__tick(now);
 }

@@ -5,6 +5,7 @@
 /* What each call of malloc's kin adds to the records. All by the worker of the calling thread, inside. */
 
 #include "collect_block.h"
+#include "collect_sample.h"
 #include "collect_stack.h"
 #include "collect_thread.h"
 
@@ -35,7 +36,7 @@ static inline void opool__call_begin(struct opool__worker *worker, struct opool_
     call->timed = --worker->until_timed == 0;
     call->broke = opool__load_relaxed(opool__break);
     if (OPOOL__UNLIKELY(call->timed)) {
-        worker->until_timed = OPOOL__TIMED_EVERY;
+        worker->until_timed = opool__sampling ? OPOOL__TIMED_EVERY_SAMPLED : OPOOL__TIMED_EVERY;
         opool__call_begin_timed(call);
     }
 }
@@ -65,6 +66,9 @@ OPOOL__HIDDEN struct opool__profile_record *opool__book_free(struct opool__worke
 
 /* The same where there is no worker: the block is forgotten, no more. */
 OPOOL__HIDDEN void opool__book_free_alone(const void *at);
+
+/* The block at `at` is to be moved; false: nothing is known of it. */
+OPOOL__HIDDEN bool opool__book_lift(const void *at, struct opool__known *known);
 
 /* A block that `known` says was there is now at `to` and has `size` bytes; NULL: nothing changed, or it was freed. */
 OPOOL__HIDDEN void opool__book_move(struct opool__worker *worker, const struct opool__known *known, const void *from,

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "collect_sample.h"
 #include "os/lock.h"
+#include "os/os.h"
 
 enum { ROUNDS = 3 }; /* of destructors; the C library calls at least 4 */
 
@@ -50,6 +52,7 @@ static void at_end(void *worker)
         return;
     }
     opool__thread.worker = NULL;
+    opool__thread.totals = NULL;
     opool__thread.gone = true;
     opool__thread.inside = 0;
     leave_to_next(worker);
@@ -119,8 +122,9 @@ static __attribute__((noinline)) struct opool__worker *begin(void)
         return NULL;
     if (has_key)
         (void)pthread_setspecific(key, worker); /* refused: nobody gets it after us */
-    worker->until_timed = OPOOL__TIMED_EVERY;
+    worker->until_timed = 1;
     worker->top = 0;
+    worker->random = opool__os.seed();
     worker->totals->begun++;
     opool__add_relaxed(&opool__image.header->threads_begun, (uint64_t)1);
     return worker;
@@ -129,10 +133,13 @@ static __attribute__((noinline)) struct opool__worker *begin(void)
 struct opool__worker *opool__thread_begin(void)
 {
     int saved = errno;
-    opool__thread.worker = begin();
-    opool__thread.gone = !opool__thread.worker;
+    struct opool__worker *worker = begin();
+    opool__thread.worker = worker;
+    opool__thread.gone = !worker;
+    opool__thread.totals = worker ? worker->totals : NULL;
+    opool__thread.skip = worker ? opool__sample_skip(worker) : 0;
     errno = saved;
-    return opool__thread.worker;
+    return worker;
 }
 
 /* ---- records ---- */
@@ -168,10 +175,11 @@ void opool__threads_renew(void)
         }
     }
     if (own && !number(own)) {
-        opool__thread.worker = NULL;
+        own = opool__thread.worker = NULL;
         opool__thread.gone = true;
     } else if (own) {
         own->totals->begun++;
         opool__image.header->threads_begun = 1;
     }
+    opool__thread.totals = own ? own->totals : NULL;
 }

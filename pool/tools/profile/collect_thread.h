@@ -10,7 +10,8 @@
 
 #include "collect_image.h"
 
-enum { OPOOL__TIMED_EVERY = 64 };
+/* One in so many recorded calls has its time and page faults taken, which are system calls. */
+enum { OPOOL__TIMED_EVERY = 64, OPOOL__TIMED_EVERY_SAMPLED = 4 };
 
 struct opool__worker {
     uint32_t number;
@@ -18,13 +19,14 @@ struct opool__worker {
     uintptr_t top;        /* see opool__stack_site */
     struct opool__profile_thread *totals;
     uint32_t *record_of; /* index + 1, by site */
-    uint64_t skip;       /* sampled: allocations until the next one that is looked at */
     uint64_t random;
     struct opool__worker *next, *next_free;
 };
 
 struct opool__thread {
     struct opool__worker *worker;
+    struct opool__profile_thread *totals; /* the worker's; NULL: none */
+    uint64_t skip; /* sampled: allocations until the next one that is looked at, that one counted; else 0 */
     uint32_t inside, rounds;
     bool gone; /* the last destructor ran, or there is no room */
 };

@@ -32,19 +32,45 @@
 
 static void renew(void);
 
-/* A worker where this call is to be recorded. Frees are while recording is paused, too: what is known must be right. */
-static struct opool__worker *enter(bool paused_too)
+/* Is there an image of this process? Another one's is left behind first. */
+static inline bool has_image(void)
 {
-    if (OPOOL__UNLIKELY(!*opool__image_own)) {
-        if (!opool__image_is_foreign())
-            return NULL;
-        renew();
-        if (!*opool__image_own)
-            return NULL;
-    }
-    if (!paused_too && OPOOL__UNLIKELY(opool__load_relaxed(&opool__image.header->paused)))
+    if (OPOOL__LIKELY(*opool__image_own))
+        return true;
+    if (!opool__image_is_foreign())
+        return false;
+    renew();
+    return *opool__image_own;
+}
+
+/* Sampled: is this allocation one that is not looked at? In other modes, and before there is a worker, none is. */
+static inline bool skips(void)
+{
+    struct opool__thread *thread = &opool__thread;
+    if (thread->skip <= 1)
+        return false;
+    thread->skip--;
+    thread->totals->allocations++;
+    return true;
+}
+
+/* A worker where this allocation is to be recorded. */
+static struct opool__worker *enter(void)
+{
+    if (!has_image() || OPOOL__UNLIKELY(opool__load_relaxed(&opool__image.header->paused)))
         return NULL;
-    return opool__thread_enter();
+    struct opool__worker *worker = opool__thread_enter();
+    /* A thread's first one is as likely to be looked at as any other. */
+    if (!worker || !skips())
+        return worker;
+    opool__thread_leave();
+    return NULL;
+}
+
+/* The same for a free. While recording is paused, too: what is known must be right. */
+static struct opool__worker *enter_free(void)
+{
+    return has_image() ? opool__thread_enter() : NULL;
 }
 
 /* ---- malloc and its kin ---- */
@@ -52,7 +78,7 @@ static struct opool__worker *enter(bool paused_too)
 /* The allocator is called between the two. */
 #define RECORDED(call_, ...) \
     __extension__({ \
-        struct opool__worker *worker_ = enter(false); \
+        struct opool__worker *worker_ = skips() ? NULL : enter(); \
         void *at_; \
         if (worker_) { \
             struct opool__call seen_; \
@@ -61,6 +87,7 @@ static struct opool__worker *enter(bool paused_too)
             at_ = (call_); \
             opool__call_end(&seen_); \
             opool__book_allocation(worker_, at_, &wish_, &seen_); \
+            opool__thread.skip = opool__sample_skip(worker_); \
             opool__thread_leave(); \
         } else { \
             at_ = (call_); \
@@ -82,11 +109,9 @@ EXPORTED void *calloc(size_t count, size_t size)
     return RECORDED(opool__behind.calloc(count, size), count * size, 0, 'c');
 }
 
-EXPORTED void free(void *at)
+static void forget_and_free(void *at)
 {
-    if (!at || opool__first_aid_has(at) || !opool__behind_known())
-        return;
-    struct opool__worker *worker = enter(true);
+    struct opool__worker *worker = enter_free();
     if (!worker) {
         if (*opool__image_own)
             opool__book_free_alone(at);
@@ -100,6 +125,26 @@ EXPORTED void free(void *at)
     opool__call_end(&call);
     opool__call_note(&call, record);
     opool__thread_leave();
+}
+
+/* Sampled: is nothing known of this block? It is counted. */
+static inline bool is_skipped(const void *at)
+{
+    struct opool__profile_thread *totals = opool__thread.totals;
+    if (!opool__sampling || !totals || !opool__sample_excludes(at))
+        return false;
+    totals->frees += !opool__load_relaxed(&opool__image.header->paused);
+    return true;
+}
+
+EXPORTED void free(void *at)
+{
+    if (is_skipped(at)) {
+        opool__behind.free(at);
+        return;
+    }
+    if (at && !opool__first_aid_has(at) && opool__behind_known())
+        forget_and_free(at);
 }
 
 static void *move_from_first_aid(const void *at, size_t size)
@@ -123,10 +168,12 @@ static void *move(void *at, size_t size)
 {
     struct opool__known known;
     struct opool__call call;
-    struct opool__worker *worker = enter(true);
+    if (opool__counting || (opool__sampling && opool__sample_excludes(at)))
+        return opool__behind.realloc(at, size);
+    struct opool__worker *worker = enter_free();
     if (!worker)
         return move_unrecorded(at, size);
-    bool is_known = opool__block_forget(at, &known, opool__clock_now());
+    bool is_known = opool__book_lift(at, &known);
     opool__call_begin(worker, &call);
     void *to = opool__behind.realloc(at, size);
     opool__call_end(&call);
@@ -213,6 +260,7 @@ static void renew(void)
     opool__thread.inside = 1;
     bool good = opool__image_renew();
     opool__stack_forget();
+    opool__sample_forget();
     opool__shadow_root = NULL;
     if (good) {
         opool__threads_renew();
@@ -296,6 +344,7 @@ static void start_books(const char *folder)
     if (setup.frames == 0 || setup.frames > OPOOL__PROFILE_FRAMES)
         setup.frames = OPOOL__PROFILE_FRAMES;
     opool__clock_start();
+    opool__sample_start(setup.mode, setup.every);
     opool__book_start(is_glibc_behind());
     opool__threads_start();
     opool__tick_start();
