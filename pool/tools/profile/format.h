@@ -65,8 +65,9 @@ struct opool__profile_header {
     uint64_t lost_sites, lost_records, lost_blocks, lost_modules; /* events that found no room */
     uint64_t lost_children;                                       /* forks of a process that could make no image */
     uint64_t page_bytes;
-    uint64_t faults;         /* minor page faults of the process, at last_ns */
-    uint64_t resident_bytes; /* as the tool saw it last */
+    uint64_t faults; /* minor page faults of the process, at last_ns */
+    /* By the tool, while the process runs: what it saw, and when. In a saved image that is not after `last_ns`. */
+    uint64_t resident_bytes, seen_ns, seen_cpu_ns;
     uint64_t threads_begun;
     struct opool__profile_array modules, sites, records, timeline, threads;
     char program[OPOOL__PROFILE_PATH];
