@@ -35,15 +35,22 @@ static struct cost system_of(const struct costs *costs, const struct spent *spen
     };
 }
 
+/* In the process a pair costs more than it was measured to, since caches are cold: so would a pool's, in proportion. */
+static double saved_by_time(const struct costs *costs, const struct spent *spent, struct cost pair)
+{
+    double timed = spent->timed_pair - 2 * costs->clock.low, cold = pair.high > 0 ? timed / pair.high : 1;
+    return spent->timed_pair > 0 ? timed - costs->pool.high * fmax(cold, 1) : -INFINITY;
+}
+
 /*
  * Low: the allocator at its cheapest against a pool at its dearest; high: the other way round. What was timed in the
  * process has its faults and calls in it already, so the greater of the two is the upper end, not their sum.
  */
-struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, double cpu_ns)
+struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, struct cost cpu)
 {
     struct gain gain = {.low_share = -1, .high_share = -1};
     struct cost pair = allocation_of(costs, spent->bytes_each), system = system_of(costs, spent);
-    double timed = spent->pairs * (spent->timed_pair - costs->pool.low);
+    double timed = spent->pairs > 0 ? spent->pairs * saved_by_time(costs, spent, pair) : 0;
     gain.low = spent->pairs * (pair.low - costs->pool.high) + system.low + spent->cpuids * costs->cpuid.low;
     gain.high = spent->pairs * (pair.high - costs->pool.low) + system.high;
     if (timed > gain.high)
@@ -54,9 +61,9 @@ struct gain opool__profile_gain(const struct costs *costs, const struct spent *s
         gain.low_a_second = gain.low / 1e3 / seconds;
         gain.high_a_second = gain.high / 1e3 / seconds;
     }
-    if (cpu_ns > 0) {
-        gain.low_share = gain.low / cpu_ns;
-        gain.high_share = fmin(gain.high / cpu_ns, 1);
+    if (cpu.low > 0) {
+        gain.low_share = gain.low / cpu.high;
+        gain.high_share = fmin(gain.high / cpu.low, 1);
         gain.low_share = fmin(gain.low_share, gain.high_share);
     }
     return gain;
@@ -107,8 +114,9 @@ bool opool__profile_read_costs(struct costs *costs, const char *text, const char
         {"map", &costs->map, 1},
         {"cpuid", &costs->cpuid, 1},
         {"fill", &costs->fill, 1},
+        {"clock", &costs->clock, 1},
     };
-    *why = "costs are malloc, pool, fault, brk, map, cpuid, fill, as in malloc=20:40,pool=3 (ns, low:high)";
+    *why = "costs are malloc, pool, fault, brk, map, cpuid, fill, clock, as in malloc=20:40,pool=3 (ns, low:high)";
     for (const char *at = text; *at; at++) {
         size_t length = strcspn(at, "="), i = 0;
         while (i < sizeof words / sizeof *words &&

@@ -24,6 +24,7 @@ struct costs {
     struct cost map;                    /* a call that maps or unmaps */
     struct cost cpuid;                  /* one instruction: traps on virtual machines */
     struct cost fill;                   /* writing a KiB */
+    struct cost clock;                  /* reading the time, which is in every call that was timed */
 };
 
 extern const uint64_t opool__profile_cost_sizes[COST_SIZES];
@@ -43,7 +44,8 @@ struct gain {
     double system;                      /* the part of `high` that breaks, maps and faults are */
 };
 
-struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, double cpu_ns);
+/** `cpu`: processor time of the processes, ns, without and with what recording took; 0: unknown. */
+struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, struct cost cpu);
 
 /** Measures this machine: some tens of milliseconds. False: a pool, or memory, is not to be had. */
 bool opool__profile_measure(struct costs *costs);

@@ -232,9 +232,10 @@ static void write_costs(const struct view *view)
     fprintf(
         view->out,
         "],\"pool\":[%.4g,%.4g],\"fault\":[%.4g,%.4g],\"brk\":[%.4g,%.4g],\"map\":[%.4g,%.4g],\"cpuid\":[%.4g,%.4g],"
-        "\"fill\":[%.4g,%.4g]}",
+        "\"fill\":[%.4g,%.4g],\"clock\":[%.4g,%.4g]}",
         costs->pool.low, costs->pool.high, costs->fault.low, costs->fault.high, costs->brk.low, costs->brk.high,
-        costs->map.low, costs->map.high, costs->cpuid.low, costs->cpuid.high, costs->fill.low, costs->fill.high);
+        costs->map.low, costs->map.high, costs->cpuid.low, costs->cpuid.high, costs->fill.low, costs->fill.high,
+        costs->clock.low, costs->clock.high);
 }
 
 /* ---- the whole ---- */

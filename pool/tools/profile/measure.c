@@ -151,6 +151,22 @@ static double ask_processor(void *arg)
     return CALLS;
 }
 
+/* As the collector reads it. */
+static double read_clock(void *arg)
+{
+    uint64_t *sum = arg;
+    for (int i = 0; i < PAIRS; i++) {
+#if defined(__x86_64__) || defined(__i386__)
+        *sum += __builtin_ia32_rdtsc();
+#else
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        *sum += (uint64_t)now.tv_nsec;
+#endif
+    }
+    return PAIRS;
+}
+
 /* Keeps a second processor in this address space. */
 static void *be_busy(void *arg)
 {
@@ -187,6 +203,7 @@ bool opool__profile_measure(struct costs *costs)
 {
     struct measured_pool *measured = NULL;
     unsigned char *filled = malloc(FILL_KIB << 10);
+    uint64_t clock = 0;
     if (!filled || measured_pool_create(&measured, NULL) != 0) {
         free(filled);
         return false;
@@ -197,6 +214,7 @@ bool opool__profile_measure(struct costs *costs)
     }
     costs->pool = time_it(pool, measured);
     costs->fill = time_it(fill, filled);
+    costs->clock = time_it(read_clock, &clock);
     costs->fault = time_it(fault, NULL);
     costs->cpuid = time_it(ask_processor, NULL);
     time_alone_and_not(&costs->brk, move_break);

@@ -123,8 +123,9 @@ struct model {
     struct stack **stacks;
     struct site **sites; /* in the order of the report */
     size_t binary_count, frame_count, stack_count, site_count;
-    double seconds;  /* recorded, all processes one after the other */
-    uint64_t cpu_ns; /* of all processes; 0: unknown */
+    double seconds;     /* recorded, all processes one after the other */
+    uint64_t cpu_ns;    /* of all processes; 0: unknown */
+    double recorder_ns; /* of that, about what recording took */
     uint64_t allocations, frees, lost, dropped;
     uint64_t faults, page_bytes; /* faults: of all processes */
     bool is_sampled, is_counts;
@@ -145,6 +146,13 @@ struct size_count opool__profile_main_size(const struct figures *figures);
 
 /** All sizes: those counted one by one, and for the rest the upper end of their class. Rising. */
 size_t opool__profile_all_sizes(struct memory *memory, const struct figures *figures, struct size_count **to);
+
+/** Processor time of the program: without recording, and with it. */
+static inline struct cost opool__profile_cpu(const struct model *model)
+{
+    double all = (double)model->cpu_ns;
+    return (struct cost){model->recorder_ns < all * 3 / 4 ? all - model->recorder_ns : all / 4, all};
+}
 
 static inline uint64_t opool__profile_sum(uint64_t a, uint64_t b)
 {

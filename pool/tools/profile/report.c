@@ -39,7 +39,7 @@ static const char help[] =
     "      --all             code and try: also sites whose gain is below noise\n"
     "      --costs LIST      use these costs, in ns, instead of measuring this machine: "
     "malloc=20:40,pool=3:4,fault=250,\n"
-    "                        brk=900,map=1500,cpuid=100,fill=30; what is not named is measured\n"
+    "                        brk=900,map=1500,cpuid=100,fill=30,clock=10; what is not named is measured\n"
     "      --no-symbols      addresses only\n"
     "  -h, --help            this text\n"
     "\n"

@@ -12,6 +12,7 @@
 static const double one_size = 0.99;    /* of the allocations have the main size */
 static const double waste_fine = 0.125; /* padding that fewer classes may cost */
 static const double waste_most = 0.25;  /* and that the most may */
+static const double others_most = 0.1;  /* of the sizes were not counted one by one */
 static const double grown_most = 0.05;  /* of the blocks grow by realloc */
 static const double freed_least = 0.5;  /* of the blocks are freed */
 static const double same_count = 0.02;  /* counts that differ by less are one */
@@ -72,7 +73,7 @@ static struct spent spent_of(const struct model *model, const struct figures *fi
 static void set_gain(struct judging *judging, struct site *site, const struct spent *spent)
 {
     struct gain gain =
-        opool__profile_gain(judging->costs, spent, judging->model->seconds, (double)judging->model->cpu_ns);
+        opool__profile_gain(judging->costs, spent, judging->model->seconds, opool__profile_cpu(judging->model));
     site->verdict.gain = gain;
     site->verdict.is_noise = gain.high_share >= 0 ? gain.high_share < OPOOL__PROFILE_NOISE : false;
 }
@@ -268,29 +269,39 @@ static const char *list_classes(struct memory *memory, const struct partition *c
     return text;
 }
 
+static void refuse(struct site *site, const char *why)
+{
+    site->verdict.kind = KIND_NO;
+    site->verdict.why = why;
+    no_gain(site);
+}
+
 static void judge_sizes(struct judging *judging, struct site *site)
 {
     struct memory *memory = judging->model->memory;
-    struct judgement *verdict = &site->verdict;
     const struct figures *figures = &site->figures;
+    struct judgement *verdict = &site->verdict;
     struct spent spent = spent_of(judging->model, figures);
-    bool fits = unify(judging, site);
-    double waste = verdict->classes.waste * 100;
-    if (!fits) {
-        verdict->kind = KIND_NO;
-        verdict->why = opool__shapes_format(
-            memory, "sizes vary, %llu to %llu bytes: in %u classes %.0f %% would be padding",
-            (unsigned long long)figures->least, (unsigned long long)figures->most, verdict->classes.classes, waste);
-        no_gain(site);
-        return;
+    const char *range = opool__shapes_format(memory, "%llu to %llu", (unsigned long long)figures->least,
+                                             (unsigned long long)figures->most);
+    double others = part(figures->other_sizes, figures->allocations);
+    if (others > others_most) {
+        refuse(site,
+               opool__shapes_format(memory,
+                                    "sizes vary, %s bytes, and %.0f %% are none of the %zu most frequent: buffers "
+                                    "of a ladder (opool/ladder.h), if anything",
+                                    range, others * 100, figures->size_count));
+    } else if (!unify(judging, site)) {
+        refuse(site, opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
+                                          verdict->classes.classes, verdict->classes.waste * 100));
+    } else {
+        verdict->kind = KIND_UNIFY;
+        verdict->size = verdict->classes.bytes[verdict->classes.classes - 1];
+        verdict->why =
+            opool__shapes_format(memory, "few sizes: use %s bytes for all of %s; %.1f %% of that is padding",
+                                 list_classes(memory, &verdict->classes), range, verdict->classes.waste * 100);
+        set_gain(judging, site, &spent);
     }
-    verdict->kind = KIND_UNIFY;
-    verdict->size = verdict->classes.bytes[verdict->classes.classes - 1];
-    verdict->why =
-        opool__shapes_format(memory, "few sizes: use %s bytes for all of %llu to %llu; %.1f %% of that is padding",
-                             list_classes(memory, &verdict->classes), (unsigned long long)figures->least,
-                             (unsigned long long)figures->most, waste);
-    set_gain(judging, site, &spent);
 }
 
 /* ---- one size ---- */
@@ -319,11 +330,11 @@ static const char *why_pool(struct judging *judging, const struct site *site, co
     double foreign = part(site->figures.foreign_frees, site->figures.frees);
     const char *why = opool__shapes_format(memory, "one size");
     if (gain->high > 0 && gain->system > gain->high / 2)
-        why =
-            opool__shapes_format(memory,
-                                 "one size; most of the cost is the system's: %.0f moves of the break, %.0f maps, %.0f "
-                                 "page faults",
-                                 spent->breaks, spent->maps, spent->faults_most);
+        why = opool__shapes_format(
+            memory,
+            "one size; most of the cost is the system's: %.0f moves of the break, %.0f maps, up to %.0f "
+            "page faults",
+            spent->breaks, spent->maps, spent->faults_most);
     if (foreign >= 0.05)
         why = opool__shapes_format(memory, "%s; %.0f %% are freed by another thread", why, foreign * 100);
     return why;
@@ -350,8 +361,8 @@ static bool is_rare(struct judging *judging, const struct site *site)
 {
     const struct figures *figures = &site->figures;
     struct spent spent = spent_of(judging->model, figures);
-    double seconds = judging->model->seconds, cpu = (double)judging->model->cpu_ns;
-    struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, cpu);
+    double seconds = judging->model->seconds;
+    struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, opool__profile_cpu(judging->model));
     bool is_seldom =
         figures->allocations < RARE_COUNT || (seconds > 0 && (double)figures->allocations / seconds < RARE_A_SECOND);
     return is_seldom && gain.high_share < OPOOL__PROFILE_NOISE;
@@ -398,13 +409,11 @@ static bool judge_grown(struct judging *judging, struct site *site)
     double grown = part(site->figures.grown, site->figures.allocations);
     if (grown <= grown_most)
         return false;
-    site->verdict.kind = KIND_NO;
-    site->verdict.why = opool__shapes_format(
-        judging->model->memory,
-        "its blocks grow by realloc: %.2f times each, %.0f bytes at a time; give them their final size, "
-        "or a chain of buffers",
-        grown, part(site->figures.grown_bytes, site->figures.grown));
-    no_gain(site);
+    refuse(site,
+           opool__shapes_format(judging->model->memory,
+                                "its blocks grow by realloc: %.2f times each, %.0f bytes at a time; give them their "
+                                "final size, or a chain of buffers",
+                                grown, part(site->figures.grown_bytes, site->figures.grown)));
     return true;
 }
 
