@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SUBJECT_H
-#define SUBJECT_H
+#ifndef PLACES_H
+#define PLACES_H
 
 /* Objects of the sizes that the tests ask for. */
 

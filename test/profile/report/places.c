@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "subject.h"
+#include "places.h"
 
 #define NOINLINE __attribute__((noinline))
 
