@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads one profile as `opool profile report` does, in this process, for a fuzzer: everything but names, which come from
- * files of the machine, and costs, which are given.
+ * Reads one profile as `opool profile report` does, in this process, for a fuzzer: everything but names, which come
+ * from files of the machine, and costs, which are given.
  *
  *     profile FILE
  */
