@@ -35,11 +35,15 @@ static struct cost system_of(const struct costs *costs, const struct spent *spen
     };
 }
 
+/* A mean beyond so many times what is known to cost is one of interruptions, which a pool would have as well. */
+enum { TIMED_MOST = 10 };
+
 /* In the process a pair costs more than it was measured to, since caches are cold: so would a pool's, in proportion. */
-static double saved_by_time(const struct costs *costs, const struct spent *spent, struct cost pair)
+static double saved_by_time(const struct costs *costs, const struct spent *spent, struct cost pair, double system)
 {
-    double timed = spent->timed_pair - 2 * costs->clock.low, cold = pair.high > 0 ? timed / pair.high : 1;
-    return spent->timed_pair > 0 ? timed - costs->pool.high * fmax(cold, 1) : -INFINITY;
+    double each = spent->timed_pair - 2 * costs->clock.low, cold = pair.high > 0 ? each / pair.high : 1;
+    double saved = spent->pairs * (each - costs->pool.high * fmax(cold, 1));
+    return fmin(saved, TIMED_MOST * (spent->pairs * pair.high + system));
 }
 
 /*
@@ -50,7 +54,7 @@ struct gain opool__profile_gain(const struct costs *costs, const struct spent *s
 {
     struct gain gain = {.low_share = -1, .high_share = -1};
     struct cost pair = allocation_of(costs, spent->bytes_each), system = system_of(costs, spent);
-    double timed = spent->pairs > 0 ? spent->pairs * saved_by_time(costs, spent, pair) : 0;
+    double timed = spent->timed_pair > 0 ? saved_by_time(costs, spent, pair, system.high) : 0;
     gain.low = spent->pairs * (pair.low - costs->pool.high) + system.low + spent->cpuids * costs->cpuid.low;
     gain.high = spent->pairs * (pair.high - costs->pool.low) + system.high;
     if (timed > gain.high)

@@ -115,8 +115,8 @@ static void line(const struct view *view, const char *class, double x1, double y
 /* A bubble a site: how large its objects are, how long they live, how many there are. */
 static void write_map_axes(const struct view *view, const struct scale *x, const struct scale *y)
 {
-    for (double size = 1; size <= 1 << 30; size *= 16)
-        if (size >= x->from && size <= x->to) {
+    for (double size = 1; size < x->to; size *= 16)
+        if (size >= x->from) {
             line(view, "grid", at(x, size), TOP, at(x, size), HEIGHT - BOTTOM);
             label(view, at(x, size), HEIGHT - BOTTOM + 14, "middle",
                   opool__profile_grouped(view->memory, (uint64_t)size));

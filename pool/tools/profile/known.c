@@ -38,6 +38,10 @@ static const char *const wrappers[] = {
     "std::*_M_create_node*",
     "std::*_M_allocate_node*",
     "std::__detail::*allocate*",
+    "*std::make_unique<*",
+    "*std::make_shared<*",
+    "*std::allocate_shared<*",
+    "std::__shared_*",
     /* projects' own */
     "xmalloc*",
     "xcalloc*",
@@ -144,12 +148,12 @@ bool opool__profile_is_pool(const char *function)
 /* ---- contexts ---- */
 
 static const struct known_context contexts[] = {
-    {"libzstd", "ZSTD_createDCtx*", "ZSTD_freeDCtx", "ZSTD_DCtx_reset", 3, "context zstd"},
-    {"libzstd", "ZSTD_createDStream*", "ZSTD_freeDStream", "ZSTD_DCtx_reset", 3, "context zstd"},
-    {"libzstd", "ZSTD_createCCtx", "ZSTD_freeCCtx", "ZSTD_CCtx_reset", 3, "context zstd"},
-    {"libzstd", "ZSTD_createCStream*", "ZSTD_freeCStream", "ZSTD_CCtx_reset", 3, "context zstd"},
-    {"libopus", "opus_decoder_create", "opus_decoder_destroy", "OPUS_RESET_STATE", 3, NULL},
-    {"libopus", "opus_encoder_create", "opus_encoder_destroy", "OPUS_RESET_STATE", 3, NULL},
+    {"libzstd", "ZSTD_createDCtx*", "ZSTD_freeDCtx", "ZSTD_DCtx_reset", 2, "context zstd"},
+    {"libzstd", "ZSTD_createDStream*", "ZSTD_freeDStream", "ZSTD_DCtx_reset", 2, "context zstd"},
+    {"libzstd", "ZSTD_createCCtx", "ZSTD_freeCCtx", "ZSTD_CCtx_reset", 2, "context zstd"},
+    {"libzstd", "ZSTD_createCStream*", "ZSTD_freeCStream", "ZSTD_CCtx_reset", 2, "context zstd"},
+    {"libopus", "opus_decoder_create", "opus_decoder_destroy", "OPUS_RESET_STATE", 9, NULL},
+    {"libopus", "opus_encoder_create", "opus_encoder_destroy", "OPUS_RESET_STATE", 9, NULL},
     {"zlib", "inflateInit*", "inflateEnd", "inflateReset", 0, NULL},
     {"zlib", "inflateBackInit*", "inflateBackEnd", NULL, 0, NULL},
     {"zlib", "deflateInit*", "deflateEnd", "deflateReset", 0, NULL},

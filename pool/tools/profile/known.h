@@ -16,7 +16,7 @@ bool opool__profile_is_pool(const char *function);
 
 struct known_context {
     const char *library, *create, *free, *reset;
-    unsigned cpuids;           /* instructions CPUID of one creation: each traps on a virtual machine */
+    unsigned cpuids; /* instructions CPUID that a creation has more than a reset, as measured: each traps on a VM */
     const char *configuration; /* for `opool try`; NULL: none */
 };
 

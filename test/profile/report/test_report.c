@@ -147,6 +147,8 @@ START_TEST(timed_calls_raise_the_upper_end)
     struct gain gain = gain_of(&(struct spent){.pairs = 1000, .timed_pair = 320});
     ck_assert_double_eq_tol(gain.low, 16e3, 1e-6);
     ck_assert_double_eq_tol(gain.high, 1000 * (300 - 40), 1e-6);
+    gain = gain_of(&(struct spent){.pairs = 1000, .timed_pair = 1e6}); /* an interruption */
+    ck_assert_double_eq_tol(gain.high, 10 * 30e3, 1e-6);
     gain = gain_of(&(struct spent){.pairs = 1000, .timed_pair = 25}); /* faster than measured: no lower */
     ck_assert_double_eq_tol(gain.high, 27e3, 1e-6);
 }
