@@ -256,6 +256,7 @@ bool opool__profile_write_json(const struct view *view)
     real(view, "cpu_seconds", (double)model->cpu_ns / 1e9);
     number(view, "allocations", model->allocations);
     number(view, "frees", model->frees);
+    number(view, "threads", model->threads);
     number(view, "left_out", view->left_out);
     write_costs(view);
     key(view, "processes", false);

@@ -410,19 +410,31 @@ static double recorder_of(const struct opool__profile_header *header)
     return pairs * RECORDED_NS;
 }
 
+/* Of a process that runs, what the tool saw of it later than its own last entry. */
+static void add_time(struct model *model, const struct opool__profile_header *header)
+{
+    uint64_t cpu = header->cpu_ns, ns = header->recorded_ns;
+    if (header->ended == OPOOL__PROFILE_RUNNING && header->seen_ns > header->last_ns && !header->paused) {
+        raise_to(&cpu, header->seen_cpu_ns);
+        add(&ns, header->seen_ns - header->last_ns);
+    }
+    add(&model->cpu_ns, cpu);
+    model->seconds += (double)ns / 1e9;
+}
+
 static void add_header(struct model *model, const struct opool__profile_header *header)
 {
+    add_time(model, header);
     add(&model->allocations, header->allocations);
     add(&model->frees, header->frees);
     model->recorder_ns += recorder_of(header);
-    add(&model->cpu_ns, header->cpu_ns);
     add(&model->lost, header->lost_sites);
     add(&model->lost, header->lost_records);
     add(&model->lost, header->lost_blocks);
     add(&model->lost, header->lost_children);
     add(&model->faults, header->faults);
+    add(&model->threads, header->threads_begun);
     model->page_bytes = header->page_bytes >= 512 && header->page_bytes <= 1 << 20 ? header->page_bytes : 4096;
-    model->seconds += (double)header->recorded_ns / 1e9;
     model->is_sampled = model->is_sampled || header->mode == OPOOL__PROFILE_SAMPLED;
     model->is_counts = model->is_counts || header->mode == OPOOL__PROFILE_COUNTS;
 }

@@ -127,7 +127,8 @@ struct model {
     uint64_t cpu_ns;    /* of all processes; 0: unknown */
     double recorder_ns; /* of that, about what recording took */
     uint64_t allocations, frees, lost, dropped;
-    uint64_t faults, page_bytes; /* faults: of all processes */
+    uint64_t faults, threads; /* of all processes */
+    uint64_t page_bytes;
     bool is_sampled, is_counts;
     const char *allocator; /* that is not the C library's; NULL: it is */
 };

@@ -54,6 +54,21 @@ static const char *mode_text(const struct view *view)
     return header->mode == OPOOL__PROFILE_COUNTS ? "counts only" : "every allocation";
 }
 
+static const char *recorded_text(const struct view *view)
+{
+    const struct model *model = view->model;
+    double rate = model->seconds > 0 ? (double)model->allocations / model->seconds : 0;
+    const char *threads = "";
+    if (model->threads > 1)
+        threads =
+            opool__shapes_format(view->memory, "%s threads; ", opool__profile_grouped(view->memory, model->threads));
+    return opool__shapes_format(
+        view->memory, "%.1f s recorded, %s; %s%.2f s of CPU; %s allocations (%s/s) from %zu sites, %zu stacks",
+        model->seconds, mode_text(view), threads, (double)model->cpu_ns / 1e9,
+        opool__profile_grouped(view->memory, model->allocations), opool__profile_short(view->memory, rate),
+        model->site_count, model->stack_count);
+}
+
 static void write_head(const struct view *view)
 {
     const struct model *model = view->model;
@@ -63,16 +78,8 @@ static void write_head(const struct view *view)
     const char *more = model->images->count > 1
                            ? opool__shapes_format(view->memory, " and %zu more processes", model->images->count - 1)
                            : "";
-    double rate = model->seconds > 0 ? (double)model->allocations / model->seconds : 0;
     write_wrapped(view, opool__shapes_format(view->memory, "%s (pid %u)%s", clean(view, name), header->pid, more), 0);
-    write_wrapped(
-        view,
-        opool__shapes_format(view->memory,
-                             "%.1f s recorded, %s; %.2f s of CPU; %s allocations (%s/s) from %zu sites, %zu stacks",
-                             model->seconds, mode_text(view), (double)model->cpu_ns / 1e9,
-                             opool__profile_grouped(view->memory, model->allocations),
-                             opool__profile_short(view->memory, rate), model->site_count, model->stack_count),
-        0);
+    write_wrapped(view, recorded_text(view), 0);
     for (size_t i = 0; i < view->note_count; i++)
         write_wrapped(view, opool__shapes_format(view->memory, "note: %s", clean(view, view->notes[i])), 0);
     write_wrapped(view, opool__profile_summary(view->memory, model), 0);

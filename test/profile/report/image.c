@@ -9,7 +9,8 @@
  *     record site=0 thread=1 allocations=10 frees=10 sizes=64:10 lifetimes=4:10
  *     point at_ns=0 live_bytes=5
  *
- * Size classes follow from sizes. `image` begins another one, which goes behind the first.
+ * `image gap=3` leaves room for 3 more elements behind each array, as a live image does. Size classes follow from
+ * sizes. `image` begins another one, which goes behind the first.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ static const struct field header_fields[] = {
     HEADER(own_malloc),   HEADER(paused),         HEADER(start_ns),     HEADER(last_ns),       HEADER(recorded_ns),
     HEADER(cpu_ns),       HEADER(epoch_s),        HEADER(allocations),  HEADER(frees),         HEADER(lost_sites),
     HEADER(lost_records), HEADER(lost_blocks),    HEADER(lost_modules), HEADER(lost_children), HEADER(page_bytes),
-    HEADER(faults),       HEADER(resident_bytes),
+    HEADER(faults),       HEADER(resident_bytes), HEADER(seen_ns),      HEADER(seen_cpu_ns),   HEADER(threads_begun),
 };
 static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias)};
 static const struct field record_fields[] = {
@@ -60,6 +61,7 @@ static struct opool__profile_module modules[MOST];
 static struct opool__profile_site sites[MOST];
 static struct opool__profile_record records[MOST];
 static struct opool__profile_point points[MOST];
+static uint32_t gap;
 static FILE *out;
 
 static void die(const char *what)
@@ -169,6 +171,8 @@ static void header_word(char *name, char *value)
         set_text(header.program, value);
     else if (strcmp(name, "arguments") == 0)
         set_text(header.arguments, value);
+    else if (strcmp(name, "gap") == 0)
+        gap = (uint32_t)strtoul(value, NULL, 0);
     else if (!SET(&header, header_fields, name, value))
         die(name);
 }
@@ -183,8 +187,16 @@ static void place(struct opool__profile_array *array, size_t stride, uint64_t *a
 {
     array->offset = *at;
     array->stride = (uint32_t)stride;
-    array->room = array->used;
-    *at += stride * array->used;
+    array->room = array->used + gap;
+    *at += stride * array->room;
+}
+
+/* What there is room for has been written to once. */
+static void write_array(const void *items, const struct opool__profile_array *array)
+{
+    fwrite(items, array->stride, array->used, out);
+    for (uint64_t i = 0; i < (uint64_t)gap * array->stride; i++)
+        fputc(0x5a, out);
 }
 
 static void write_image(void)
@@ -197,10 +209,10 @@ static void write_image(void)
     if (header.image_bytes == 0)
         header.image_bytes = at;
     fwrite(&header, sizeof header, 1, out);
-    fwrite(modules, sizeof *modules, header.modules.used, out);
-    fwrite(sites, sizeof *sites, header.sites.used, out);
-    fwrite(records, sizeof *records, header.records.used, out);
-    fwrite(points, sizeof *points, header.timeline.used, out);
+    write_array(modules, &header.modules);
+    write_array(sites, &header.sites);
+    write_array(records, &header.records);
+    write_array(points, &header.timeline);
 }
 
 static void begin_image(void)
