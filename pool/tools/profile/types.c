@@ -13,6 +13,7 @@
 enum {
     TYPES_MOST = 4,        /* of one size, that are named */
     ENTRIES_MOST = 200000, /* of a unit, that are looked at */
+    FUNCTIONS_MOST = 4,    /* that a pointer is handed on through */
     POINTERS_MOST = 2,     /* `struct conn **to` is where a function leaves one */
 };
 
@@ -74,6 +75,8 @@ static bool leads_to_size(Dwarf_Die *entry, uint64_t size, Dwarf_Die *type)
 static void add_type(struct search *search, Dwarf_Die *type)
 {
     const char *name = opool__shapes_type_name(search->memory, type);
+    if (strncmp(name, "struct opool__", 14) == 0)
+        return; /* of a definition's guard */
     for (size_t i = 0; i < search->count; i++)
         if (strcmp(search->names[i], name) == 0)
             return;
@@ -111,19 +114,65 @@ static void look_at_variables(struct search *search, Dwarf_Die *scope)
     } while (opool__shapes_next(&child) && ++search->looked < ENTRIES_MOST);
 }
 
-static void look_at_function(struct search *search, Dwarf_Die *unit, Dwarf_Addr address)
+static bool returns_void_pointer(Dwarf_Die *function)
 {
-    Dwarf_Die *scopes = NULL, type;
-    int count = dwarf_getscopes(unit, address, &scopes);
-    for (int i = 0; i < count; i++) {
+    Dwarf_Die type, alias, target;
+    return opool__shapes_type_of(function, &type) && strip(&type, &alias) && dwarf_tag(&type) == DW_TAG_pointer_type &&
+           !opool__shapes_type_of(&type, &target);
+}
+
+/* Of scopes from the inside outwards, those of the function `level` functions out. True: what it returns says nothing
+   of a type, so that its caller has to be asked. */
+static bool look_at_level(struct search *search, Dwarf_Die *scopes, int count, size_t level)
+{
+    Dwarf_Die type;
+    size_t functions = 0;
+    for (int i = 0; i < count && functions <= level; i++) {
         int tag = dwarf_tag(&scopes[i]);
-        if (tag == DW_TAG_compile_unit || tag == DW_TAG_partial_unit || search->on_line)
-            break;
-        look_at_variables(search, &scopes[i]);
-        if (tag == DW_TAG_subprogram && !search->on_line && leads_to_size(&scopes[i], search->size, &type))
-            add_type(search, &type);
+        bool is_function = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+        if (functions == level)
+            look_at_variables(search, &scopes[i]);
+        if (is_function && functions == level) {
+            if (!search->on_line && leads_to_size(&scopes[i], search->size, &type))
+                add_type(search, &type);
+            return search->count == 0 && returns_void_pointer(&scopes[i]);
+        }
+        functions += is_function;
     }
+    return false;
+}
+
+static bool look_at_function(struct search *search, const struct frame *frame, size_t level)
+{
+    Dwarf_Die unit, *around = NULL, *scopes = NULL;
+    Dwarf_Addr address;
+    if (!opool__profile_unit(frame, &unit, &address))
+        return false;
+    int count = dwarf_getscopes(&unit, address, &around);
+    int physical = count > 0 ? dwarf_getscopes_die(&around[0], &scopes) : 0;
+    search->line = level < frame->line_count ? frame->lines[level].line : 0;
+    bool passes_on = look_at_level(search, scopes, physical, level);
     free(scopes);
+    free(around);
+    return passes_on;
+}
+
+/* The function of the site, and those that it only returns a `void *` to. */
+static void look_at_functions(struct search *search, const struct site *site)
+{
+    const struct stack *stack = site->stacks[0];
+    size_t at = 0, level = site->level;
+    while (at < stack->depth && stack->frames[at] != site->at)
+        at++;
+    for (int i = 0; i < FUNCTIONS_MOST && at < stack->depth; i++) {
+        if (!look_at_function(search, stack->frames[at], level))
+            return;
+        level++;
+        if (level >= stack->frames[at]->line_count) {
+            level = 0;
+            at++;
+        }
+    }
 }
 
 /* ---- the unit ---- */
@@ -203,13 +252,12 @@ void opool__profile_guess(struct memory *memory, const struct site *site, uint64
     Dwarf_Die unit;
     Dwarf_Addr address;
     *guess = (struct type_guess){.sure = SURE_NOT};
-    if (!site->at || !opool__profile_unit(site->at, &unit, &address))
+    if (!site->at)
         return;
-    search.line = site->level < site->at->line_count ? site->at->lines[site->level].line : 0;
-    look_at_function(&search, &unit, address);
+    look_at_functions(&search, site);
     if (search.count > 0)
         guess->sure = search.on_line ? SURE_LINE : SURE_FUNCTION;
-    else
+    else if (opool__profile_unit(site->at, &unit, &address))
         look_at_types(&search, &unit);
     if (search.count == 0)
         return;

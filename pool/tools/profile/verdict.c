@@ -22,8 +22,8 @@ enum {
     BURST_LEAST = 64,
     BURSTS_LEAST = 8,
     CONTEXT_BYTES = 8192,
-    GUESSED_SHARE = 5000, /* sites with fewer of all allocations get no guess at their type, which takes time */
-    CONTEXT_PARTS = 2,    /* allocations of one creation that are more than chance */
+    GUESSED_SHARE = 100000, /* sites with fewer of all allocations get no guess at their type, which takes time */
+    CONTEXT_PARTS = 2,      /* allocations of one creation that are more than chance */
 };
 
 struct judging {

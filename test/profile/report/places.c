@@ -16,13 +16,17 @@
 static const char *name;
 static int line;
 
-/* Prints where its caller called it from, and where that was called from. */
-static NOINLINE void *ask(size_t size)
+static void tell(const char *what, const char *caller)
 {
     Dl_info about;
-    char *caller = __builtin_return_address(0);
     dladdr(caller, &about);
-    printf("%s %d %td\n", name, line, caller - (char *)about.dli_fbase);
+    printf("%s %d %td\n", what, line, caller - (char *)about.dli_fbase);
+}
+
+/* Prints where it was called from. */
+static NOINLINE void *ask(size_t size)
+{
+    tell(name, __builtin_return_address(0));
     return malloc(size);
 }
 
@@ -98,6 +102,21 @@ NOINLINE void *ZSTD_createDCtx(void)
     return memory;
 }
 
+/* Named as nothing that is known to pass memory on. */
+static NOINLINE void *obtain(size_t size)
+{
+    void *memory = ASK("passed", size);
+    tell("passed_on", __builtin_return_address(0));
+    return memory;
+}
+
+static NOINLINE void passed_on(void)
+{
+    struct passed *passed = obtain(sizeof *passed);
+    passed->numbers[0] = 1;
+    free(passed);
+}
+
 static NOINLINE void growing(void)
 {
     struct growing *memory = ASK("growing", sizeof *memory);
@@ -121,5 +140,6 @@ int main(void)
     free(widget_create());
     free(ZSTD_createDCtx());
     growing();
+    passed_on();
     return 0;
 }

@@ -18,6 +18,10 @@ struct odd {
     unsigned char bytes[333];
 };
 
+struct passed {
+    long numbers[50];
+};
+
 /* Not of fixed shape. */
 struct growing {
     char *items;
