@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#include "collect_stack.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unwind.h>
+
+#include "collect_modules.h"
+
+enum {
+    NODE_BITS = 19,
+    NODES = 1 << NODE_BITS,
+    PLACES = 2 * NODES,
+    SITE_PLACES = 4 * OPOOL__ROOM_SITES,
+    VARIANTS = 4,
+    FRAMES = OPOOL__PROFILE_FRAMES
+};
+
+struct node {
+    uintptr_t address;
+    uint32_t parent;   /* 0: the root */
+    uint32_t site;     /* index + 1 where the stack ends or is cut; 0: it goes on */
+    uint32_t distance; /* bytes to where the next return address lies */
+    uint32_t first;    /* of its children */
+};
+
+static struct {
+    struct node *nodes;    /* [0] is the root */
+    uint32_t *places;      /* numbers of nodes by parent and address; 0: free */
+    uint32_t *site_places; /* index + 1 by key */
+    uint32_t used, frames;
+} tree;
+
+static void *take_memory(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+bool opool__stack_start(uint32_t frames)
+{
+    tree.nodes = take_memory(NODES * sizeof *tree.nodes);
+    tree.places = take_memory(PLACES * sizeof *tree.places);
+    tree.site_places = take_memory(SITE_PLACES * sizeof *tree.site_places);
+    tree.used = 1;
+    tree.frames = frames;
+    return tree.nodes && tree.places && tree.site_places;
+}
+
+void opool__stack_forget(void)
+{
+    madvise(tree.nodes, NODES * sizeof *tree.nodes, MADV_DONTNEED);
+    madvise(tree.places, PLACES * sizeof *tree.places, MADV_DONTNEED);
+    madvise(tree.site_places, SITE_PLACES * sizeof *tree.site_places, MADV_DONTNEED);
+    tree.used = 1;
+}
+
+/* ---- down the tree ---- */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t mixed = (a ^ b * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
+    return mixed ^ mixed >> 32;
+}
+
+/* The number of the node from place `*at` on; 0: there is no more. `*at` is behind it then. */
+static uint32_t next_child(uint32_t parent, uintptr_t address, uint32_t *at)
+{
+    for (;;) {
+        /* acquire: the node was filled before it stood here. */
+        uint32_t number = opool__load_acquire(&tree.places[*at & (PLACES - 1)]);
+        if (!number)
+            return 0;
+        ++*at;
+        if (tree.nodes[number].parent == parent && tree.nodes[number].address == address)
+            return number;
+    }
+}
+
+static uint32_t first_place(uint32_t parent, uintptr_t address)
+{
+    return (uint32_t)mix(address, parent) & (PLACES - 1);
+}
+
+/* The site of the stack whose frame below `parent` has its return address in `word`, which lies at `at`; 0: not known.
+   Depth and variants bound the recursion. */
+static uint32_t descend(uint32_t parent, uintptr_t word, uintptr_t at, uintptr_t top)
+{
+    uint32_t place = first_place(parent, word), number;
+    while ((number = next_child(parent, word, &place)) != 0) {
+        const struct node *node = &tree.nodes[number];
+        uint32_t site = node->site;
+        uintptr_t next = at + node->distance;
+        if (!site && next <= top)
+            site = descend(number, *(const uintptr_t *)next, next, top);
+        if (site)
+            return site;
+    }
+    return 0;
+}
+
+/* The common path: first children all the way, which lie side by side. */
+static uint32_t find(struct opool__caller caller, uintptr_t top)
+{
+    uintptr_t at = (uintptr_t)caller.cfa, word = (uintptr_t)caller.address;
+    uint32_t place = first_place(0, word), number = next_child(0, word, &place);
+    const struct node *node = &tree.nodes[number];
+    if (!number)
+        return 0;
+    for (;;) {
+        if (node->site)
+            return node->site;
+        uintptr_t next = at + node->distance;
+        if (next > top)
+            break;
+        uintptr_t next_word = *(const uintptr_t *)next;
+        /* acquire: as in next_child. */
+        uint32_t child = opool__load_acquire(&node->first);
+        if (!child || tree.nodes[child].address != next_word) {
+            place = first_place(number, next_word);
+            child = next_child(number, next_word, &place);
+            if (!child)
+                break;
+        }
+        at = next;
+        number = child;
+        node = &tree.nodes[child];
+    }
+    return descend(0, (uintptr_t)caller.address, (uintptr_t)caller.cfa, top);
+}
+
+/* ---- unwinding ---- */
+
+struct unwound {
+    struct opool__caller caller;
+    uint32_t depth, most;
+    bool begun, fixed; /* each return address lies where it was found */
+    uintptr_t end;     /* of what was seen of the stack */
+    uintptr_t frames[FRAMES], at[FRAMES];
+};
+
+/* Where the return address of the frame lies whose callee's frame is [from, to); 0: not to be told. */
+static uintptr_t place_of(uintptr_t address, uintptr_t from, uintptr_t to)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    (void)from;
+    uintptr_t at = to - sizeof(uintptr_t);
+    return *(const uintptr_t *)at == address ? at : 0;
+#else
+    uintptr_t found = 0;
+    for (uintptr_t at = from; at < to; at += sizeof at)
+        if (*(const uintptr_t *)at == address) {
+            if (found)
+                return 0;
+            found = at;
+        }
+    return found;
+#endif
+}
+
+static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *void_unwound)
+{
+    struct unwound *unwound = void_unwound;
+    int in_signal = 0;
+    uintptr_t address = _Unwind_GetIPInfo(context, &in_signal), end = _Unwind_GetCFA(context);
+    if (!unwound->begun) {
+        unwound->begun = address == (uintptr_t)unwound->caller.address && end == (uintptr_t)unwound->caller.cfa;
+        if (!unwound->begun)
+            return _URC_NO_REASON;
+    } else {
+        if (address == 0)
+            return _URC_NORMAL_STOP;
+        uintptr_t at = !in_signal && end > unwound->end ? place_of(address, unwound->end, end) : 0;
+        unwound->fixed &= at != 0;
+        unwound->at[unwound->depth] = at;
+    }
+    unwound->end = end;
+    unwound->frames[unwound->depth] = address;
+    return ++unwound->depth == unwound->most ? _URC_NORMAL_STOP : _URC_NO_REASON;
+}
+
+static void unwind(struct unwound *unwound, struct opool__caller caller)
+{
+    *unwound = (struct unwound){.caller = caller, .most = tree.frames, .fixed = true, .end = (uintptr_t)caller.cfa};
+    unwound->at[0] = (uintptr_t)caller.cfa;
+    _Unwind_Backtrace(see_frame, unwound);
+    if (unwound->depth == 0) { /* no unwind information at all */
+        unwound->frames[0] = (uintptr_t)caller.address;
+        unwound->depth = 1;
+    }
+}
+
+/* ---- learning, under the image's lock ---- */
+
+static uint32_t find_or_make_site(const struct unwound *unwound, uint32_t function)
+{
+    uint64_t key = unwound->depth;
+    for (uint32_t i = 0; i < unwound->depth; i++)
+        key = mix(unwound->frames[i], key);
+    key |= key == 0;
+    uint32_t place = (uint32_t)key & (SITE_PLACES - 1);
+    for (; tree.site_places[place]; place = (place + 1) & (SITE_PLACES - 1)) {
+        const struct opool__profile_site *site = &opool__image.sites[tree.site_places[place] - 1];
+        if (site->key == key && site->depth == unwound->depth &&
+            memcmp(site->frames, unwound->frames, unwound->depth * sizeof *site->frames) == 0)
+            return tree.site_places[place] - 1;
+    }
+    uint32_t number = opool__image_take(&opool__image.header->sites);
+    if (number == UINT32_MAX)
+        return number;
+    struct opool__profile_site *site = &opool__image.sites[number];
+    site->depth = unwound->depth;
+    site->function = function;
+    for (uint32_t i = 0; i < unwound->depth; i++)
+        site->frames[i] = unwound->frames[i];
+    /* release: who reads the file finds the rest filled. */
+    opool__store_release(&site->key, key);
+    tree.site_places[place] = number + 1;
+    return number;
+}
+
+/* 0: full, or too many variants. */
+static uint32_t make_node(uint32_t parent, uintptr_t address, uint32_t distance, uint32_t site)
+{
+    uint32_t place = first_place(parent, address), variants = 0, number;
+    while ((number = next_child(parent, address, &place)) != 0) {
+        if (tree.nodes[number].distance == distance && tree.nodes[number].site == site)
+            return number;
+        if (++variants == VARIANTS)
+            return 0;
+    }
+    if (tree.used == NODES)
+        return 0;
+    number = tree.used++;
+    tree.nodes[number] = (struct node){address, parent, site, distance, 0};
+    /* release: for next_child, and for who takes the first one. */
+    opool__store_release(&tree.places[place & (PLACES - 1)], number);
+    if (!tree.nodes[parent].first)
+        opool__store_release(&tree.nodes[parent].first, number);
+    return number;
+}
+
+static void learn_path(const struct unwound *unwound, uint32_t site)
+{
+    uint32_t node = 0;
+    for (uint32_t i = 0; i < unwound->depth; i++) {
+        bool last = i + 1 == unwound->depth;
+        uintptr_t distance = last ? 0 : unwound->at[i + 1] - unwound->at[i];
+        if (distance > UINT32_MAX)
+            return;
+        node = make_node(node, unwound->frames[i], (uint32_t)distance, last ? site + 1 : 0);
+        if (!node)
+            return;
+    }
+}
+
+static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uintptr_t *top, uint32_t function)
+{
+    struct unwound unwound;
+    unwind(&unwound, caller);
+    opool__image_lock();
+    uint32_t site = find_or_make_site(&unwound, function);
+    if (site != UINT32_MAX && unwound.fixed)
+        learn_path(&unwound, site);
+    opool__image_unlock();
+    if (unwound.fixed && unwound.at[unwound.depth - 1] > *top)
+        *top = unwound.at[unwound.depth - 1];
+    opool__modules_need(unwound.frames, unwound.depth);
+    return site;
+}
+
+uint32_t opool__stack_site(struct opool__caller caller, uintptr_t *top, uint32_t function)
+{
+    uint32_t site = find(caller, *top);
+    return site ? site - 1 : learn(caller, top, function);
+}
