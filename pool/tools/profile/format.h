@@ -94,8 +94,8 @@ struct opool__profile_size {
 };
 
 struct opool__profile_record {
-    uint32_t site, thread; /* index; number */
-    uint64_t allocations;  /* 0, and no frees: not used. A thread that only frees blocks of a site has a record, too */
+    uint32_t site, thread; /* index; number, 0: not used */
+    uint64_t allocations;  /* may be 0: a thread that only frees or moves blocks of a site has a record, too */
     uint64_t bytes;
     uint64_t frees;           /* of blocks of this site, by this thread */
     uint64_t foreign_frees;   /* those of them that another thread allocated */
