@@ -144,8 +144,8 @@ static void take_from(struct opool__profile_record *record, uint64_t bytes)
     opool__add_relaxed(&record->taken_bytes, bytes);
 }
 
-/* Puts the block into the books, where it stays until it is freed. One for which there is no place, as those of 8 bytes
-   that some allocators have side by side, counts as gone: its end will not be seen. */
+/* Puts the block into the books, where it stays until it is freed. One for which there is no place counts as gone: its
+   end will not be seen. */
 static void know(struct opool__worker *worker, struct opool__profile_record *record, const void *at, size_t size,
                  uint64_t birth)
 {
