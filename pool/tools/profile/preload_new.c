@@ -6,6 +6,7 @@
  * ours and are not seen.
  *
  * An operator may throw: nothing is held while it runs, and what it does besides (time, system calls) is not looked at.
+ * It may also call one of malloc's kin after all, which the count of the thread's calls shows.
  */
 #include <dlfcn.h>
 #include <opool/inline.h>
@@ -60,6 +61,11 @@ static inline void *known(struct next *next, const char *name)
     return opool__load_acquire(&next->at);
 }
 
+static inline uint64_t allocations_so_far(void)
+{
+    return opool__thread.totals ? opool__thread.totals->allocations : 0;
+}
+
 static void record(const void *at, size_t size, size_t alignment, struct opool__caller caller)
 {
     const struct opool__call call = {.timed = false};
@@ -70,6 +76,20 @@ static void record(const void *at, size_t size, size_t alignment, struct opool__
     opool__book_allocation(worker, at, &wish, &call);
     opool__thread.skip = opool__sample_skip(worker);
     opool__thread_leave();
+}
+
+/* The block is counted as freed, once. */
+static uint64_t forget(const void *at)
+{
+    if (!opool__is_skipped(at))
+        opool__forget(at);
+    return opool__thread.totals ? opool__thread.totals->frees : 0;
+}
+
+static void correct(uint64_t frees)
+{
+    if (opool__thread.totals && frees)
+        opool__thread.totals->frees = frees;
 }
 
 /* The function behind `name`, of that type. */
@@ -86,8 +106,10 @@ static void record(const void *at, size_t size, size_t alignment, struct opool__
         NEXT(name, void *(*)types); \
         if (!next.works) \
             return call(__VA_ARGS__); \
+        uint64_t before = allocations_so_far(); \
         void *at = call(__VA_ARGS__); \
-        record(at, size, alignment, OPOOL__CALLER); \
+        if (allocations_so_far() == before) \
+            record(at, size, alignment, OPOOL__CALLER); \
         return at; \
     }
 
@@ -96,9 +118,13 @@ static void record(const void *at, size_t size, size_t alignment, struct opool__
     OPOOL__EXPORTED void name parameters \
     { \
         NEXT(name, void(*) types); \
-        if (next.works && at && !opool__is_skipped(at)) \
-            opool__forget(at); \
+        if (!next.works || !at) { \
+            call(__VA_ARGS__); \
+            return; \
+        } \
+        uint64_t frees = forget(at); \
         call(__VA_ARGS__); \
+        correct(frees); \
     }
 
 NEW(_Znwm, 0, (size_t size), (size_t), size)
