@@ -189,6 +189,7 @@ static void follow_allocation(struct opool__worker *worker, struct opool__profil
     worker->totals->blocks++;
     worker->totals->bytes += wish->size;
     know(worker, record, at, wish->size, now);
+    worker->totals->last_ns = now;
     opool__tick(now);
 }
 
@@ -258,6 +259,7 @@ struct opool__profile_record *opool__book_free(struct opool__worker *worker, con
     uint64_t now = opool__clock_now();
     if (!forget(at, &known, now))
         return NULL;
+    worker->totals->last_ns = now;
     opool__tick(now);
     return add_free(worker, at, &known, now);
 }

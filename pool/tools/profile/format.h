@@ -130,7 +130,8 @@ struct opool__profile_thread {
     uint64_t allocations, frees;
     uint64_t blocks, bytes; /* seen allocated less seen freed by this thread, modulo 2^64: the sum of all is in use */
     uint64_t begun;         /* threads that had this number */
-    uint64_t reserved[3];
+    uint64_t last_ns;       /* of the last event that was looked at */
+    uint64_t reserved[2];
 };
 
 /* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the

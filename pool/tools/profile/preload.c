@@ -243,7 +243,8 @@ static void child(void)
 {
     opool__image_reset_lock();
     opool__threads_reset_lock();
-    if (opool__image_is_foreign())
+    /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
+    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid())
         opool__renew();
 }
 

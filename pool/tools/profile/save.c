@@ -70,13 +70,18 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
     return good;
 }
 
-/* What the process did not come to write. */
+/* What the process did at a time that it did not come to write down. */
+static void run_until(struct opool__profile_header *header, uint64_t ns)
+{
+    if (ns <= header->last_ns)
+        return;
+    header->recorded_ns += header->paused ? 0 : ns - header->last_ns;
+    header->last_ns = ns;
+}
+
 static void complete(struct opool__profile_header *header, uint32_t ended)
 {
-    if (header->seen_ns > header->last_ns) {
-        header->recorded_ns += header->paused ? 0 : header->seen_ns - header->last_ns;
-        header->last_ns = header->seen_ns;
-    }
+    run_until(header, header->seen_ns);
     if (header->seen_cpu_ns > header->cpu_ns)
         header->cpu_ns = header->seen_cpu_ns;
     /* One that ended by a signal did not say so, and one that goes on did not end. */
@@ -105,6 +110,7 @@ static bool keep_thread(void *element, struct opool__profile_header *header)
     const struct opool__profile_thread *thread = element;
     header->allocations += thread->allocations;
     header->frees += thread->frees;
+    run_until(header, thread->last_ns);
     return true;
 }
 
