@@ -66,10 +66,15 @@ static void add_library(struct rivals *rivals, const struct library *library)
     }
 }
 
-/* "glibc 2.36"; another C library does not say. */
-static void name_libc(char *name, size_t size)
+/* "glibc 2.36", "libc" of a C library that does not say, or the file of what came before both (a sanitizer). */
+static void name_libc(char *name, size_t size, const char *source)
 {
+    const char *file = file_name(source);
     snprintf(name, size, "libc");
+    if (strncmp(file, "libc.", 5) != 0 && strncmp(file, "libc-", 5) != 0 && strncmp(file, "ld-", 3) != 0) {
+        snprintf(name, size, "malloc of %.24s", file);
+        return;
+    }
 #ifdef _CS_GNU_LIBC_VERSION
     if (confstr(_CS_GNU_LIBC_VERSION, name, size) == 0)
         snprintf(name, size, "libc");
@@ -117,7 +122,7 @@ void opool__bench_rivals(struct rivals *rivals)
     find_source(&plain, &bare);
     if (is_changed(&here, &bare))
         add_environment(rivals, &here);
-    name_libc(libc, sizeof libc);
+    name_libc(libc, sizeof libc, bare.good ? bare.text : "libc.");
     add_libc(rivals, libc, NULL, &bare);
     if (strncmp(libc, "glibc", 5) == 0) {
         snprintf(tuned, sizeof tuned, "%s tuned", libc);
