@@ -669,6 +669,13 @@ class Programs(unittest.TestCase):
         self.assertRegex(missing['server'], r'load\.py failed \(3\): --server .*/server --rounds 1 --seconds 1 --timeline 3 '
                                             r'--turn 0 --json .*')
 
+    def test_server_order(self):
+        """Each call begins with another configuration."""
+        with mock.patch.object(server, 'run') as run, mock.patch.object(server, 'read'):
+            server.call(measure.Programs(self.folder), self.folder, mode.FULL, 5, None)
+        argv = run.call_args[0][0]
+        self.assertEqual(argv[argv.index('--turn') + 1], '5')
+
     def test_server_can_not_be_had(self):
         got, missing = self.serve('', with_wrk=False)
         self.assertEqual((got, missing), (None, {'server': 'wrk is not installed'}))
@@ -739,9 +746,12 @@ class Programs(unittest.TestCase):
         def interrupt(*_):
             raise KeyboardInterrupt
 
+        begin = time.monotonic()
+
         with mock.patch.object(Quiet, 'finished', interrupt), mock.patch.object(server, 'STOP_SECONDS', 0.2), \
                 self.assertRaises(KeyboardInterrupt):
             self.serve(text)
+        self.assertLess(time.monotonic() - begin, 30)  # the child sleeps longer
         state = Path('/proc') / mark.read_text(encoding='ascii') / 'stat'
         for _ in range(100):  # its new parent may not have waited for it yet
             if not state.exists() or state.read_text(encoding='ascii').rpartition(')')[2].split()[0] == 'Z':
