@@ -141,7 +141,7 @@ static bool parse_in(struct conn *conn)
     return true;
 }
 
-/* The number of bytes, 0: none now. */
+/* The number of bytes; 0: none now, if the connection is still readable a signal came first. */
 static size_t received(struct conn *conn, ssize_t n)
 {
     if (n > 0) {
@@ -175,7 +175,7 @@ static bool receive(struct conn *conn)
     } else {
         buffer_put(in);
     }
-    return n || conn->ended;
+    return conn->readable;
 }
 
 /* A socket that is closed while there is data to read resets the connection, and the client may lose our answer. */
@@ -193,8 +193,10 @@ static bool linger(struct conn *conn)
         return false;
     if (conn->ended)
         conn->state = CONN_DEAD;
-    else if (conn->readable)
-        return received(conn, recv(conn->socket, dropped, sizeof dropped, 0)) || conn->ended;
+    else if (conn->readable) {
+        received(conn, recv(conn->socket, dropped, sizeof dropped, 0));
+        return conn->readable;
+    }
     return false;
 }
 

@@ -40,8 +40,7 @@ MOST_THREADS = 4
 # The burst: so many clients of wrk that are fast, and as many that upload slowly. Each so manieth of these stays.
 BURST_CONNECTIONS, UPLOADS, STAYS = 1000, 1000, 20
 UPLOAD_BYTES, UPLOAD_FIRST = 64 << 10, 48 << 10
-UPLOAD_HEAD = b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % UPLOAD_BYTES
-SAMPLE_SECONDS = 0.1
+SAMPLE_SECONDS, TRICKLE_SECONDS = 0.1, 0.02
 
 
 def processors():
@@ -149,8 +148,10 @@ class Load:
     def __init__(self, server, workload, connections, seconds, where):
         threads = min(len(where), MOST_THREADS)
         self.result = {}
-        self.process = start(['wrk', '-t', threads, '-c', connections, '-d', f'{seconds}s', '-s', HERE / 'load.lua',
-                              f'http://127.0.0.1:{server.port}/', '--', workload], where, stderr=subprocess.STDOUT)
+        # However long an answer takes, it is one of those that are counted.
+        self.process = start(['wrk', '-t', threads, '-c', connections, '-d', f'{seconds}s', '--timeout=60s', '-s',
+                              HERE / 'load.lua', f'http://127.0.0.1:{server.port}/', '--', workload], where,
+                             stderr=subprocess.STDOUT)
 
     def __enter__(self):
         return self
@@ -221,17 +222,17 @@ class Bench:
         return workloads
 
     def burst(self, configuration):
-        """Resident bytes over time: quiet, the burst, quiet. The epochs are as long as the first silence."""
-        silence = self.timeline / 8
-        with (self.serve(configuration, int(silence * 1000)) as server, Sampler(server) as sampler,
-              Uploads(server) as uploads):
-            sampler.until(silence)
+        """Resident bytes over time: quiet, the burst, quiet. The epochs are as long as the first quiet time."""
+        quiet = self.timeline / 8
+        with (self.serve(configuration, int(quiet * 1000)) as server, Sampler(server) as sampler,
+              Uploads(server) as uploads, Trickle(server, 4 * len(self.server_on)) as trickle):
+            trickle.until(sampler.start + quiet)
             with Load(server, 'echo', BURST_CONNECTIONS, int(self.timeline) + 1, self.wrk_on) as load:
                 uploads.begin()
-                sampler.until(3 * silence)
+                trickle.until(sampler.start + 3 * quiet)
                 load.end()
                 uploads.finish()
-            sampler.until(8 * silence)
+            trickle.until(sampler.start + 8 * quiet)
         return sampler.samples
 
     def bursts(self):
@@ -270,8 +271,27 @@ class Sampler:
     def seconds(self):
         return time.monotonic() - self.start
 
-    def until(self, seconds):
-        time.sleep(max(0.0, seconds - self.seconds()))
+
+
+class Trickle:
+    """Small requests all the time, each 20 ms one. A server that nobody asks frees nothing, and some mallocs give
+    memory back only when they are called."""
+
+    def __init__(self, server, clients):
+        self.clients = [Client(server) for _ in range(clients)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for client in self.clients:
+            client.close()
+
+    def until(self, then):
+        while time.monotonic() < then:
+            self.clients.append(self.clients.pop(0))
+            self.clients[0].ask(b'Hello, world.')
+            time.sleep(TRICKLE_SECONDS)
 
 
 class Uploads:
@@ -289,34 +309,54 @@ class Uploads:
 
     def begin(self):
         for _ in range(UPLOADS):
-            client = socket.create_connection(('127.0.0.1', self.server.port), 30)
+            client = Client(self.server)
             self.clients.append(client)
-            client.sendall(UPLOAD_HEAD + b'x' * UPLOAD_FIRST)
+            client.send_head(UPLOAD_BYTES)
+            client.socket.sendall(b'x' * UPLOAD_FIRST)
 
     def finish(self):
         """Some stay connected, as clients do who keep a connection for their next request."""
         for client in self.clients:
-            client.sendall(b'x' * (UPLOAD_BYTES - UPLOAD_FIRST))
-            self.read_answer(client)
+            client.socket.sendall(b'x' * (UPLOAD_BYTES - UPLOAD_FIRST))
+            client.read_answer(UPLOAD_BYTES)
         for i, client in enumerate(self.clients):
             if i % STAYS:
                 client.close()
 
-    def read_answer(self, client):
+
+class Client:
+    """A connection for bodies that come back."""
+
+    def __init__(self, server):
+        self.server = server
+        self.socket = socket.create_connection(('127.0.0.1', server.port), 30)
+
+    def close(self):
+        self.socket.close()
+
+    def send_head(self, length):
+        self.socket.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % length)
+
+    def ask(self, body):
+        self.send_head(len(body))
+        self.socket.sendall(body)
+        self.read_answer(len(body))
+
+    def read_answer(self, length):
         data = b''
         while b'\r\n\r\n' not in data:
-            data += self.more(client)
+            data += self.more()
         head, body = data.split(b'\r\n\r\n', 1)
         if not head.startswith(b'HTTP/1.1 200 '):
-            raise JobError(f'server, {self.server.name}: an upload was answered {head[:32]}')
-        left = UPLOAD_BYTES - len(body)
+            raise JobError(f'server, {self.server.name}: a body was answered {head[:32]}')
+        left = length - len(body)
         while left > 0:
-            left -= len(self.more(client))
+            left -= len(self.more())
 
-    def more(self, client):
-        data = client.recv(1 << 16)
+    def more(self):
+        data = self.socket.recv(1 << 16)
         if not data:
-            raise JobError(f'server, {self.server.name}: an upload was cut off')
+            raise JobError(f'server, {self.server.name}: an answer was cut off')
         return data
 
 
