@@ -199,6 +199,8 @@ class Intervals(unittest.TestCase):
 
         self.assertEqual(of(1 / 2.1, 1 / 2.3, 1 / 1.9), '2.1x less CPU than glibc (95 % CI 1.9 to 2.3)')
         self.assertEqual(of(1.5, 1.25, 1.61), '1.5x more CPU than glibc (95 % CI 1.2 to 1.6)')
+        self.assertEqual(of(1 / 1.18, 1 / 1.2, 1 / 1.15), '1.18x less CPU than glibc (95 % CI 1.15 to 1.20)')
+        self.assertEqual(of(1 / 4.7, 1 / 78, 1 / 2), '4.7x less CPU than glibc (95 % CI 2.0 to 78)')
         self.assertEqual(of(1.01, 0.97, 1.03), 'tie with glibc (95 % CI 0.97 to 1.03)')
         self.assertEqual(of(1.01, 0.5, 1.9), 'tie, or too noisy to tell, with glibc (95 % CI 0.50 to 1.90)')
         self.assertEqual(of(0.05, 0.04, 0.0625), '20x less CPU than glibc (95 % CI 16 to 25)')

@@ -74,8 +74,15 @@ def verdict(entry):
     return 'less' if entry['ratio'] < 1 else 'more'
 
 
-def factor(value):
-    return f'{value:.2f}' if value < 1.2 else f'{value:.1f}' if value < 9.95 else f'{value:.0f}'
+def factor(value, beside=None):
+    """Two digits that count, three of what is close to 1; `beside`: as of that value."""
+    digits = 2 if (beside or value) < 1.195 else 1
+    return f'{value:.{digits}f}' if value < 9.95 else f'{value:.0f}'
+
+
+def times(entry):
+    """How many times as much, or as little."""
+    return 1 / entry['ratio'] if entry['verdict'] == 'less' else entry['ratio']
 
 
 def bounds(entry):
@@ -84,7 +91,8 @@ def bounds(entry):
     if entry['verdict'] == 'tie':
         ends = [f'{end:.2f}' for end in ends]
     else:
-        ends = [factor(end) for end in (sorted(1 / end for end in ends) if entry['verdict'] == 'less' else ends)]
+        ends = sorted(1 / end for end in ends) if entry['verdict'] == 'less' else ends
+        ends = [factor(end, times(entry)) for end in ends]
     if entry['n'] == 1:
         return '(one round)'
     kind = f'{100 * entry["level"]:.0f} % CI' if entry['level'] else f'{entry["n"]} rounds:'
@@ -102,5 +110,4 @@ def words(entry, what, name):
     if entry['verdict'] == 'tie':
         noisy = entry['high'] - entry['low'] > NOISY
         return f'{"tie, or too noisy to tell," if noisy else "tie"} with {name} {bounds(entry)}'
-    times = 1 / entry['ratio'] if entry['verdict'] == 'less' else entry['ratio']
-    return f'{factor(times)}x {entry["verdict"]} {what} than {name} {bounds(entry)}'
+    return f'{factor(times(entry))}x {entry["verdict"]} {what} than {name} {bounds(entry)}'

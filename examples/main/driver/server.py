@@ -76,7 +76,7 @@ def run(argv, environment, said):
     line = ''
     try:
         for line in process.stderr:  # a line each round, and each burst
-            said(line.strip())
+            said(line.strip().removeprefix('load: '))
         if process.wait() != 0:
             raise JobError(f'{LOAD.name} failed ({process.returncode}): {line.strip() or "no message"}')
     finally:
