@@ -14,8 +14,8 @@ NOISY = 0.4  # ties whose interval is wider say little
 ALIKE_ONCE = 0.1  # the same where there was one round, which knows no noise
 
 # Student's t at 97.5 %, by degrees of freedom.
-STUDENT = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 13: 2.160, 14: 2.145, 15: 2.131,
-           17: 2.110, 20: 2.086, 25: 2.060, 30: 2.042, 40: 2.021, 60: 2.000, 120: 1.980}
+STUDENT = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 13: 2.160, 14: 2.145,
+           15: 2.131, 17: 2.110, 20: 2.086, 25: 2.060, 30: 2.042, 40: 2.021, 60: 2.000, 120: 1.980}
 
 
 def tail(count):
@@ -62,9 +62,8 @@ def unpaired(new, old):
     def resampled():
         return [a / b for a, b in zip(resampled_medians(new), resampled_medians(old, SEED + 1))]
 
-    count = min(len(new), len(old))
-    return interval(statistics.median(new) / statistics.median(old), resampled, min(new) / max(old), max(new) / min(old),
-                    count)
+    return interval(statistics.median(new) / statistics.median(old), resampled, min(new) / max(old),
+                    max(new) / min(old), min(len(new), len(old)))
 
 
 def verdict(entry):
@@ -102,7 +101,9 @@ def bounds(entry):
 def short_words(entry, name):
     """The same beside a sentence that said what, and of how many rounds: '1.4x less than tcmalloc (1.3 to 1.5)'."""
     text = words(entry, '', name).replace('  ', ' ')
-    return text.replace(f'({100 * LEVEL:.0f} % CI ', '(').replace(f'({entry["n"]} rounds: ', '(').replace(' (one round)', '')
+    for left_out in (f'{100 * LEVEL:.0f} % CI ', f'{entry["n"]} rounds: ', ' (one round)'):
+        text = text.replace(left_out, '')
+    return text
 
 
 def words(entry, what, name):
