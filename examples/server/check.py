@@ -106,9 +106,13 @@ class Client:
 
     most = 65536 # bytes of a read
 
-    def __init__(self, server, timeout=LIMIT):
-        self.socket = server.connect(timeout)
+    def __init__(self, server, window=0):
         self.data = b""
+        self.socket = socket.socket()
+        if window: # before the connection is there, else it does not count
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.socket.settimeout(LIMIT)
+        self.socket.connect(("127.0.0.1", server.port))
 
     def __enter__(self):
         return self
@@ -328,8 +332,20 @@ def byte_by_byte(server):
         client.send(get("large.bin") * 8) # more than the system keeps for a socket
         time.sleep(0.6)
         buffers = server.live()[2]
-        report(buffers <= 12, f"a client who does not read holds few buffers: {buffers}")
+        report(buffers <= 6, f"a client who does not read a file holds few buffers: {buffers}")
         report(all(client.answer()[2] == file_bytes("large.bin") for _ in range(8)), "and reads all in the end")
+
+
+def sends_without_reading(server):
+    body = content(60000, "unread")
+    with Client(server) as client:
+        sender = threading.Thread(target=client.send, args=(post(len(body), body) * 300,))
+        sender.start()
+        time.sleep(0.5)
+        buffers = server.live()[2]
+        report(sender.is_alive() and buffers <= 12, f"who sends and does not read is held back: {buffers} buffers")
+        report(all(client.answer()[2] == body for _ in range(300)), "and gets all answers in the end")
+        sender.join()
 
 
 def half_closed(server):
@@ -428,12 +444,7 @@ class Piecemeal:
 
 def small_window(server):
     """Each write of the server is a partial one."""
-    client = Client.__new__(Client)
-    client.socket, client.data = socket.socket(), b""
-    with client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        client.socket.settimeout(LIMIT)
-        client.socket.connect(("127.0.0.1", server.port))
+    with Client(server, window=1) as client:
         body = content(200000, "window")
         client.send(post(len(body), body) + get("page.bin"))
         client.most = 999
@@ -514,6 +525,16 @@ def refused_connections():
             client.socket.close()
 
 
+def hung_up(client):
+    client.setblocking(False)
+    try:
+        return not client.recv(1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def few_descriptors():
     with Server("--epoch-ms=1000", descriptors=60, says="descriptors may be too few") as server:
         client = Client(server)
@@ -527,6 +548,7 @@ def few_descriptors():
         report(client.ask("POST", "/echo", b"x")[2] == b"x", "who is connected is served")
         report(client.ask("GET", "/one.bin")[0] == 503, "a file without a descriptor: 503")
         client.socket.close()
+        report(any(hung_up(other) for other in others), "who finds no room is turned away")
         for other in others:
             other.close()
         report(soon(lambda: gets_in(server)), "and all is well after it")
@@ -577,6 +599,33 @@ def refused_buffers():
             client.socket.close()
         report(soon(lambda: server.live() == [1, 1, 1]), "all buffers are back")
         report(status_of(server, b"GET /large.bin HTTP/1.0\r\n\r\n") == 200, "and serve again")
+
+
+def fetch_eight(client, statuses):
+    status = 200
+    while status == 200 and len(statuses) < 8:
+        status, _, body = client.answer()
+        statuses.append(status if status != 200 or body == file_bytes("large.bin") else -1)
+
+
+def scarce_buffers():
+    """Who is told 200 gets all of the file, though there may be no buffer for it at times; 503 is the last answer."""
+    with Server("--buffers=8") as server:
+        clients = [Client(server) for _ in range(10)]
+        statuses = [[] for _ in clients]
+        for client in clients:
+            client.send(get("large.bin") * 8) # more than the system keeps for a socket
+        time.sleep(0.3)
+        threads = [threading.Thread(target=fetch_eight, args=both) for both in zip(clients, statuses)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT)
+        for client in clients:
+            client.socket.close()
+        last = [status[-1] for status in statuses if status]
+        report(len(last) == 10 and [200] in [status[:1] for status in statuses] and set(last) <= {200, 503},
+               f"80 files through 8 buffers: {statuses}")
 
 
 # ---- load
@@ -750,6 +799,10 @@ def usage(server):
         refuses([option], "a number from")
     refuses(["--none"], "Usage")
     refuses(["word"], "no argument")
+    run = subprocess.run([program, "--port=0", "--workers=64"], capture_output=True, text=True, timeout=LIMIT,
+                         check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30)))
+    report(run.returncode == 1 and "worker: Too many open files" in run.stderr and not run.stdout,
+           f"no descriptors for all workers: {run.returncode} {run.stderr}")
     with open("/dev/full", "wb") as full:
         for option in ("--help", "--port=0"):
             run = subprocess.run([program, option], stdout=full, stderr=subprocess.DEVNULL, timeout=LIMIT, check=False)
@@ -769,13 +822,13 @@ def main():
     make_root()
     try:
         with Server() as server:
-            for test in (answers, bodies, pipelined, limits, told_while_sending, byte_by_byte, half_closed,
-                         small_window, crowd, resets, promtool, usage, under_load):
+            for test in (answers, bodies, pipelined, limits, told_while_sending, byte_by_byte,
+                         sends_without_reading, half_closed, small_window, crowd, resets, promtool, usage, under_load):
                 timed(test, server)
         with Server("--epoch-ms=400") as server:
             timed(dropped, server)
         for test in (idle_limits, refused_connections, few_descriptors, no_descriptors, refused_buffers,
-                     stop_in_the_queue, stop_under_load):
+                     scarce_buffers, stop_in_the_queue, stop_under_load):
             timed(test)
     finally:
         shutil.rmtree(work)

@@ -97,10 +97,11 @@ static void close_file(struct conn *conn)
     conn->file = -1;
 }
 
-/* A buffer of the file. It has become shorter than we said, or can not be read: the client sees that from the end. */
+/* A buffer of the file, if it can be sent now: a client who does not read is not to hold four. When the file has become
+   shorter than we said, or can not be read, the client sees that from the end. */
 static bool read_file(struct conn *conn)
 {
-    if (conn->file < 0 || conn->out.links >= OUT_LOW)
+    if (conn->file < 0 || !conn->writable || conn->out.links >= OUT_LOW)
         return false;
     struct io_buf *buffer = buffer_get();
     if (!buffer)
