@@ -58,7 +58,8 @@ def parse_arguments():
                         help='twenty minutes; at least 7 rounds of everything')
     parser.add_argument('--only', metavar='PART,...', type=parts_of, default=list(PARTS),
                         help=f'only these parts: {", ".join(PARTS)}')
-    parser.add_argument('--compare', metavar='OLD.json', type=Path, help='show what changed since the run that wrote this')
+    parser.add_argument('--compare', metavar='OLD.json', type=Path,
+                        help='show what changed since the run that wrote this')
     parser.add_argument('--output', metavar='DIR', type=Path, help='an existing folder for results.json and '
                         'results.html (default: build-examples/results)')
     parser.add_argument('--pictures', metavar='DIR', type=Path, help='an existing folder for memory.svg, time.svg and '

@@ -19,7 +19,7 @@ def facts(results):
     found = {'processor': f'{machine["processor"]}, {machine["processors"]} processors', 'kernel': machine['kernel'],
              'distribution': machine['distribution'], 'virtual machine': machine['virtual_machine'],
              'compiler': versions['compiler'], 'opool': versions['opool'], 'libzstd': versions['libzstd'],
-             'mode': results['mode'],
+             'glibc tuned': versions['tunables'], 'mode': results['mode'],
              'input': f'{sum(entry["bytes"] for entry in results["input"])} bytes of {len(results["input"])} files'}
     return {**found, **{f'version of {name}': served['version'] for name, served in versions['sources'].items()
                         if name != 'opool'}}
@@ -55,7 +55,9 @@ def changes(old, new):
 
 def cell_line(key, found):
     part, row, configuration = key
-    name = f'{part}: {row}, {label(configuration)}' + (f' ({configuration})' if label(configuration) != configuration else '')
+    name = f'{part}: {row}, {label(configuration)}'
+    if label(configuration) != configuration:
+        name += f' ({configuration})'
     if found['kind'] in ('new', 'gone'):
         return [name, '', '', '', found['kind']]
     if found['kind'] == 'unit':
@@ -63,7 +65,8 @@ def cell_line(key, found):
     entry = found['entry']
     spread = f'{entry["ratio"]:.2f} ({entry["low"]:.2f} to {entry["high"]:.2f})' if entry['n'] > 1 else \
         f'{entry["ratio"]:.2f} (one round)'
-    return [name, f'{number(found["old"])} {found["unit"]}', f'{number(found["new"])} {found["unit"]}', spread, found['kind']]
+    old, new = (f'{number(found[which])} {found["unit"]}' for which in ('old', 'new'))
+    return [name, old, new, spread, found['kind']]
 
 
 def summary(found):
@@ -92,8 +95,8 @@ def between(old, new):
     middle = drift(found)
     notes = differences(old, new) + [f'not measured now: {part}' for part in parts]
     if middle is not None:
-        notes.append(f'Two runs never meet the same machine. The middle of all mallocs\' ratios is {middle:.2f}: so much of a '
-                     'change is no change of opool.')
+        notes.append('Two runs never meet the same machine. The middle of all mallocs\' ratios is '
+                     f'{middle:.2f}: so much of a change is no change of opool.')
     return {'notes': notes, 'head': ['cell', 'old', 'new', 'ratio (95 % CI)', ''],
             'lines': [cell_line(key, entry) for key, entry in found.items()], 'summary': summary(found),
             'title': f'Compared with the run of {old["started"]}'}

@@ -93,16 +93,18 @@ def server_rows(load):
             for workload, ways in load['workloads'].items() for key, (label, unit, scale, what) in SERVER.items()]
     ends = {'peak': lambda samples: max(size for _, size in samples), 'end': lambda samples: samples[-1][1]}
     for key, label in (('peak', 'peak of the burst'), ('end', 'after the burst')):
-        cells = {name: cell([ends[key](samples) / (1 << 20) for samples in bursts]) for name, bursts in load['rss'].items()}
+        cells = {name: cell([ends[key](samples) / (1 << 20) for samples in bursts])
+                 for name, bursts in load['rss'].items()}
         rows.append(row('server', f'memory, {label}', 'MiB', 'memory', cells, ['pool'], workload='burst', figure=key))
     return rows
 
 
 def memory(samples, load):
     """Resident MiB over seconds, for the pictures: of the first round."""
-    found = [{'part': 'burst', 'stays': stays,
-              'lines': {name: [[at / 1000, kib / 1024] for at, kib in runs[0]['samples']] for name, runs in ways.items()}}
-             for stays, ways in samples.items()]
+    found = []
+    for stays, ways in samples.items():
+        lines = {name: [[at / 1000, kib / 1024] for at, kib in runs[0]['samples']] for name, runs in ways.items()}
+        found.append({'part': 'burst', 'stays': stays, 'lines': lines})
     if load:
         lines = {name: [[at, size / (1 << 20)] for at, size in bursts[0]] for name, bursts in load['rss'].items()}
         found.append({'part': 'server', 'stays': 0, 'lines': lines})
@@ -159,7 +161,8 @@ def targets(rows, costs, architecture):
     return found
 
 
-ROWS = {'decode': decode_rows, 'micro': micro_rows, 'decoders': decoders_rows, 'burst': burst_rows, 'server': server_rows}
+ROWS = {'decode': decode_rows, 'micro': micro_rows, 'decoders': decoders_rows, 'burst': burst_rows,
+        'server': server_rows}
 
 
 def evaluate(facts, samples):

@@ -14,8 +14,8 @@ NOISY = 0.4  # ties whose interval is wider say little
 ALIKE_ONCE = 0.1  # the same where there was one round, which knows no noise
 
 # Student's t at 97.5 %, by degrees of freedom.
-STUDENT = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 13: 2.160, 14: 2.145, 15: 2.131,
-           17: 2.110, 20: 2.086, 25: 2.060, 30: 2.042, 40: 2.021, 60: 2.000, 120: 1.980}
+STUDENT = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 13: 2.160, 14: 2.145,
+           15: 2.131, 17: 2.110, 20: 2.086, 25: 2.060, 30: 2.042, 40: 2.021, 60: 2.000, 120: 1.980}
 
 
 def tail(count):
@@ -62,9 +62,8 @@ def unpaired(new, old):
     def resampled():
         return [a / b for a, b in zip(resampled_medians(new), resampled_medians(old, SEED + 1))]
 
-    count = min(len(new), len(old))
-    return interval(statistics.median(new) / statistics.median(old), resampled, min(new) / max(old), max(new) / min(old),
-                    count)
+    return interval(statistics.median(new) / statistics.median(old), resampled, min(new) / max(old),
+                    max(new) / min(old), min(len(new), len(old)))
 
 
 def verdict(entry):
@@ -74,8 +73,15 @@ def verdict(entry):
     return 'less' if entry['ratio'] < 1 else 'more'
 
 
-def factor(value):
-    return f'{value:.2f}' if value < 1.2 else f'{value:.1f}' if value < 9.95 else f'{value:.0f}'
+def factor(value, beside=None):
+    """Two digits that count, three of what is close to 1; `beside`: as of that value."""
+    digits = 2 if (beside or value) < 1.195 else 1
+    return f'{value:.{digits}f}' if value < 9.95 else f'{value:.0f}'
+
+
+def times(entry):
+    """How many times as much, or as little."""
+    return 1 / entry['ratio'] if entry['verdict'] == 'less' else entry['ratio']
 
 
 def bounds(entry):
@@ -84,7 +90,8 @@ def bounds(entry):
     if entry['verdict'] == 'tie':
         ends = [f'{end:.2f}' for end in ends]
     else:
-        ends = [factor(end) for end in (sorted(1 / end for end in ends) if entry['verdict'] == 'less' else ends)]
+        ends = sorted(1 / end for end in ends) if entry['verdict'] == 'less' else ends
+        ends = [factor(end, times(entry)) for end in ends]
     if entry['n'] == 1:
         return '(one round)'
     kind = f'{100 * entry["level"]:.0f} % CI' if entry['level'] else f'{entry["n"]} rounds:'
@@ -94,7 +101,9 @@ def bounds(entry):
 def short_words(entry, name):
     """The same beside a sentence that said what, and of how many rounds: '1.4x less than tcmalloc (1.3 to 1.5)'."""
     text = words(entry, '', name).replace('  ', ' ')
-    return text.replace(f'({100 * LEVEL:.0f} % CI ', '(').replace(f'({entry["n"]} rounds: ', '(').replace(' (one round)', '')
+    for left_out in (f'{100 * LEVEL:.0f} % CI ', f'{entry["n"]} rounds: ', ' (one round)'):
+        text = text.replace(left_out, '')
+    return text
 
 
 def words(entry, what, name):
@@ -102,5 +111,4 @@ def words(entry, what, name):
     if entry['verdict'] == 'tie':
         noisy = entry['high'] - entry['low'] > NOISY
         return f'{"tie, or too noisy to tell," if noisy else "tie"} with {name} {bounds(entry)}'
-    times = 1 / entry['ratio'] if entry['verdict'] == 'less' else entry['ratio']
-    return f'{factor(times)}x {entry["verdict"]} {what} than {name} {bounds(entry)}'
+    return f'{factor(times(entry))}x {entry["verdict"]} {what} than {name} {bounds(entry)}'

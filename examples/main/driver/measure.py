@@ -9,8 +9,8 @@ from progress import rounds
 
 GLIBC, TUNED = 'glibc', 'glibc tuned'
 # The names to try for LD_PRELOAD: Debian's releases carry different ones.
-MALLOCS = {GLIBC: (), TUNED: (), 'jemalloc': ('libjemalloc.so.2',), 'mimalloc': ('libmimalloc.so.2', 'libmimalloc.so.3'),
-           'tcmalloc': ('libtcmalloc_minimal.so.4',)}
+MALLOCS = {GLIBC: (), TUNED: (), 'jemalloc': ('libjemalloc.so.2',),
+           'mimalloc': ('libmimalloc.so.2', 'libmimalloc.so.3'), 'tcmalloc': ('libtcmalloc_minimal.so.4',)}
 # For a program that soon needs again what it freed: glibc keeps 64 MiB instead of giving them back. A trim_threshold
 # alone would fix mmap_threshold at 128 KiB, and each larger block would be mapped anew.
 TUNABLES = 'glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=1048576:glibc.malloc.mmap_threshold=33554432'
@@ -82,7 +82,8 @@ class Programs:
         about = {words[0]: ' '.join(words[1:]) for words in self.run('decode', 'about')}
         return {'opool': about['opool'], 'libzstd': about['libzstd'], 'compiler': about['compiler'],
                 'gcc': machine.command('gcc', '--version'), 'slot_bytes': int(about['slot-bytes']),
-                'needed_bytes': int(about['needed-bytes']), 'cpuid_ns': float(about['cpuid-nanoseconds'])}
+                'needed_bytes': int(about['needed-bytes']), 'cpuid_ns': float(about['cpuid-nanoseconds']),
+                'tunables': TUNABLES}
 
     def sources(self):
         """Which file served each malloc, and the package it came from."""

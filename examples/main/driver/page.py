@@ -18,7 +18,8 @@ HEAD = '''<!DOCTYPE html>
 <title>opool: {title}</title>
 <style>
 :root {{ color-scheme: light; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1080px; margin: 2em auto; padding: 0 1em; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1080px; margin: 2em auto;
+        padding: 0 1em; }}
 h1 {{ font-size: 1.6em; }}
 h2 {{ font-size: 1.2em; margin-top: 2.2em; border-bottom: 1px solid #ddd; }}
 table {{ border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }}
@@ -35,11 +36,11 @@ svg {{ width: 100%; height: auto; }}
 </head>
 <body>
 '''
-HOW = '''<p>opool against glibc as it is and tuned, jemalloc, mimalloc and tcmalloc, all in turn, round after round, forwards and
-backwards. A figure is the median of the rounds. A ratio is the median of the ratios round by round; its interval is a
-bootstrap of the rounds (95 %, {resamples} resamples with a fixed seed, expanded percentiles); of fewer than {least} rounds it is
-their range, and says so. It is called a tie when the interval covers 1, or the ratio differs from 1 by less than {alike:.0f} %
-({once:.0f} % where there was one round). n is the number of rounds.</p>
+HOW = '''<p>opool against glibc as it is and tuned, jemalloc, mimalloc and tcmalloc, all in turn, round after round,
+forwards and backwards. A figure is the median of the rounds. A ratio is the median of the ratios round by round; its
+interval is a bootstrap of the rounds (95 %, {resamples} resamples with a fixed seed, expanded percentiles); of fewer
+than {least} rounds it is their range, and says so. It is called a tie when the interval covers 1, or the ratio differs
+from 1 by less than {alike:.0f} % ({once:.0f} % where there was one round). n is the number of rounds.</p>
 '''
 
 
@@ -101,7 +102,8 @@ def part(results, name):
     if not rows:
         return ''
     text = f'<h2>{escape(report.TITLES[name])}</h2>\n' + ''.join(map(inline, plot.of_part(results, name)))
-    text += f'<p>Median of {escape(report.rounds_text(rows))}.</p>\n' + html_table(*report.cells_of(rows)) + ratios(rows)
+    text += f'<p>Median of {escape(report.rounds_text(rows))}.</p>\n'
+    text += html_table(*report.cells_of(rows)) + ratios(rows)
     note = report.note(results, name)
     return text + (f'<p>{escape(note)}</p>\n' if note else '')
 

@@ -8,8 +8,8 @@ from errors import JobError
 from figures import find
 from report import REQUESTS, columns, label, ordered, rows_of
 
-COLOURS = {'glibc': '#8a8a8a', 'glibc tuned': '#c8c8c8', 'jemalloc': '#b5493a', 'mimalloc': '#c9a227', 'tcmalloc': '#4c9a5a',
-           TRIM: '#9a6fb0', 'opool': '#2f6db5', 'no checks': '#93bfe6', 'slot anew': '#e6a04d'}
+COLOURS = {'glibc': '#8a8a8a', 'glibc tuned': '#c8c8c8', 'jemalloc': '#b5493a', 'mimalloc': '#c9a227',
+           'tcmalloc': '#4c9a5a', TRIM: '#9a6fb0', 'opool': '#2f6db5', 'no checks': '#93bfe6', 'slot anew': '#e6a04d'}
 OTHER_COLOUR = '#000000'
 WIDTH, HEIGHT = 1000, 420  # of a panel
 
@@ -66,7 +66,8 @@ def bars(number, title, ylabel, groups, names, log=False):
     plots = [f'{f"$bars{number}" if i == 0 else chr(39) * 2} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) '
              f'title {quoted(label(name))} lc rgb {quoted_colour(name)}' for i, name in enumerate(names)]
     least = min((cells[name]['min'] for _, cells in groups for name in names if name in cells), default=1)
-    scale = f'set xrange [-0.6:{len(groups) - 0.4}]\n' + (LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n')
+    scale = LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n'
+    scale += f'set xrange [-0.6:{len(groups) - 0.4}]\n'
     return PANEL.format(title=quoted(title), ylabel=quoted(ylabel)) + BARS + scale + \
         block(f'bars{number}', lines) + 'plot ' + ', '.join(plots) + '\n'
 
@@ -104,14 +105,16 @@ def micro_panel(number, results, size):
 
 def decode_panel(number, results):
     rows = [row for row in rows_of(results, 'decode') if row['threads'] == 1]
+    groups = [([row['name'].partition(',')[0]], relative(row['cells'])) for row in rows]
     return bars(number, 'Decoding real zstd frames, one thread: processor time a frame, median and range', 'to glibc',
-                [([row['name'].partition(',')[0]], relative(row['cells'])) for row in rows], columns(rows)) if rows else None
+                groups, columns(rows)) if rows else None
 
 
 def decoders_panel(number, results):
     rows = rows_of(results, 'decoders')
+    groups = [(row['name'].split(', '), relative(row['cells'])) for row in rows]
     return bars(number, 'Contexts of decoders made and freed, or from a pool: processor time an item, median and range',
-                'to glibc', [(row['name'].split(', '), relative(row['cells'])) for row in rows], columns(rows)) if rows else None
+                'to glibc', groups, columns(rows)) if rows else None
 
 
 def request_panel(number, results):
@@ -125,7 +128,8 @@ def request_text(workload):
 
 
 def latency_panel(number, results, workload):
-    rows = [find(results['rows'], part='server', workload=workload, figure=figure) for figure in ('p50_us', 'p99_us', 'p999_us')]
+    rows = [find(results['rows'], part='server', workload=workload, figure=figure)
+            for figure in ('p50_us', 'p99_us', 'p999_us')]
     return bars(number, f'HTTP server, {", ".join(request_text(workload))}: latency, median and range of the rounds',
                 'microseconds (log)', [([row['name'].rpartition(' ')[2]], row['cells']) for row in rows], columns(rows),
                 log=True) if all(rows) else None
@@ -136,8 +140,9 @@ def memory_panel(number, results, part, stays):
     title = {('burst', 0): 'Four threads hold 100,000 objects of 256 bytes, give them back and sleep; twice',
              ('burst', 100): 'The same, and one object in a hundred stays',
              ('server', 0): 'HTTP server: quiet, a burst of 1,000 clients and 1,000 slow uploads, quiet'}[part, stays]
-    return lines_panel(number, title, 'resident MiB', {name: found['lines'][name] for name in ordered(found['lines'])}) \
-        if found else None
+    if not found:
+        return None
+    return lines_panel(number, title, 'resident MiB', {name: found['lines'][name] for name in ordered(found['lines'])})
 
 
 # Of the page: (function, arguments), in the order that a reader wants.

@@ -6,11 +6,11 @@ import textwrap
 import intervals
 from burst import TRIM
 from figures import find
-from measure import MALLOCS, TUNABLES
+from measure import MALLOCS
 from mode import PARTS
 
-LABELS = {'basic': 'opool', 'unchecked': 'no checks', 'uncounted': 'uncounted', 'initialise': 'slot anew', 'keep': 'opool',
-          'pooled': 'opool', 'pool': 'opool', TRIM: 'glibc, trim'}
+LABELS = {'basic': 'opool', 'unchecked': 'no checks', 'uncounted': 'uncounted', 'initialise': 'slot anew',
+          'keep': 'opool', 'pooled': 'opool', 'pool': 'opool', TRIM: 'glibc, trim'}
 TITLES = {
     'decode': 'Decoding real zstd frames: microseconds of processor time a frame',
     'micro': 'malloc and free against get and put: nanoseconds for the two (hand over: by the clock)',
@@ -92,9 +92,11 @@ def rounds_text(rows):
 def cells_of(rows):
     """Head and lines of a part's table: medians."""
     names = columns(rows)
-    lines = [[row['name'], row['unit'], *(number(row['cells'][name]['median']) if name in row['cells'] else '' for name in names)]
-             for row in rows]
-    return ['', '', *map(label, names)], lines
+    def median(row, name):
+        return number(row['cells'][name]['median']) if name in row['cells'] else ''
+
+    return ['', '', *map(label, names)], \
+        [[row['name'], row['unit'], *(median(row, name) for name in names)] for row in rows]
 
 
 def verdict(row):
@@ -112,10 +114,11 @@ def machine_lines(results):
         on['virtual_machine'], f'virtual machine ({on["virtual_machine"]})')
     sources = [f'{name} {served["version"]}' for name, served in versions['sources'].items() if served['version']]
     total = sum(entry['bytes'] for entry in results['input']) / (1 << 20)
-    lines = [f'opool {versions["opool"]}, main job, {results["mode"]}, {results["started"]}, {results["seconds"]:.0f} s',
+    lines = [f'opool {versions["opool"]}, main job, {results["mode"]}, {results["started"]}, '
+             f'{results["seconds"]:.0f} s',
              f'machine: {on["processor"]}, {on["processors"]} processors, {kind}; {on["kernel"]}; {on["distribution"]}',
              '; '.join([f'built with {versions["compiler"]}', f'libzstd {versions["libzstd"]}', *sources]),
-             f'glibc tuned: {TUNABLES.replace("glibc.malloc.", "").replace(":", ", ")}',
+             f'glibc tuned: {versions["tunables"].replace("glibc.malloc.", "").replace(":", ", ")}',
              f'input: {total:.2f} MiB of {len(results["input"])} files']
     if on['load_at_start'] > 0.5 * on['processors']:
         lines.append(f'The machine was busy when this began (load {on["load_at_start"]}): the figures are noisy.')

@@ -8,6 +8,7 @@ from errors import UsageError
 from figures import FORMAT, PROGRAM
 
 MOST_BYTES = 64 << 20
+MOST_ROUNDS = 500  # each number of them costs 10 ms and more
 NAME = re.compile(r'[\w .,:+/%()|-]{1,80}')  # goes to terminals, pages and gnuplot
 TEXT = re.compile(r'[^\x00-\x1f\x7f-\x9f]{0,500}')
 
@@ -46,6 +47,10 @@ def is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 1e-9 <= value <= 1e18
 
 
+def is_count(value):
+    return type(value) is int and 0 < value < 1 << 62
+
+
 def is_name(value):
     return isinstance(value, str) and NAME.fullmatch(value) is not None
 
@@ -56,7 +61,8 @@ def is_text(value):
 
 def check_cell(cell):
     rounds = cell['rounds']
-    need(isinstance(rounds, list) and 1 <= len(rounds) <= 10000 and all(map(is_number, rounds)), 'rounds of a cell')
+    need(isinstance(rounds, list) and 1 <= len(rounds) <= MOST_ROUNDS, 'rounds of a cell')
+    need(all(map(is_number, rounds)), 'figures of a cell')
 
 
 def check_row(row):
@@ -68,11 +74,13 @@ def check_row(row):
 
 def check_facts(results):
     machine, versions = results['machine'], results['versions']
-    need(all(is_text(machine[key]) for key in ('processor', 'kernel', 'distribution', 'virtual_machine')), 'the machine')
-    need(type(machine['processors']) is int and 0 < machine['processors'] < 1 << 20, 'the number of processors')
-    need(all(is_text(versions[key]) for key in ('opool', 'compiler', 'libzstd')), 'the versions')
-    need(all(is_name(name) and is_text(served['version']) for name, served in versions['sources'].items()), 'the mallocs')
-    need(all(is_text(entry['file']) and type(entry['bytes']) is int for entry in results['input']), 'the input')
+    texts = ('processor', 'kernel', 'distribution', 'virtual_machine')
+    need(all(is_text(machine[key]) for key in texts), 'the machine')
+    need(is_count(machine['processors']), 'the number of processors')
+    need(all(is_text(versions[key]) for key in ('opool', 'compiler', 'libzstd', 'tunables')), 'the versions')
+    sources = versions['sources'].items()
+    need(all(is_name(name) and is_text(served['version']) for name, served in sources), 'the mallocs')
+    need(all(is_text(entry['file']) and is_count(entry['bytes']) for entry in results['input']), 'the input')
     need(is_text(results['mode']) and is_text(results['started']), 'mode or date')
 
 
@@ -82,7 +90,8 @@ def read(path):
     if not isinstance(results, dict) or not isinstance(results.get('format'), int) or 'rows' not in results:
         raise UsageError(f'{path}: JSON, but no results of {PROGRAM}')
     if results['format'] != FORMAT:
-        raise UsageError(f'{path}: results of schema {results["format"]}; this program compares those of schema {FORMAT}')
+        raise UsageError(f'{path}: results of schema {str(results["format"])[:20]}; this program compares those of '
+                         f'schema {FORMAT}')
     try:
         need(results['program'] == PROGRAM, 'the program')
         check_facts(results)

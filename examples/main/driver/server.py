@@ -37,8 +37,9 @@ def positive(value):
 
 def check(load):
     """What is used of the file is there, and can be divided by."""
-    counts = {len(runs) for ways in load['workloads'].values() for runs in ways.values()}
-    values = [run[key] for ways in load['workloads'].values() for runs in ways.values() for run in runs for key in FIGURES]
+    cells = [runs for ways in load['workloads'].values() for runs in ways.values()]
+    counts = {len(runs) for runs in cells}
+    values = [run[key] for runs in cells for run in runs for key in FIGURES]
     values += [size for samples in load['rss'].values() for _, size in samples]
     if len(counts) != 1 or not values or not all(map(positive, values)):
         raise ValueError('rounds of different length, or figures that are not above 0')
@@ -76,7 +77,7 @@ def run(argv, environment, said):
     line = ''
     try:
         for line in process.stderr:  # a line each round, and each burst
-            said(line.strip())
+            said(line.strip().removeprefix('load: '))
         if process.wait() != 0:
             raise JobError(f'{LOAD.name} failed ({process.returncode}): {line.strip() or "no message"}')
     finally:
@@ -87,7 +88,7 @@ def run(argv, environment, said):
 def call(programs, scratch, mode, number, said):
     path = scratch / 'load.json'
     options = {'--server': programs.folder / PROGRAM, '--rounds': mode.server_rounds, '--seconds': mode.server_seconds,
-               '--timeline': mode.server_timeline, '--turn': number, '--json': path}
+               '--timeline': mode.server_timeline, '--turn': number * mode.server_rounds, '--json': path}
     argv = [sys.executable, '-B', str(LOAD), *(str(word) for option in options.items() for word in option)]
     run(argv, programs.environment, said)
     return read(path)
@@ -106,7 +107,11 @@ def with_next(loads, load):
 def merge(loads):
     """One of several: rounds in a row, and of each configuration a list of bursts."""
     first = loads[0]
-    return {'workloads': {workload: {name: [run for load in loads for run in load['workloads'][workload][name]] for name in ways}
+
+    def rounds(workload, name):
+        return [run for load in loads for run in load['workloads'][workload][name]]
+
+    return {'workloads': {workload: {name: rounds(workload, name) for name in ways}
                           for workload, ways in first['workloads'].items()},
             'rss': {name: [load['rss'][name] for load in loads] for name in first['rss']}, 'missing': first['missing']}
 
