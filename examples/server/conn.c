@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000, GRACE_MS = 300 };
+enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000 };
 
 void conn_start(struct conn *conn, struct worker *worker, int socket)
 {
@@ -141,7 +141,7 @@ static bool parse_in(struct conn *conn)
     return true;
 }
 
-/* The number of bytes, 0: none now. */
+/* The number of bytes; 0: none now, if the connection is still readable a signal came first. */
 static size_t received(struct conn *conn, ssize_t n)
 {
     if (n > 0) {
@@ -175,7 +175,7 @@ static bool receive(struct conn *conn)
     } else {
         buffer_put(in);
     }
-    return n || conn->ended;
+    return conn->readable;
 }
 
 /* A socket that is closed while there is data to read resets the connection, and the client may lose our answer. */
@@ -193,8 +193,10 @@ static bool linger(struct conn *conn)
         return false;
     if (conn->ended)
         conn->state = CONN_DEAD;
-    else if (conn->readable)
-        return received(conn, recv(conn->socket, dropped, sizeof dropped, 0)) || conn->ended;
+    else if (conn->readable) {
+        received(conn, recv(conn->socket, dropped, sizeof dropped, 0));
+        return conn->readable;
+    }
     return false;
 }
 
@@ -233,7 +235,8 @@ bool conn_check(struct conn *conn)
         conn->state = CONN_DEAD;
     else if (conn->state == CONN_LINGER && worker->now - conn->request_since >= LINGER_MS)
         conn->state = CONN_DEAD;
-    else if (idle(conn) && worker->stop_at && quiet >= GRACE_MS && worker->now - worker->stop_at >= GRACE_MS)
+    else if (idle(conn) && worker->stop_at && quiet >= settings.grace_ms &&
+             worker->now - worker->stop_at >= settings.grace_ms)
         conn->state = CONN_DEAD;
     else if (conn->state != CONN_LINGER && quiet >= settings.idle_ms)
         time_out(conn);

@@ -21,6 +21,10 @@ static const struct command commands[] = {
 #ifdef OPOOL_HAVE_AUDIT
     {"audit", opool__tool_audit, "run a command, and say what the objects own that it puts back into its pools"},
 #endif
+    {"bench", opool__tool_bench, "what a pool of objects of your size needs, against each malloc that is installed"},
+#ifdef OPOOL_HAVE_PROFILE
+    {"profile", opool__tool_profile, "where a command allocates what for how long, and what a pool would gain there"},
+#endif
 #ifdef OPOOL_HAVE_SHAPES
     {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},
 #endif

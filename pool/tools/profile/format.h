@@ -6,12 +6,16 @@
  * What the collector (preload.c) writes, live, into a file that it maps, and what `opool profile` reads.
  *
  * A profile is one image after the other, each of one process: concatenated files are a profile. An image is a header
- * and four arrays, each at an offset from the image's start. A live image is sparse, with room for more than there
+ * and five arrays, each at an offset from the image's start. A live image is sparse, with room for more than there
  * is; a saved one has no gaps. Memory and files are bounded by the room, however long the process runs: what finds
  * none is counted in `lost_*`.
  *
- * A record is what one thread did at one site: only that thread writes it, except `live`, from which whoever frees
- * takes. A thread that ends leaves its records; the collector may add them to those of thread 0, "ended threads".
+ * A record is what one thread did at one site: only that thread writes it, except `taken` and `taken_bytes`, to which
+ * others add that free its blocks. Threads are numbered from 1. One that begins after another one ended goes on with
+ * its number and its records: as many numbers as threads were there at a time, and what a record says of peaks is what
+ * a cache of one thread would have seen.
+ *
+ * Blocks in use of a record: `live - taken`, `live_bytes - taken_bytes` (modulo 2^64). A saved image has `taken` 0.
  *
  * The process may have written anything here, or stopped in the middle: a reader takes no number for granted.
  * All numbers are in the machine's byte order, which `magic` shows.
@@ -59,8 +63,13 @@ struct opool__profile_header {
     uint64_t epoch_s;            /* time of day at start_ns */
     uint64_t allocations, frees; /* all events while recording, sampled or not */
     uint64_t lost_sites, lost_records, lost_blocks, lost_modules; /* events that found no room */
+    uint64_t lost_children;                                       /* forks of a process that could make no image */
     uint64_t page_bytes;
-    struct opool__profile_array modules, sites, records, timeline;
+    uint64_t faults; /* minor page faults of the process, at last_ns */
+    /* By the tool, while the process runs: what it saw, and when. In a saved image that is not after `last_ns`. */
+    uint64_t resident_bytes, seen_ns, seen_cpu_ns;
+    uint64_t threads_begun;
+    struct opool__profile_array modules, sites, records, timeline, threads;
     char program[OPOOL__PROFILE_PATH];
     char arguments[OPOOL__PROFILE_PATH]; /* joined by blanks, cut */
 };
@@ -85,21 +94,24 @@ struct opool__profile_size {
 };
 
 struct opool__profile_record {
-    uint32_t site, thread; /* thread: order of first appearance, from 1; 0: ended threads */
-    uint64_t allocations;  /* 0: not used */
+    uint32_t site, thread; /* index; number, 0: not used */
+    uint64_t allocations;  /* may be 0: a thread that only frees or moves blocks of a site has a record, too */
     uint64_t bytes;
     uint64_t frees;           /* of blocks of this site, by this thread */
     uint64_t foreign_frees;   /* those of them that another thread allocated */
-    uint64_t live, live_peak; /* blocks of this thread and site; peak as seen at its allocations */
+    uint64_t live, live_peak; /* allocated by this thread and not freed by it; peak in use as seen at its allocations */
     uint64_t live_bytes, live_bytes_peak;
-    uint64_t least, most;        /* size asked for */
+    uint64_t taken, taken_bytes; /* of those, freed by other threads; what they add by realloc is taken off */
+    uint64_t least, most;        /* size asked for, by realloc too */
     uint64_t alignment;          /* most asked for; 0: none */
     uint64_t grown, grown_bytes; /* reallocs that grew a block of this site, bytes by which */
     uint64_t moved_bytes;        /* bytes that reallocs copied */
-    uint64_t faults;             /* minor page faults in the calls; sampled where `timed` says so */
     uint64_t breaks, maps;       /* calls that moved the break, that mapped or unmapped, as far as seen */
-    uint64_t timed, timed_ns;    /* calls whose time (malloc's own, this and the free) was taken; their sum */
-    uint64_t burst;              /* most allocations in a row without a free of this site, this thread */
+    uint64_t fresh_bytes;        /* by how much these made the heap larger: pages that the program has fault in */
+    uint64_t timed, timed_ns;    /* one in some of the calls (malloc's own, this and the free): how many, their time */
+    uint64_t faults; /* minor page faults in the timed calls alone; scale by (allocations + frees) / timed */
+    uint64_t burst;  /* most allocations in a row without a free of this site, this thread */
+    uint64_t row;    /* such allocations now */
     struct opool__profile_size sizes[OPOOL__PROFILE_SIZES]; /* the first sizes seen, each counted exactly */
     uint64_t other_sizes;                                   /* allocations of none of those */
     uint32_t size_classes[OPOOL__PROFILE_SIZE_CLASSES];     /* [i]: sizes in [2^i, 2^(i+1)), 0 in [0]; saturating */
@@ -111,6 +123,15 @@ struct opool__profile_point {
     uint64_t live_bytes, live_blocks;
     uint64_t resident_bytes;
     uint64_t allocations;
+};
+
+/* All that a thread did while recording, whether sampled or not; what it found no record for, too. */
+struct opool__profile_thread {
+    uint64_t allocations, frees;
+    uint64_t blocks, bytes; /* seen allocated less seen freed by this thread, modulo 2^64: the sum of all is in use */
+    uint64_t begun;         /* threads that had this number */
+    uint64_t last_ns;       /* of the last event that was looked at */
+    uint64_t reserved[2];
 };
 
 /* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the
