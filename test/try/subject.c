@@ -2,6 +2,10 @@
 
 /* What a program may do with malloc and its kin, for `opool try`: test/try/run runs it with pools of the sizes below,
    and without. Usage: subject CASE. Exit status 0, or a line about what is wrong and abort. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -162,6 +166,20 @@ static void refuse(size_t size)
     expect(malloc_usable_size(NULL) == 0, "NULL has a usable size", size);
 }
 
+/* Of newer C libraries; the preloaded library has them anyway. */
+static void free_with_size(size_t size)
+{
+    void (*sized)(void *, size_t);
+    void (*aligned)(void *, size_t, size_t);
+    void *found = dlsym(RTLD_DEFAULT, "free_sized"), *other = dlsym(RTLD_DEFAULT, "free_aligned_sized");
+    memcpy(&sized, &found, sizeof sized);
+    memcpy(&aligned, &other, sizeof aligned);
+    if (sized)
+        sized(malloc(size), size);
+    if (aligned)
+        aligned(aligned_alloc(16, size), 16, size);
+}
+
 static void run_basic(void)
 {
     for (int round = 0; round < 3; round++)
@@ -171,6 +189,7 @@ static void run_basic(void)
             shrink(sizes[i]);
             align(sizes[i]);
             refuse(sizes[i]);
+            free_with_size(sizes[i]);
         }
 }
 

@@ -27,7 +27,7 @@ enum {
     OPOOL__TRY_ENCODERS,
     OPOOL__TRY_KINDS,
     OPOOL__TRY_ROWS = 64,
-    OPOOL__TRY_AREAS = 256,
+    OPOOL__TRY_AREAS = 512,
     OPOOL__TRY_PATH = 512
 };
 

@@ -116,7 +116,7 @@ static void leave_table(const void *context)
 
 static bool look_up(void *handle, const char *name, void *pointer)
 {
-    void *at = dlsym(handle, name);
+    void *at = opool__dlsym(handle, name);
     memcpy(pointer, &at, sizeof at);
     return at != NULL;
 }
@@ -130,20 +130,23 @@ static bool look_up_all(struct kind *kind, void *handle)
     return look_up(handle, kind->create_name, &kind->create);
 }
 
+static bool know(struct kind *kind, void *handle)
+{
+    if (!look_up_all(kind, handle))
+        return false;
+    opool__count_area()->no_zstd = 0;
+    opool__store_release(&kind->shared_known, 1u);
+    return true;
+}
+
 /* Behind us in the order of libraries; or loaded by, or for, what the program loaded later: then it stays, because idle
    contexts would be freed by code that is not there any more. Two threads find the same. */
 static bool find(struct kind *kind)
 {
     if (OPOOL__LIKELY(opool__load_acquire(&kind->shared_known)))
         return true;
-    if (!look_up_all(kind, RTLD_NEXT)) {
-        void *handle = dlopen("libzstd.so.1", RTLD_LAZY | RTLD_NOLOAD);
-        if (!handle || !look_up_all(kind, handle))
-            return false;
-    }
-    opool__count_area()->no_zstd = 0;
-    opool__store_release(&kind->shared_known, 1u);
-    return true;
+    void *handle = know(kind, RTLD_NEXT) ? RTLD_NEXT : dlopen("libzstd.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return handle && (handle == RTLD_NEXT || know(kind, handle));
 }
 
 /* ---- objects ---- */
@@ -289,6 +292,64 @@ size_t ZSTD_freeCCtx(void *context)
 size_t ZSTD_freeCStream(void *context)
 {
     return release(&encoders, context);
+}
+
+/* ---- what programs look up ---- */
+
+typedef size_t release_function(void *);
+typedef void *create_function(void);
+
+static const struct {
+    const char *name;
+    struct kind *kind;
+    create_function *create; /* NULL: it is one that frees */
+    release_function *release;
+} looked_up[] = {
+    {"ZSTD_createDCtx", &decoders, ZSTD_createDCtx, NULL}, {"ZSTD_createDStream", &decoders, ZSTD_createDStream, NULL},
+    {"ZSTD_createCCtx", &encoders, ZSTD_createCCtx, NULL}, {"ZSTD_createCStream", &encoders, ZSTD_createCStream, NULL},
+    {"ZSTD_freeDCtx", &decoders, NULL, ZSTD_freeDCtx},     {"ZSTD_freeDStream", &decoders, NULL, ZSTD_freeDStream},
+    {"ZSTD_freeCCtx", &encoders, NULL, ZSTD_freeCCtx},     {"ZSTD_freeCStream", &encoders, NULL, ZSTD_freeCStream}};
+
+/* The file that this address is of; NULL: none. */
+static const void *file_of(void *address)
+{
+    Dl_info info;
+    return dladdr(address, &info) ? info.dli_fbase : NULL;
+}
+
+/* Another copy of libzstd keeps what is its own. */
+static bool is_of(const struct kind *kind, void *found)
+{
+    void *free_function;
+    memcpy(&free_function, &kind->free, sizeof free_function);
+    return file_of(found) == file_of(free_function);
+}
+
+/* The first one that a program looks up is the one that is known from then on. It stays loaded. */
+static bool adopt(struct kind *kind, void *found)
+{
+    Dl_info info;
+    if (opool__load_acquire(&kind->shared_known))
+        return is_of(kind, found);
+    void *handle = dladdr(found, &info) && info.dli_fname ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    return handle && know(kind, handle) && is_of(kind, found);
+}
+
+void *opool__contexts_instead(const char *name, void *found)
+{
+    for (size_t i = 0; found && i < sizeof looked_up / sizeof *looked_up; i++) {
+        void *ours;
+        if (strcmp(name, looked_up[i].name) != 0)
+            continue;
+        if (!looked_up[i].kind->pool || !adopt(looked_up[i].kind, found))
+            return found;
+        if (looked_up[i].create)
+            memcpy(&ours, &looked_up[i].create, sizeof ours);
+        else
+            memcpy(&ours, &looked_up[i].release, sizeof ours);
+        return ours;
+    }
+    return found;
 }
 
 /* ---- start ---- */
