@@ -22,7 +22,7 @@ static const struct command commands[] = {
     {"audit", opool__tool_audit, "run a command, and say what the objects own that it puts back into its pools"},
 #endif
 #ifdef OPOOL_HAVE_PROFILE
-    {"profile", opool__tool_profile, "run a command, and record where it allocates what, for how long"},
+    {"profile", opool__tool_profile, "where a command allocates what for how long, and what a pool would gain there"},
 #endif
 #ifdef OPOOL_HAVE_SHAPES
     {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},

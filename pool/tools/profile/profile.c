@@ -11,6 +11,7 @@
 #include "clean.h"
 #include "format.h"
 #include "launch.h"
+#include "report.h"
 #include "tools.h"
 
 enum { EVERY_SAMPLED = 256, EVERY_MOST = 1000000, SECONDS_MOST = 100000000, FRAMES_USUAL = 8 };
@@ -19,6 +20,7 @@ static const char help[] =
     "Usage: opool profile [--output FILE] [--mode MODE] [--every N] [--frames N] [--only PROGRAM] [--duration S]\n"
     "                     [--paused] [--] COMMAND [ARGUMENT]...\n"
     "       opool profile --attach PID|FILE on|off|snapshot [--output FILE]\n"
+    "       opool profile report [OPTION]... FILE...\n"
     "\n"
     "Runs COMMAND and records each call site of malloc and its kin, in all its processes, however they end. Nothing "
     "has\n"
@@ -175,8 +177,20 @@ static int attach(struct arguments *arguments)
     return opool__profile_attach(arguments->attach, what, arguments->wish.output);
 }
 
+static int report(int argc, char **argv)
+{
+#ifdef OPOOL_HAVE_REPORT
+    return opool__profile_report(argc, argv);
+#else
+    (void)argc;
+    return refuse("this opool was built without libdw, which a report needs: ", argv[0]);
+#endif
+}
+
 int opool__tool_profile(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "report") == 0)
+        return report(argc - 1, argv + 1);
     struct arguments arguments = {.attach = NULL};
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);

@@ -73,6 +73,16 @@ uint64_t opool__shapes_address_size(Dwarf_Die *type)
     return dwarf_diecu(type, &unit, &size, NULL) && size != 0 ? size : 8;
 }
 
+bool opool__shapes_is_cxx(Dwarf_Die *die)
+{
+    enum { CXX_17 = 0x2a, CXX_20 = 0x2b, CXX_23 = 0x3a }; /* newer than elfutils 0.188 */
+    Dwarf_Die unit;
+    int language = dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1;
+    return language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
+           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14 || language == CXX_17 ||
+           language == CXX_20 || language == CXX_23;
+}
+
 /* ---- names of types ---- */
 
 bool opool__shapes_is_qualifier(int tag)

@@ -25,6 +25,9 @@ int opool__shapes_line(Dwarf_Die *die);
 /** Bytes of a pointer in the unit. */
 uint64_t opool__shapes_address_size(Dwarf_Die *type);
 
+/** Is its unit C++? */
+bool opool__shapes_is_cxx(Dwarf_Die *die);
+
 /** const, volatile, restrict and their like. */
 bool opool__shapes_is_qualifier(int tag);
 /** The type as a programmer would write it. */

@@ -93,16 +93,6 @@ static const char *malformed(struct scanning *scanning, const char *why)
     return opool__shapes_format(scanning->memory, "malformed debug information: %s", why);
 }
 
-static bool is_cxx(Dwarf_Die *die)
-{
-    enum { CXX_17 = 0x2a, CXX_20 = 0x2b, CXX_23 = 0x3a }; /* newer than elfutils 0.188 */
-    Dwarf_Die unit;
-    int language = dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1;
-    return language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
-           language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14 || language == CXX_17 ||
-           language == CXX_20 || language == CXX_23;
-}
-
 /* ---- pools ---- */
 
 /* A compiler writes one; a broken file may have a const type that is const of itself. */
@@ -154,7 +144,7 @@ static void check_record(struct scanning *scanning, struct report *report, struc
                   is_scattered(scanning->module) ? scattered : malformed(scanning, "the record has another type"));
         return;
     }
-    report->is_cxx = is_cxx(&type);
+    report->is_cxx = opool__shapes_is_cxx(&type);
     struct node *tree = opool__shapes_read(scanning->module, scanning->memory, &type, &why);
     if (is_scattered(scanning->module) && (!tree || tree->kind == NODE_UNKNOWN))
         unchecked(report, scattered);
@@ -228,7 +218,7 @@ static bool scan_type(void *arg, Dwarf_Die *type, const char *scope)
     report.type = full_name(memory, type, scope);
     report.file = file ? opool__shapes_copy(memory, file) : NULL;
     report.line = opool__shapes_line(type);
-    report.is_cxx = is_cxx(type);
+    report.is_cxx = opool__shapes_is_cxx(type);
     report.unnameable = opool__shapes_unnameable(type);
     struct node *tree = opool__shapes_read(scanning->module, memory, type, &why);
     if (tree) {
