@@ -94,6 +94,9 @@ static void tell(const struct watch *watch)
     if (saved->images == 0)
         fputs("opool profile: no process was recorded: was the environment cleared, or does --only name another one?\n",
               stderr);
+    if (saved->lost_children)
+        fprintf(stderr, "opool profile: %llu forked processes could make no file in %s, and are not recorded\n",
+                (unsigned long long)saved->lost_children, opool__clean_copy(name, sizeof name, watch->live.folder));
     if (saved->lost)
         fprintf(stderr, "opool profile: %llu events found no room\n", (unsigned long long)saved->lost);
     fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu process%s: %s\n",
