@@ -36,14 +36,14 @@ static struct cost system_of(const struct costs *costs, const struct spent *spen
 }
 
 /* A mean beyond so many times what is known to cost is one of interruptions, which a pool would have as well. */
-enum { TIMED_MOST = 10 };
+static const double timed_most = 10;
 
 /* In the process a pair costs more than it was measured to, since caches are cold: so would a pool's, in proportion. */
 static double saved_by_time(const struct costs *costs, const struct spent *spent, struct cost pair, double system)
 {
     double each = spent->timed_pair - 2 * costs->clock.low, cold = pair.high > 0 ? each / pair.high : 1;
     double saved = spent->pairs * (each - costs->pool.high * fmax(cold, 1));
-    return fmin(saved, TIMED_MOST * (spent->pairs * pair.high + system));
+    return fmin(saved, timed_most * (spent->pairs * pair.high + system));
 }
 
 /*

@@ -202,7 +202,7 @@ static void write_bars(const struct view *view)
     for (size_t i = 0; i < view->site_count && count > 0; i++)
         if (opool__profile_is_poolable(sites[i]) && gain_of(&sites[i]->verdict.gain, true) > 0) {
             write_bar(view, sites[i], &x, top);
-            top += BAR;
+            top += (double)BAR;
             count--;
         }
     line(view, "axis", LEFT, TOP, LEFT, top);

@@ -398,16 +398,16 @@ static void add_records(struct building *building)
 /* ---- the whole ---- */
 
 /* A pair of calls, as measured with the collector (PROFILE.md, "The model"). */
-enum { RECORDED_NS = 150, PASSED_NS = 6, COUNTED_NS = 40 };
+static const double recorded_ns = 150, passed_ns = 6, counted_ns = 40;
 
 static double recorder_of(const struct opool__profile_header *header)
 {
     double pairs = (double)header->allocations;
     if (header->mode == OPOOL__PROFILE_COUNTS)
-        return pairs * COUNTED_NS;
+        return pairs * counted_ns;
     if (header->mode == OPOOL__PROFILE_SAMPLED && header->every > 1)
-        return pairs * PASSED_NS + pairs / header->every * RECORDED_NS;
-    return pairs * RECORDED_NS;
+        return pairs * passed_ns + pairs / header->every * recorded_ns;
+    return pairs * recorded_ns;
 }
 
 /* Of a process that runs, what the tool saw of it later than its own last entry. */

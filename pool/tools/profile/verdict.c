@@ -363,8 +363,8 @@ static bool is_rare(struct judging *judging, const struct site *site)
     struct spent spent = spent_of(judging->model, figures);
     double seconds = judging->model->seconds;
     struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, opool__profile_cpu(judging->model));
-    bool is_seldom =
-        figures->allocations < RARE_COUNT || (seconds > 0 && (double)figures->allocations / seconds < RARE_A_SECOND);
+    bool is_seldom = figures->allocations < RARE_COUNT ||
+                     (seconds > 0 && (double)figures->allocations / seconds < (double)RARE_A_SECOND);
     return is_seldom && gain.high_share < OPOOL__PROFILE_NOISE;
 }
 
