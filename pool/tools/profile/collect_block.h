@@ -11,6 +11,8 @@
  *
  * A block of at most 16 bytes may be of one granule: it has no second word. Births count in 64 ns. So lifetimes of such
  * small blocks are known up to 39 hours, of the others for 200 years.
+ *
+ * Some allocators place blocks of 8 bytes between granules. They have the words of addresses that no program has.
  */
 
 #include "collect_image.h"
@@ -25,19 +27,29 @@ struct opool__known {
     uint64_t size, birth; /* ns, cut to 64 */
 };
 
-/* The words of an address; NULL: none, and none to be had. */
-static inline uint64_t *opool__block_words(const void *at)
+/* Where the words of a block are; 0: nowhere. */
+static inline uintptr_t opool__block_place(const void *at)
 {
-    uint64_t *words = opool__shadow_find((uintptr_t)at);
-    return OPOOL__LIKELY(words != NULL) ? words : opool__shadow_make((uintptr_t)at);
+    uintptr_t place = (uintptr_t)at;
+    if (OPOOL__LIKELY(place % OPOOL__GRANULE == 0))
+        return place;
+#if UINTPTR_MAX > UINT32_MAX
+    const uintptr_t beyond = (uintptr_t)1 << 47;
+    if (place % OPOOL__GRANULE == OPOOL__GRANULE / 2 && place < beyond)
+        return place + beyond - OPOOL__GRANULE / 2;
+#endif
+    return 0;
 }
 
 /* False: the block can not be known. */
 static inline bool opool__block_know(const void *at, uint32_t record, uint64_t size, uint64_t now)
 {
-    uint64_t *words = opool__block_words(at), birth = now >> OPOOL__BIRTH_SHIFT;
+    uintptr_t place = opool__block_place(at);
+    uint64_t *words = place ? opool__shadow_find(place) : NULL, birth = now >> OPOOL__BIRTH_SHIFT;
     bool tiny = size <= OPOOL__BLOCK_TINY;
-    if (!words || (uintptr_t)at % OPOOL__GRANULE != 0 || size >> 48)
+    if (OPOOL__UNLIKELY(!words) && place)
+        words = opool__shadow_make(place);
+    if (!words || size >> 48)
         return false;
     uint64_t first = birth << (64 - OPOOL__BIRTH_BITS) | (uint64_t)record << 5;
     if (!tiny)
@@ -49,8 +61,9 @@ static inline bool opool__block_know(const void *at, uint32_t record, uint64_t s
 /* False: nothing is known of it. It is forgotten. */
 static inline bool opool__block_forget(const void *at, struct opool__known *known, uint64_t now)
 {
-    uint64_t *words = opool__shadow_find((uintptr_t)at);
-    uint64_t first = words && (uintptr_t)at % OPOOL__GRANULE == 0 ? opool__load_relaxed(words) : 0;
+    uintptr_t place = opool__block_place(at);
+    uint64_t *words = place ? opool__shadow_find(place) : NULL;
+    uint64_t first = words ? opool__load_relaxed(words) : 0;
     if (!first)
         return false;
     opool__store_relaxed(words, UINT64_C(0));

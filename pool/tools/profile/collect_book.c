@@ -137,13 +137,26 @@ static void add_allocation(struct opool__profile_record *record, const struct op
     record->allocations++;
 }
 
-/* Puts the block into the books, where it stays until it is freed. */
-static void know(struct opool__profile_record *record, const void *at, size_t size, uint64_t birth)
+/* The block's own record is another thread's: it is told what is gone, no more. */
+static void take_from(struct opool__profile_record *record, uint64_t bytes)
 {
-    if (opool__block_know(at, (uint32_t)(record - opool__image.records), size, birth))
+    opool__add_relaxed(&record->taken, (uint64_t)1);
+    opool__add_relaxed(&record->taken_bytes, bytes);
+}
+
+/* Puts the block into the books, where it stays until it is freed. One for which there is no place counts as gone: its
+   end will not be seen. */
+static void know(struct opool__worker *worker, struct opool__profile_record *record, const void *at, size_t size,
+                 uint64_t birth)
+{
+    if (opool__block_know(at, (uint32_t)(record - opool__image.records), size, birth)) {
         opool__sample_note(at);
-    else
-        opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
+        return;
+    }
+    opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
+    take_from(record, size);
+    worker->totals->blocks--;
+    worker->totals->bytes -= size;
 }
 
 static bool forget(const void *at, struct opool__known *known, uint64_t now)
@@ -175,7 +188,8 @@ static void follow_allocation(struct opool__worker *worker, struct opool__profil
         note_mapping(record, at, wish->size, true);
     worker->totals->blocks++;
     worker->totals->bytes += wish->size;
-    know(record, at, wish->size, now);
+    know(worker, record, at, wish->size, now);
+    worker->totals->last_ns = now;
     opool__tick(now);
 }
 
@@ -201,13 +215,6 @@ void opool__book_allocation(struct opool__worker *worker, const void *at, const 
 }
 
 /* ---- free ---- */
-
-/* The block's own record is another thread's: it is told what is gone, no more. */
-static void take_from(struct opool__profile_record *record, uint64_t bytes)
-{
-    opool__add_relaxed(&record->taken, (uint64_t)1);
-    opool__add_relaxed(&record->taken_bytes, bytes);
-}
 
 static void add_lifetime(struct opool__profile_record *record, uint64_t birth, uint64_t now)
 {
@@ -252,6 +259,7 @@ struct opool__profile_record *opool__book_free(struct opool__worker *worker, con
     uint64_t now = opool__clock_now();
     if (!forget(at, &known, now))
         return NULL;
+    worker->totals->last_ns = now;
     opool__tick(now);
     return add_free(worker, at, &known, now);
 }
@@ -301,7 +309,7 @@ void opool__book_move(struct opool__worker *worker, const struct opool__known *k
     struct opool__profile_record *record = &opool__image.records[known->record];
     opool__call_note(call, own_record(worker, record));
     if (!to && size) { /* refused: the block is what it was */
-        know(record, from, known->size, known->birth);
+        know(worker, record, from, known->size, known->birth);
         return;
     }
     uint64_t now = opool__clock_now();
@@ -311,6 +319,6 @@ void opool__book_move(struct opool__worker *worker, const struct opool__known *k
         return;
     }
     resize(worker, known, from != to, size);
-    know(record, to, size, known->birth);
+    know(worker, record, to, size, known->birth);
     opool__tick(now);
 }

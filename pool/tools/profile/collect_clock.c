@@ -13,6 +13,7 @@ struct opool__clock opool__clock;
 
 #ifdef OPOOL__HAS_COUNTER
 enum { MEASURED_NS = 100000 };
+static const uint64_t REFINED_FIRST_NS = 100000000, REFINED_LAST_NS = 1000000000000;
 
 static bool has_steady_counter(void)
 {
@@ -49,6 +50,30 @@ static void measure(void)
         (struct opool__clock){.from = from, .from_ns = from_ns, .scale = (ns << 32) / counted, .counts = true};
 }
 #endif
+
+#ifdef OPOOL__HAS_COUNTER
+/* The scale is a fraction of 2^32, ns / counted: in two steps, because both are large after a while. */
+static uint64_t scale_of(uint64_t ns, uint64_t counted)
+{
+    unsigned shift = ns >> 32 ? 64 - (unsigned)__builtin_clzll(ns >> 32) : 0;
+    return counted >> shift ? (ns >> shift << 32) / (counted >> shift) : 0;
+}
+#endif
+
+void opool__clock_refine(void)
+{
+#ifdef OPOOL__HAS_COUNTER
+    static uint64_t next = REFINED_FIRST_NS;
+    if (!opool__clock.counts)
+        return;
+    uint64_t counted = __builtin_ia32_rdtsc() - opool__clock.from, ns = opool__clock_monotonic() - opool__clock.from_ns;
+    uint64_t scale = ns >= next && next <= REFINED_LAST_NS ? scale_of(ns, counted) : 0;
+    if (scale == 0 || scale >> 32)
+        return;
+    opool__store_relaxed(&opool__clock.scale, scale);
+    next = ns * 100;
+#endif
+}
 
 void opool__clock_start(void)
 {

@@ -8,6 +8,7 @@
  * directly.
  */
 
+#include <opool/atomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -34,13 +35,18 @@ static inline uint64_t opool__clock_monotonic(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Nanoseconds, as CLOCK_MONOTONIC to a few parts in ten thousand. Not monotonic between processors to the last few. */
+/* Measures again where much more time has passed: the first measurement is good to a few parts in ten thousand. At the
+   second one the clock may jump by some 10 us. One thread at a time. */
+__attribute__((visibility("hidden"))) void opool__clock_refine(void);
+
+/* Nanoseconds, close to CLOCK_MONOTONIC. Not monotonic between processors to the last few. */
 static inline uint64_t opool__clock_now(void)
 {
 #ifdef OPOOL__HAS_COUNTER
     if (opool__clock.counts) {
         uint64_t counted = __builtin_ia32_rdtsc() - opool__clock.from, lower = counted & UINT32_MAX;
-        return opool__clock.from_ns + (counted >> 32) * opool__clock.scale + (lower * opool__clock.scale >> 32);
+        uint64_t scale = opool__load_relaxed(&opool__clock.scale);
+        return opool__clock.from_ns + (counted >> 32) * scale + (lower * scale >> 32);
     }
 #endif
     return opool__clock_monotonic();

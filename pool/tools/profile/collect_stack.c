@@ -16,12 +16,27 @@ enum {
     FRAMES = OPOOL__PROFILE_FRAMES
 };
 
+/* Where the next return address lies. */
+enum way {
+    BY_DISTANCE,
+    BY_BASE,   /* behind the word that the frame pointer points to: CFA = base + 16 */
+    BY_ALIGNED /* gcc's functions that realign their stack keep the CFA before that word */
+};
+
 struct node {
     uintptr_t address;
     uint32_t parent;   /* 0: the root */
     uint32_t site;     /* index + 1 where the stack ends or is cut; 0: it goes on */
-    uint32_t distance; /* bytes to where the next return address lies */
+    uint32_t distance; /* bytes to the next return address */
+    uint32_t saved;    /* bytes from there down to where this frame saved its caller's frame pointer; 0: it did not */
     uint32_t first;    /* of its children */
+    uint32_t way;
+};
+
+/* What is known of a frame while going outwards. */
+struct position {
+    uintptr_t at;   /* where its return address lies; of the first one: its end */
+    uintptr_t base; /* its frame pointer register */
 };
 
 static struct {
@@ -82,17 +97,37 @@ static uint32_t first_place(uint32_t parent, uintptr_t address)
     return (uint32_t)mix(address, parent) & (PLACES - 1);
 }
 
-/* The site of the stack whose frame below `parent` has its return address in `word`, which lies at `at`; 0: not known.
-   Depth and variants bound the recursion. */
-static uint32_t descend(uint32_t parent, uintptr_t word, uintptr_t at, uintptr_t top)
+/* From the frame of a node to the next one; false: beyond what is known to be stack. */
+static inline bool step(const struct node *node, struct position *position, uintptr_t top)
+{
+    uintptr_t next = position->at + node->distance;
+    if (OPOOL__UNLIKELY(node->way != BY_DISTANCE)) {
+        uintptr_t base = position->base;
+        if (base < position->at || base > top || base % sizeof base != 0)
+            return false;
+        next = (node->way == BY_BASE ? base + 2 * sizeof base : ((const uintptr_t *)base)[-1]) - sizeof base;
+        if (next <= position->at)
+            return false;
+    }
+    if (next > top || next % sizeof next != 0)
+        return false;
+    if (node->saved)
+        position->base = *(const uintptr_t *)(next - node->saved);
+    position->at = next;
+    return true;
+}
+
+/* The site of the stack whose frame below `parent` has this return address; 0: not known. Depth and variants bound the
+   recursion. */
+static uint32_t descend(uint32_t parent, uintptr_t word, struct position position, uintptr_t top)
 {
     uint32_t place = first_place(parent, word), number;
     while ((number = next_child(parent, word, &place)) != 0) {
         const struct node *node = &tree.nodes[number];
+        struct position next = position;
         uint32_t site = node->site;
-        uintptr_t next = at + node->distance;
-        if (!site && next <= top)
-            site = descend(number, *(const uintptr_t *)next, next, top);
+        if (!site && step(node, &next, top))
+            site = descend(number, *(const uintptr_t *)next.at, next, top);
         if (site)
             return site;
     }
@@ -102,31 +137,30 @@ static uint32_t descend(uint32_t parent, uintptr_t word, uintptr_t at, uintptr_t
 /* The common path: first children all the way, which lie side by side. */
 static uint32_t find(struct opool__caller caller, uintptr_t top)
 {
-    uintptr_t at = (uintptr_t)caller.cfa, word = (uintptr_t)caller.address;
-    uint32_t place = first_place(0, word), number = next_child(0, word, &place);
-    const struct node *node = &tree.nodes[number];
+    const struct position start = {(uintptr_t)caller.cfa, caller.base};
+    struct position position = start;
+    uint32_t place = first_place(0, (uintptr_t)caller.address);
+    uint32_t number = next_child(0, (uintptr_t)caller.address, &place);
     if (!number)
         return 0;
     for (;;) {
+        const struct node *node = &tree.nodes[number];
         if (node->site)
             return node->site;
-        uintptr_t next = at + node->distance;
-        if (next > top)
+        if (!step(node, &position, top))
             break;
-        uintptr_t next_word = *(const uintptr_t *)next;
+        uintptr_t word = *(const uintptr_t *)position.at;
         /* acquire: as in next_child. */
         uint32_t child = opool__load_acquire(&node->first);
-        if (!child || tree.nodes[child].address != next_word) {
-            place = first_place(number, next_word);
-            child = next_child(number, next_word, &place);
+        if (!child || tree.nodes[child].address != word) {
+            place = first_place(number, word);
+            child = next_child(number, word, &place);
             if (!child)
                 break;
         }
-        at = next;
         number = child;
-        node = &tree.nodes[child];
     }
-    return descend(0, (uintptr_t)caller.address, (uintptr_t)caller.cfa, top);
+    return descend(0, (uintptr_t)caller.address, start, top);
 }
 
 /* ---- unwinding ---- */
@@ -136,7 +170,8 @@ struct unwound {
     uint32_t depth, most;
     bool begun, fixed; /* each return address lies where it was found */
     uintptr_t end;     /* of what was seen of the stack */
-    uintptr_t frames[FRAMES], at[FRAMES];
+    uintptr_t frames[FRAMES], base[FRAMES];
+    uintptr_t at[FRAMES]; /* of the first one: the end of its frame */
 };
 
 /* Where the return address of the frame lies whose callee's frame is [from, to); 0: not to be told. */
@@ -158,6 +193,16 @@ static uintptr_t place_of(uintptr_t address, uintptr_t from, uintptr_t to)
 #endif
 }
 
+static uintptr_t base_of(struct _Unwind_Context *context)
+{
+#if defined(__x86_64__)
+    return _Unwind_GetGR(context, 6);
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
 static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *void_unwound)
 {
     struct unwound *unwound = void_unwound;
@@ -176,6 +221,7 @@ static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *void
     }
     unwound->end = end;
     unwound->frames[unwound->depth] = address;
+    unwound->base[unwound->depth] = base_of(context);
     return ++unwound->depth == unwound->most ? _URC_NORMAL_STOP : _URC_NO_REASON;
 }
 
@@ -219,12 +265,48 @@ static uint32_t find_or_make_site(const struct unwound *unwound, uint32_t functi
     return number;
 }
 
-/* 0: full, or too many variants. */
-static uint32_t make_node(uint32_t parent, uintptr_t address, uint32_t distance, uint32_t site)
+/* How to get from frame i to the next one. */
+static struct node describe(const struct unwound *unwound, uint32_t i)
 {
-    uint32_t place = first_place(parent, address), variants = 0, number;
-    while ((number = next_child(parent, address, &place)) != 0) {
-        if (tree.nodes[number].distance == distance && tree.nodes[number].site == site)
+    uintptr_t at = unwound->at[i], next = unwound->at[i + 1], base = unwound->base[i];
+    struct node node = {.address = unwound->frames[i], .way = BY_DISTANCE, .distance = (uint32_t)(next - at)};
+    if (base < at || base >= next || base % sizeof base != 0)
+        return node;
+    if (base + sizeof base == next)
+        node.way = BY_BASE;
+    else if (((const uintptr_t *)base)[-1] == next + sizeof next && base - sizeof base >= at)
+        node.way = BY_ALIGNED;
+    if (node.way != BY_DISTANCE)
+        node.distance = 0;
+    return node;
+}
+
+/* Where frame i saved the frame pointer that differs in the next one: the highest such word below the return address,
+   because functions save registers first. False: nowhere. */
+static bool find_saved(const struct unwound *unwound, uint32_t i, struct node *node)
+{
+    uintptr_t next = unwound->at[i + 1], base = unwound->base[i + 1];
+    if (unwound->base[i] == base)
+        return true;
+    for (uintptr_t place = next - sizeof next; place >= unwound->at[i] && place < next; place -= sizeof place)
+        if (*(const uintptr_t *)place == base) {
+            node->saved = (uint32_t)(next - place);
+            return true;
+        }
+    return false;
+}
+
+static bool is_same(const struct node *a, const struct node *b)
+{
+    return a->distance == b->distance && a->site == b->site && a->way == b->way && a->saved == b->saved;
+}
+
+/* 0: full, or too many variants. */
+static uint32_t make_node(const struct node *node)
+{
+    uint32_t place = first_place(node->parent, node->address), variants = 0, number;
+    while ((number = next_child(node->parent, node->address, &place)) != 0) {
+        if (is_same(&tree.nodes[number], node))
             return number;
         if (++variants == VARIANTS)
             return 0;
@@ -232,24 +314,32 @@ static uint32_t make_node(uint32_t parent, uintptr_t address, uint32_t distance,
     if (tree.used == NODES)
         return 0;
     number = tree.used++;
-    tree.nodes[number] = (struct node){address, parent, site, distance, 0};
+    tree.nodes[number] = *node;
     /* release: for next_child, and for who takes the first one. */
     opool__store_release(&tree.places[place & (PLACES - 1)], number);
-    if (!tree.nodes[parent].first)
-        opool__store_release(&tree.nodes[parent].first, number);
+    if (!tree.nodes[node->parent].first)
+        opool__store_release(&tree.nodes[node->parent].first, number);
     return number;
 }
 
+/* As far as a frame pointer is lost that a frame further out needs, there is no path. */
 static void learn_path(const struct unwound *unwound, uint32_t site)
 {
-    uint32_t node = 0;
+    uint32_t parent = 0;
+    bool base_known = true;
     for (uint32_t i = 0; i < unwound->depth; i++) {
-        bool last = i + 1 == unwound->depth;
-        uintptr_t distance = last ? 0 : unwound->at[i + 1] - unwound->at[i];
-        if (distance > UINT32_MAX)
-            return;
-        node = make_node(node, unwound->frames[i], (uint32_t)distance, last ? site + 1 : 0);
-        if (!node)
+        struct node node = {.address = unwound->frames[i], .site = site + 1};
+        if (i + 1 < unwound->depth) {
+            if (unwound->at[i + 1] - unwound->at[i] > UINT32_MAX)
+                return;
+            node = describe(unwound, i);
+            if (node.way != BY_DISTANCE && !base_known)
+                return;
+            base_known = find_saved(unwound, i, &node) && (base_known || node.saved);
+        }
+        node.parent = parent;
+        parent = make_node(&node);
+        if (!parent)
             return;
     }
 }

@@ -77,6 +77,7 @@ static void tick(void)
 {
     struct opool__profile_thread sum = sum_threads();
     opool__image_lock();
+    opool__clock_refine();
     write_header(&sum);
     add_point(&sum);
     opool__image_unlock();

@@ -94,8 +94,8 @@ struct opool__profile_size {
 };
 
 struct opool__profile_record {
-    uint32_t site, thread; /* index; number */
-    uint64_t allocations;  /* 0, and no frees: not used. A thread that only frees blocks of a site has a record, too */
+    uint32_t site, thread; /* index; number, 0: not used */
+    uint64_t allocations;  /* may be 0: a thread that only frees or moves blocks of a site has a record, too */
     uint64_t bytes;
     uint64_t frees;           /* of blocks of this site, by this thread */
     uint64_t foreign_frees;   /* those of them that another thread allocated */
@@ -130,7 +130,8 @@ struct opool__profile_thread {
     uint64_t allocations, frees;
     uint64_t blocks, bytes; /* seen allocated less seen freed by this thread, modulo 2^64: the sum of all is in use */
     uint64_t begun;         /* threads that had this number */
-    uint64_t reserved[3];
+    uint64_t last_ns;       /* of the last event that was looked at */
+    uint64_t reserved[2];
 };
 
 /* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the

@@ -158,17 +158,18 @@ static int is_image(const struct dirent *entry)
     return pid_of(entry->d_name) != 0;
 }
 
-/* Has the process executed another program since, or did it end? */
-static bool is_over(const struct dirent *const *all, int count, int i)
+/* How the image's process ended, as enum of `ended` has it, if it did not say so itself: it may have executed another
+   program since. */
+static uint32_t how_ended(const struct dirent *const *all, int count, int i)
 {
     long pid = pid_of(all[i]->d_name);
     for (int later = i + 1; later < count; later++)
         if (pid_of(all[later]->d_name) == pid)
-            return true;
-    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+            return OPOOL__PROFILE_EXECED;
+    return kill((pid_t)pid, 0) != 0 && errno == ESRCH ? OPOOL__PROFILE_EXITED : OPOOL__PROFILE_RUNNING;
 }
 
-static bool each_image(struct visit *visit, void (*see)(struct visit *visit, int fd, const char *path, bool over))
+static bool each_image(struct visit *visit, void (*see)(struct visit *visit, int fd, const char *path, uint32_t ended))
 {
     struct dirent **all;
     int count = scandir(visit->live->folder, &all, is_image, by_name);
@@ -179,7 +180,7 @@ static bool each_image(struct visit *visit, void (*see)(struct visit *visit, int
         int n = snprintf(path, sizeof path, "%s/%s", visit->live->folder, all[i]->d_name);
         int fd = n > 0 && (size_t)n < sizeof path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
         if (fd >= 0) {
-            see(visit, fd, path, is_over((const struct dirent *const *)all, count, i));
+            see(visit, fd, path, how_ended((const struct dirent *const *)all, count, i));
             close(fd);
         }
     }
@@ -196,12 +197,12 @@ static void set_field(int fd, size_t offset, const void *value, size_t bytes)
         return; /* it is a figure less */
 }
 
-static void pause_one(struct visit *visit, int fd, const char *path, bool over)
+static void pause_one(struct visit *visit, int fd, const char *path, uint32_t ended)
 {
     struct opool__profile_header header;
     uint32_t paused = visit->paused;
     (void)path;
-    if (!over && opool__save_header(fd, &header))
+    if (ended == OPOOL__PROFILE_RUNNING && opool__save_header(fd, &header))
         set_field(fd, offsetof(struct opool__profile_header, paused), &paused, sizeof paused);
 }
 
@@ -246,18 +247,18 @@ static void note_use(int fd, long pid)
     set_field(fd, offsetof(struct opool__profile_header, resident_bytes), &use, sizeof use);
 }
 
-static void gather_one(struct visit *visit, int fd, const char *path, bool over)
+static void gather_one(struct visit *visit, int fd, const char *path, uint32_t ended)
 {
     struct opool__profile_header header;
     if (!opool__save_header(fd, &header))
         return; /* it is not ready yet, or no image of ours */
-    if (!over && !visit->all) {
+    if (ended == OPOOL__PROFILE_RUNNING && !visit->all) {
         note_use(fd, (long)header.pid);
         return;
     }
     if (visit->failed)
         return;
-    if (opool__save_image(fd, visit->part, over, visit->saved) && unlink(path) == 0)
+    if (opool__save_image(fd, visit->part, ended, visit->saved) && unlink(path) == 0)
         return;
     visit->error = errno;
     visit->failed = true;
@@ -298,10 +299,10 @@ bool opool__live_finish(const struct opool__live *live)
 
 /* ---- snapshots ---- */
 
-static void snapshot_one(struct visit *visit, int fd, const char *path, bool over)
+static void snapshot_one(struct visit *visit, int fd, const char *path, uint32_t ended)
 {
     (void)path;
-    if (visit->failed || opool__save_image(fd, visit->part, over, visit->saved) || errno == EBADMSG)
+    if (visit->failed || opool__save_image(fd, visit->part, ended, visit->saved) || errno == EBADMSG)
         return;
     visit->error = errno;
     visit->failed = true;

@@ -20,65 +20,20 @@
 #include <unistd.h>
 
 #include "behind.h"
-#include "collect_book.h"
 #include "collect_clock.h"
 #include "collect_modules.h"
 #include "collect_tick.h"
 #include "environment.h"
+#include "preload.h"
 #include "os/os.h"
 #include "os/report.h"
-
-#define EXPORTED __attribute__((visibility("default")))
-
-static void renew(void);
-
-/* Is there an image of this process? Another one's is left behind first. */
-static inline bool has_image(void)
-{
-    if (OPOOL__LIKELY(*opool__image_own))
-        return true;
-    if (!opool__image_is_foreign())
-        return false;
-    renew();
-    return *opool__image_own;
-}
-
-/* Sampled: is this allocation one that is not looked at? In other modes, and before there is a worker, none is. */
-static inline bool skips(void)
-{
-    struct opool__thread *thread = &opool__thread;
-    if (thread->skip <= 1)
-        return false;
-    thread->skip--;
-    thread->totals->allocations++;
-    return true;
-}
-
-/* A worker where this allocation is to be recorded. */
-static struct opool__worker *enter(void)
-{
-    if (!has_image() || OPOOL__UNLIKELY(opool__load_relaxed(&opool__image.header->paused)))
-        return NULL;
-    struct opool__worker *worker = opool__thread_enter();
-    /* A thread's first one is as likely to be looked at as any other. */
-    if (!worker || !skips())
-        return worker;
-    opool__thread_leave();
-    return NULL;
-}
-
-/* The same for a free. While recording is paused, too: what is known must be right. */
-static struct opool__worker *enter_free(void)
-{
-    return has_image() ? opool__thread_enter() : NULL;
-}
 
 /* ---- malloc and its kin ---- */
 
 /* The allocator is called between the two. */
 #define RECORDED(call_, ...) \
     __extension__({ \
-        struct opool__worker *worker_ = skips() ? NULL : enter(); \
+        struct opool__worker *worker_ = opool__skips() ? NULL : opool__enter(); \
         void *at_; \
         if (worker_) { \
             struct opool__call seen_; \
@@ -95,14 +50,14 @@ static struct opool__worker *enter_free(void)
         at_; \
     })
 
-EXPORTED void *malloc(size_t size)
+OPOOL__EXPORTED void *malloc(size_t size)
 {
     if (!opool__behind_known())
         return opool__first_aid_take(size);
     return RECORDED(opool__behind.malloc(size), size, 0, 'm');
 }
 
-EXPORTED void *calloc(size_t count, size_t size)
+OPOOL__EXPORTED void *calloc(size_t count, size_t size)
 {
     if (!opool__behind_known())
         return size && count > SIZE_MAX / size ? NULL : opool__first_aid_take(count * size);
@@ -111,7 +66,7 @@ EXPORTED void *calloc(size_t count, size_t size)
 
 static void forget_and_free(void *at)
 {
-    struct opool__worker *worker = enter_free();
+    struct opool__worker *worker = opool__enter_free();
     if (!worker) {
         if (*opool__image_own)
             opool__book_free_alone(at);
@@ -127,19 +82,20 @@ static void forget_and_free(void *at)
     opool__thread_leave();
 }
 
-/* Sampled: is nothing known of this block? It is counted. */
-static inline bool is_skipped(const void *at)
+void opool__forget(const void *at)
 {
-    struct opool__profile_thread *totals = opool__thread.totals;
-    if (!opool__sampling || !totals || !opool__sample_excludes(at))
-        return false;
-    totals->frees += !opool__load_relaxed(&opool__image.header->paused);
-    return true;
+    struct opool__worker *worker = opool__enter_free();
+    if (worker) {
+        (void)opool__book_free(worker, at);
+        opool__thread_leave();
+    } else if (*opool__image_own) {
+        opool__book_free_alone(at);
+    }
 }
 
-EXPORTED void free(void *at)
+OPOOL__EXPORTED void free(void *at)
 {
-    if (is_skipped(at)) {
+    if (opool__is_skipped(at)) {
         opool__behind.free(at);
         return;
     }
@@ -170,7 +126,7 @@ static void *move(void *at, size_t size)
     struct opool__call call;
     if (opool__counting || (opool__sampling && opool__sample_excludes(at)))
         return opool__behind.realloc(at, size);
-    struct opool__worker *worker = enter_free();
+    struct opool__worker *worker = opool__enter_free();
     if (!worker)
         return move_unrecorded(at, size);
     bool is_known = opool__book_lift(at, &known);
@@ -183,14 +139,14 @@ static void *move(void *at, size_t size)
     return to;
 }
 
-EXPORTED void *realloc(void *at, size_t size)
+OPOOL__EXPORTED void *realloc(void *at, size_t size)
 {
     if (!opool__behind_known() || opool__first_aid_has(at))
         return at ? move_from_first_aid(at, size) : opool__first_aid_take(size);
     return at ? move(at, size) : RECORDED(opool__behind.realloc(NULL, size), size, 0, 'r');
 }
 
-EXPORTED void *reallocarray(void *at, size_t count, size_t size)
+OPOOL__EXPORTED void *reallocarray(void *at, size_t count, size_t size)
 {
     if (size && count > SIZE_MAX / size) {
         errno = ENOMEM;
@@ -201,21 +157,21 @@ EXPORTED void *reallocarray(void *at, size_t count, size_t size)
     return realloc(at, count * size);
 }
 
-EXPORTED void *memalign(size_t alignment, size_t size)
+OPOOL__EXPORTED void *memalign(size_t alignment, size_t size)
 {
     if (!opool__behind_known())
         return NULL;
     return RECORDED(opool__behind.memalign(alignment, size), size, alignment, 'a');
 }
 
-EXPORTED void *aligned_alloc(size_t alignment, size_t size)
+OPOOL__EXPORTED void *aligned_alloc(size_t alignment, size_t size)
 {
     if (!opool__behind_known())
         return NULL;
     return RECORDED(opool__behind.memalign(alignment, size), size, alignment, 'a');
 }
 
-EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
+OPOOL__EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
 {
     if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
         return EINVAL;
@@ -230,7 +186,7 @@ EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
     return 0;
 }
 
-EXPORTED void *valloc(size_t size)
+OPOOL__EXPORTED void *valloc(size_t size)
 {
     size_t page = opool__os.page_size();
     if (!opool__behind_known())
@@ -238,7 +194,7 @@ EXPORTED void *valloc(size_t size)
     return RECORDED(opool__behind.memalign(page, size), size, page, 'a');
 }
 
-EXPORTED void *pvalloc(size_t size)
+OPOOL__EXPORTED void *pvalloc(size_t size)
 {
     size_t page = opool__os.page_size();
     if (size > SIZE_MAX - page) {
@@ -254,7 +210,7 @@ EXPORTED void *pvalloc(size_t size)
 /* ---- fork ---- */
 
 /* The image is the parent's, and so are the sites, the records and what is known of blocks. */
-static void renew(void)
+void opool__renew(void)
 {
     int saved = errno;
     opool__thread.inside = 1;
@@ -287,8 +243,9 @@ static void child(void)
 {
     opool__image_reset_lock();
     opool__threads_reset_lock();
-    if (opool__image_is_foreign())
-        renew();
+    /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
+    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid())
+        opool__renew();
 }
 
 /* ---- start and end ---- */

@@ -14,7 +14,7 @@
 #include "report.h"
 #include "tools.h"
 
-enum { EVERY_SAMPLED = 64, EVERY_MOST = 1000000, SECONDS_MOST = 100000000 };
+enum { EVERY_SAMPLED = 256, EVERY_MOST = 1000000, SECONDS_MOST = 100000000, FRAMES_USUAL = 8 };
 
 static const char help[] =
     "Usage: opool profile [--output FILE] [--mode MODE] [--every N] [--frames N] [--only PROGRAM] [--duration S]\n"
@@ -30,8 +30,8 @@ static const char help[] =
     "  --mode full      each event: sizes, lifetimes, peaks, frees by other threads (default)\n"
     "  --mode sampled   the same of one allocation in N\n"
     "  --mode counts    allocations and sizes only, of each\n"
-    "  --every N        sampled: one in N on average; 64\n"
-    "  --frames N       return addresses that tell sites apart, 1 to 16; 16\n"
+    "  --every N        sampled: one in N on average; 256\n"
+    "  --frames N       return addresses that tell sites apart, 1 to 16; 8\n"
     "  --only PROGRAM   processes of this program (a name, or a path with /); others run as they are\n"
     "  --duration S     recording ends after S seconds, the command goes on\n"
     "  --paused         recording begins with opool profile --attach\n"
@@ -134,7 +134,7 @@ static int take_mode(struct arguments *arguments)
 static int take_numbers(struct arguments *arguments)
 {
     struct opool__profile_wish *wish = &arguments->wish;
-    wish->frames = OPOOL__PROFILE_FRAMES;
+    wish->frames = FRAMES_USUAL;
     if (arguments->every && (wish->every = (unsigned)number_in(arguments->every, EVERY_MOST)) == 0)
         return refuse("--every is a number from 1 to 1000000, not ", arguments->every);
     if (arguments->frames && (wish->frames = (unsigned)number_in(arguments->frames, OPOOL__PROFILE_FRAMES)) == 0)

@@ -53,20 +53,20 @@ static int make_variables(struct variables *variables, const struct opool__live 
 struct watch {
     struct opool__live live;
     struct opool__saved saved;
-    time_t end; /* of recording; 0: none */
-    int error;  /* of the last gathering; 0: none */
+    uint64_t end; /* of recording, in ns; 0: none */
+    int error;    /* of the last gathering; 0: none */
 };
 
-static time_t seconds_now(void)
+static uint64_t now(void)
 {
     struct timespec now;
-    return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec : 0;
+    return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec : 0;
 }
 
 static void look(void *void_watch)
 {
     struct watch *watch = void_watch;
-    if (watch->end && seconds_now() >= watch->end) {
+    if (watch->end && now() >= watch->end) {
         watch->end = 0;
         if (!opool__live_pause(&watch->live, true))
             opool__profile_fail(watch->live.folder, "recording could not be ended");
@@ -92,9 +92,9 @@ static void tell(const struct watch *watch)
               stderr);
     if (saved->lost)
         fprintf(stderr, "opool profile: %llu events found no room\n", (unsigned long long)saved->lost);
-    fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu processes: %s\n",
+    fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu process%s: %s\n",
             (unsigned long long)saved->allocations, (unsigned long long)saved->sites, (unsigned long long)saved->images,
-            opool__clean_copy(name, sizeof name, watch->live.file));
+            saved->images == 1 ? "" : "es", opool__clean_copy(name, sizeof name, watch->live.file));
 }
 
 /* The command's exit status, unless the profile is lost. */
@@ -155,6 +155,6 @@ int opool__profile_record(const struct opool__profile_wish *wish)
         return r;
     }
     if (wish->seconds)
-        watch.end = seconds_now() + (time_t)wish->seconds;
+        watch.end = now() + wish->seconds * UINT64_C(1000000000);
     return finish(&watch, opool__launch_wait(&launcher, started, look, &watch));
 }

@@ -70,17 +70,23 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
     return good;
 }
 
-/* What the process did not come to write. */
-static void complete(struct opool__profile_header *header, bool ended)
+/* What the process did at a time that it did not come to write down. */
+static void run_until(struct opool__profile_header *header, uint64_t ns)
 {
-    if (header->seen_ns > header->last_ns) {
-        header->recorded_ns += header->paused ? 0 : header->seen_ns - header->last_ns;
-        header->last_ns = header->seen_ns;
-    }
+    if (ns <= header->last_ns)
+        return;
+    header->recorded_ns += header->paused ? 0 : ns - header->last_ns;
+    header->last_ns = ns;
+}
+
+static void complete(struct opool__profile_header *header, uint32_t ended)
+{
+    run_until(header, header->seen_ns);
     if (header->seen_cpu_ns > header->cpu_ns)
         header->cpu_ns = header->seen_cpu_ns;
-    if (!ended)
-        header->ended = OPOOL__PROFILE_RUNNING;
+    /* One that ended by a signal did not say so, and one that goes on did not end. */
+    if (ended == OPOOL__PROFILE_EXECED || header->ended > OPOOL__PROFILE_EXECED)
+        header->ended = ended;
 }
 
 /* ---- elements ---- */
@@ -89,7 +95,7 @@ static void complete(struct opool__profile_header *header, bool ended)
 static bool keep_record(void *element, struct opool__profile_header *header)
 {
     struct opool__profile_record *record = element;
-    if ((record->allocations == 0 && record->frees == 0) || record->site >= header->sites.used)
+    if (record->thread == 0 || record->site >= header->sites.used)
         return false;
     record->live -= record->taken;
     record->live_bytes -= record->taken_bytes;
@@ -104,6 +110,7 @@ static bool keep_thread(void *element, struct opool__profile_header *header)
     const struct opool__profile_thread *thread = element;
     header->allocations += thread->allocations;
     header->frees += thread->frees;
+    run_until(header, thread->last_ns);
     return true;
 }
 
@@ -202,7 +209,7 @@ static void count(const struct opool__profile_header *header, struct opool__save
     }
 }
 
-bool opool__save_image(int fd, int to, bool ended, struct opool__saved *saved)
+bool opool__save_image(int fd, int to, uint32_t ended, struct opool__saved *saved)
 {
     struct opool__profile_header header;
     if (!opool__save_header(fd, &header))

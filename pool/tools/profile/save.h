@@ -9,8 +9,8 @@
 /* The header of the image in the file `fd`, held to what the file has; false: it is none. */
 bool opool__save_header(int fd, struct opool__profile_header *header);
 
-/* Appends it to `to`, unless it says nothing. `ended`: its process is no more. False: errno says why, and what was
-   written of it is taken back. */
-bool opool__save_image(int fd, int to, bool ended, struct opool__saved *saved);
+/* Appends it to `to`, unless it says nothing. `ended`: what is known of its process. False: errno says why, and what
+   was written of it is taken back. */
+bool opool__save_image(int fd, int to, uint32_t ended, struct opool__saved *saved);
 
 #endif

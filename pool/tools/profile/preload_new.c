@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * C++'s operators new and delete. The usual ones call malloc and free, where they are recorded. Those of some
+ * allocators (jemalloc, tcmalloc) do the work themselves: then they are recorded here. The program's own come before
+ * ours and are not seen.
+ *
+ * An operator may throw: nothing is held while it runs, and what it does besides (time, system calls) is not looked at.
+ * It may also call one of malloc's kin after all, which the count of the thread's calls shows.
+ */
+#include <dlfcn.h>
+#include <opool/inline.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "behind.h"
+#include "os/report.h"
+#include "preload.h"
+
+/* Names have the type of size_t in them. */
+#if __SIZEOF_SIZE_T__ == 8 && defined(__LP64__)
+
+/* The operator behind us, once it was asked for. */
+struct next {
+    void *at;
+    uint32_t works; /* it is the allocator's own */
+};
+
+static bool is_allocators(void *at)
+{
+    Dl_info of_operator, of_malloc;
+    void *malloc_behind;
+    if (!opool__behind_known())
+        return false;
+    memcpy(&malloc_behind, &opool__behind.malloc, sizeof malloc_behind);
+    return dladdr(at, &of_operator) && dladdr(malloc_behind, &of_malloc) &&
+           of_operator.dli_fbase == of_malloc.dli_fbase;
+}
+
+/* A plugin may bring the C++ library with it, unseen by others: then it is asked by name. */
+static __attribute__((noinline, cold)) void find(struct next *next, const char *name)
+{
+    void *at = dlsym(RTLD_NEXT, name);
+    if (!at) {
+        void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+        at = library ? dlsym(library, name) : NULL;
+    }
+    if (!at) {
+        opool__say("profile: no C++ library has %s", name);
+        abort();
+    }
+    opool__store_relaxed(&next->works, (uint32_t)is_allocators(at));
+    /* release: who sees it sees whether it works. */
+    opool__store_release(&next->at, at);
+}
+
+static inline void *known(struct next *next, const char *name)
+{
+    if (OPOOL__UNLIKELY(!opool__load_acquire(&next->at)))
+        find(next, name);
+    return opool__load_acquire(&next->at);
+}
+
+static inline uint64_t allocations_so_far(void)
+{
+    return opool__thread.totals ? opool__thread.totals->allocations : 0;
+}
+
+static void record(const void *at, size_t size, size_t alignment, struct opool__caller caller)
+{
+    const struct opool__call call = {.timed = false};
+    const struct opool__wish wish = {size, alignment, 'm', caller};
+    struct opool__worker *worker = opool__skips() ? NULL : opool__enter();
+    if (!worker)
+        return;
+    opool__book_allocation(worker, at, &wish, &call);
+    opool__thread.skip = opool__sample_skip(worker);
+    opool__thread_leave();
+}
+
+/* The block is counted as freed, once. */
+static uint64_t forget(const void *at)
+{
+    if (!opool__is_skipped(at))
+        opool__forget(at);
+    return opool__thread.totals ? opool__thread.totals->frees : 0;
+}
+
+static void correct(uint64_t frees)
+{
+    if (opool__thread.totals && frees)
+        opool__thread.totals->frees = frees;
+}
+
+/* The function behind `name`, of that type. */
+#define NEXT(name, type) \
+    static struct next next; \
+    void *at_ = known(&next, #name); \
+    __typeof__(type) call; \
+    memcpy(&call, &at_, sizeof call)
+
+#define NEW(name, alignment, parameters, types, ...) \
+    OPOOL__EXPORTED void *name parameters; \
+    OPOOL__EXPORTED void *name parameters \
+    { \
+        NEXT(name, void *(*)types); \
+        if (!next.works) \
+            return call(__VA_ARGS__); \
+        uint64_t before = allocations_so_far(); \
+        void *at = call(__VA_ARGS__); \
+        if (allocations_so_far() == before) \
+            record(at, size, alignment, OPOOL__CALLER); \
+        return at; \
+    }
+
+#define DELETE(name, parameters, types, ...) \
+    OPOOL__EXPORTED void name parameters; \
+    OPOOL__EXPORTED void name parameters \
+    { \
+        NEXT(name, void(*) types); \
+        if (!next.works || !at) { \
+            call(__VA_ARGS__); \
+            return; \
+        } \
+        uint64_t frees = forget(at); \
+        call(__VA_ARGS__); \
+        correct(frees); \
+    }
+
+NEW(_Znwm, 0, (size_t size), (size_t), size)
+NEW(_Znam, 0, (size_t size), (size_t), size)
+NEW(_ZnwmRKSt9nothrow_t, 0, (size_t size, const void *nothrow), (size_t, const void *), size, nothrow)
+NEW(_ZnamRKSt9nothrow_t, 0, (size_t size, const void *nothrow), (size_t, const void *), size, nothrow)
+NEW(_ZnwmSt11align_val_t, align, (size_t size, size_t align), (size_t, size_t), size, align)
+NEW(_ZnamSt11align_val_t, align, (size_t size, size_t align), (size_t, size_t), size, align)
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, align, (size_t size, size_t align, const void *nothrow),
+    (size_t, size_t, const void *), size, align, nothrow)
+NEW(_ZnamSt11align_val_tRKSt9nothrow_t, align, (size_t size, size_t align, const void *nothrow),
+    (size_t, size_t, const void *), size, align, nothrow)
+
+DELETE(_ZdlPv, (void *at), (void *), at)
+DELETE(_ZdaPv, (void *at), (void *), at)
+DELETE(_ZdlPvm, (void *at, size_t size), (void *, size_t), at, size)
+DELETE(_ZdaPvm, (void *at, size_t size), (void *, size_t), at, size)
+DELETE(_ZdlPvRKSt9nothrow_t, (void *at, const void *nothrow), (void *, const void *), at, nothrow)
+DELETE(_ZdaPvRKSt9nothrow_t, (void *at, const void *nothrow), (void *, const void *), at, nothrow)
+DELETE(_ZdlPvSt11align_val_t, (void *at, size_t align), (void *, size_t), at, align)
+DELETE(_ZdaPvSt11align_val_t, (void *at, size_t align), (void *, size_t), at, align)
+DELETE(_ZdlPvmSt11align_val_t, (void *at, size_t size, size_t align), (void *, size_t, size_t), at, size, align)
+DELETE(_ZdaPvmSt11align_val_t, (void *at, size_t size, size_t align), (void *, size_t, size_t), at, size, align)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *at, size_t align, const void *nothrow),
+       (void *, size_t, const void *), at, align, nothrow)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *at, size_t align, const void *nothrow),
+       (void *, size_t, const void *), at, align, nothrow)
+
+#endif
