@@ -103,12 +103,21 @@ static uint64_t in_use(uint64_t live, uint64_t taken)
     return left > INT64_MAX ? 0 : left;
 }
 
+/* Where fewer calls than this were timed, it was by a pattern of the program's that goes with the collector's: those
+   that were say nothing of the others. */
+enum { TIMED_LEAST = 512 };
+
+static bool is_timed(const struct opool__profile_record *record)
+{
+    return (double)record->timed * TIMED_LEAST >= (double)record->allocations + (double)record->frees;
+}
+
 /* Faults were counted in the timed calls alone. */
 static uint64_t all_faults(const struct opool__profile_record *record)
 {
     double calls = (double)record->allocations + (double)record->frees;
-    if (record->timed == 0)
-        return 0;
+    if (record->timed == 0 || !is_timed(record))
+        return record->faults;
     double faults = (double)record->faults * (calls > (double)record->timed ? calls / (double)record->timed : 1);
     return faults < 1e18 ? (uint64_t)faults : (uint64_t)1e18;
 }
@@ -136,8 +145,8 @@ static struct figures figures_of(struct memory *memory, const struct opool__prof
         .breaks = opool__profile_product(record->breaks, every),
         .maps = opool__profile_product(record->maps, every),
         .fresh_bytes = opool__profile_product(record->fresh_bytes, every),
-        .timed = record->timed,
-        .timed_ns = record->timed_ns,
+        .timed = is_timed(record) ? record->timed : 0,
+        .timed_ns = is_timed(record) ? record->timed_ns : 0,
         .burst = record->burst,
         .other_sizes = opool__profile_product(record->other_sizes, every),
     };
@@ -439,6 +448,18 @@ static void add_header(struct model *model, const struct opool__profile_header *
     model->is_counts = model->is_counts || header->mode == OPOOL__PROFILE_COUNTS;
 }
 
+/* All sites together had no more than the processes. */
+static void bound_faults(struct model *model)
+{
+    double sum = 0;
+    for (size_t i = 0; i < model->stack_count; i++)
+        sum += (double)model->stacks[i]->figures.faults;
+    for (size_t i = 0; i < model->stack_count && model->faults > 0 && sum > (double)model->faults; i++) {
+        uint64_t *faults = &model->stacks[i]->figures.faults;
+        *faults = (uint64_t)((double)*faults * ((double)model->faults / sum));
+    }
+}
+
 static void find_allocator(struct model *model)
 {
     static const char *const known[] = {"jemalloc", "tcmalloc", "mimalloc"};
@@ -459,6 +480,7 @@ void opool__profile_model(struct model *model, const struct images *images)
         take_modules(&building);
         add_records(&building);
     }
+    bound_faults(model);
     find_allocator(model);
     tdestroy(building.binaries, no_free);
     tdestroy(building.frames, no_free);

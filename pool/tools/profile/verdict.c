@@ -15,6 +15,7 @@ static const double waste_most = 0.25;  /* and that the most may */
 static const double others_most = 0.1;  /* of the sizes were not counted one by one */
 static const double grown_most = 0.05;  /* of the blocks grow by realloc */
 static const double freed_least = 0.5;  /* of the blocks are freed */
+static const double burst_step_ns = 10; /* from one allocation of a burst to the next, at least */
 static const double same_count = 0.02;  /* counts that differ by less are one */
 enum {
     RARE_COUNT = 64, /* allocations in all */
@@ -315,12 +316,14 @@ static double average_live(const struct model *model, const struct figures *figu
     return model->seconds > 0 ? ns / (model->seconds * 1e9) : 0;
 }
 
-/* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time. */
+/* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time, and where
+   a burst was an exception most blocks do not live as long as it takes to make the rest of one. */
 static bool comes_in_bursts(const struct model *model, const struct figures *figures)
 {
     return !model->is_sampled && figures->burst >= BURST_LEAST &&
            figures->allocations >= BURSTS_LEAST * figures->burst && figures->burst >= figures->thread_peak / 2 &&
-           average_live(model, figures) <= 0.7 * (double)figures->live_peak;
+           average_live(model, figures) <= 0.7 * (double)figures->live_peak &&
+           (double)opool__profile_lifetime(figures, 0.5) >= (double)figures->burst / 2 * burst_step_ns;
 }
 
 static const char *why_pool(struct judging *judging, const struct site *site, const struct spent *spent)
