@@ -460,6 +460,32 @@ static void bound_faults(struct model *model)
     }
 }
 
+enum { RETAINED_LEAST = 8 << 20 };
+
+static struct retained retained_by(const struct image *image)
+{
+    struct retained retained = {0, 0, 0, false};
+    for (size_t i = 0; i < image->point_count; i++)
+        raise_to(&retained.peak, image->points[i].live_bytes);
+    if (image->point_count > 0) {
+        retained.live = image->points[image->point_count - 1].live_bytes;
+        retained.resident = image->points[image->point_count - 1].resident_bytes;
+    }
+    uint64_t freed = retained.peak - retained.live;
+    uint64_t kept = retained.resident > retained.live ? retained.resident - retained.live : 0;
+    retained.is_much = kept >= RETAINED_LEAST && freed >= RETAINED_LEAST && kept >= freed / 2;
+    return retained;
+}
+
+static void find_retained(struct model *model)
+{
+    for (size_t i = 0; i < model->images->count; i++) {
+        struct retained retained = retained_by(&model->images->all[i]);
+        if (retained.peak > model->retained.peak)
+            model->retained = retained;
+    }
+}
+
 static void find_allocator(struct model *model)
 {
     static const char *const known[] = {"jemalloc", "tcmalloc", "mimalloc"};
@@ -482,6 +508,7 @@ void opool__profile_model(struct model *model, const struct images *images)
     }
     bound_faults(model);
     find_allocator(model);
+    find_retained(model);
     tdestroy(building.binaries, no_free);
     tdestroy(building.frames, no_free);
     tdestroy(building.stacks, no_free);

@@ -109,6 +109,30 @@ const char *opool__profile_summary(struct memory *memory, const struct model *mo
         share, noise, opool__profile_gain_text(memory, &rest, true));
 }
 
+static const char *megabytes(struct memory *memory, uint64_t bytes)
+{
+    return opool__shapes_format(memory, "%.1f MB", (double)bytes / 1e6);
+}
+
+const char *opool__profile_memory_text(struct memory *memory, const struct model *model)
+{
+    const struct retained *retained = &model->retained;
+    size_t sites = 0;
+    for (size_t i = 0; i < model->site_count; i++)
+        sites += model->sites[i]->verdict.for_memory;
+    if (retained->peak == 0)
+        return NULL;
+    const char *text = opool__shapes_format(memory, "In use were at most %s, and at the end %s, when %s were resident.",
+                                            megabytes(memory, retained->peak), megabytes(memory, retained->live),
+                                            megabytes(memory, retained->resident));
+    if (sites == 0)
+        return text;
+    return opool__shapes_format(memory,
+                                "%s What was freed stays resident; %zu site%s had most of it: a pool gives it back two "
+                                "epochs later.",
+                                text, sites, sites == 1 ? "" : "s");
+}
+
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site)
 {
     const struct figures *figures = &site->figures;
@@ -150,7 +174,7 @@ void opool__profile_json_string(FILE *out, struct memory *memory, const char *te
 
 bool opool__profile_is_chosen(const struct view *view, const struct site *site)
 {
-    return opool__profile_is_poolable(site) && (view->all || !site->verdict.is_noise);
+    return opool__profile_is_poolable(site) && (view->all || site->verdict.for_memory || !site->verdict.is_noise);
 }
 
 uint64_t opool__profile_capacity(const struct site *site)

@@ -16,6 +16,7 @@ static const double others_most = 0.1;  /* of the sizes were not counted one by 
 static const double grown_most = 0.05;  /* of the blocks grow by realloc */
 static const double freed_least = 0.5;  /* of the blocks are freed */
 static const double burst_step_ns = 10; /* from one allocation of a burst to the next, at least */
+static const double peak_least = 0.2;   /* of all bytes in use at the peak */
 static const double same_count = 0.02;  /* counts that differ by less are one */
 enum {
     RARE_COUNT = 64, /* allocations in all */
@@ -434,10 +435,21 @@ static void judge_site(struct judging *judging, struct site *site)
         judge_sizes(judging, site);
 }
 
+/* Did what it freed take a good part in what stayed resident? */
+static bool is_for_memory(const struct model *model, const struct site *site)
+{
+    const struct figures *figures = &site->figures;
+    return model->retained.is_much && opool__profile_is_poolable(site) &&
+           (double)figures->live_peak_bytes >= peak_least * (double)model->retained.peak &&
+           figures->live_bytes <= figures->live_peak_bytes / 2;
+}
+
 void opool__profile_judge(struct model *model, const struct costs *costs)
 {
     struct judging judging = {.model = model, .costs = costs};
     judge_contexts(&judging);
     for (size_t i = 0; i < model->site_count; i++)
         judge_site(&judging, model->sites[i]);
+    for (size_t i = 0; i < model->site_count; i++)
+        model->sites[i]->verdict.for_memory = is_for_memory(model, model->sites[i]);
 }

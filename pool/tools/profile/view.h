@@ -47,6 +47,8 @@ const char *opool__profile_duration(struct memory *memory, uint64_t ns);
 const char *opool__profile_gain_text(struct memory *memory, const struct gain *gain, bool rates);
 /** One sentence or two: what to do, all in all. */
 const char *opool__profile_summary(struct memory *memory, const struct model *model);
+/** What was in use, and what was resident; NULL: it is not known. */
+const char *opool__profile_memory_text(struct memory *memory, const struct model *model);
 /** The size of a site as a column: "992", "16..48", "300 of 4096..8192". */
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site);
 /** The type that was guessed and how sure that is; NULL: none. */
