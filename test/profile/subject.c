@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -135,6 +136,26 @@ static void run_sizes(void)
         free(one_size(48));
         free(ten_sizes(10 * (i % 10)));
     }
+}
+
+/* Blocks of all sizes come where others were. */
+SITE void *any_size(size_t size)
+{
+    return keep(malloc(size));
+}
+
+static unsigned draw(unsigned below);
+
+static void run_mixed(void)
+{
+    void *blocks[64] = {NULL};
+    for (int i = 0; i < 300000; i++) {
+        unsigned k = draw(64);
+        free(blocks[k]);
+        blocks[k] = any_size(draw(200));
+    }
+    for (int k = 0; k < 64; k++)
+        free(blocks[k]);
 }
 
 /* ---- lifetimes, bursts, what is left ---- */
@@ -437,6 +458,43 @@ static void run_stacks(void)
         printf("way %s %u\n", ways[i].way, ways[i].count);
 }
 
+/* More stacks than there is room for: each way of nine turns through four functions, twice. */
+static void turn(unsigned way, unsigned left);
+
+SITE void *at_turns_end(void)
+{
+    return keep(malloc(32));
+}
+
+#define TURN(name, bytes) \
+    SITE void name(unsigned way, unsigned left) \
+    { \
+        volatile char frame[bytes] = {0}; \
+        turn(way, left); \
+        frame[0] = 1; \
+    }
+TURN(turn_left, 8)
+TURN(turn_right, 40)
+TURN(turn_up, 100)
+TURN(turn_down, 200)
+
+void turn(unsigned way, unsigned left)
+{
+    static void (*const all[])(unsigned, unsigned) = {turn_left, turn_right, turn_up, turn_down};
+    if (left == 0)
+        free(at_turns_end());
+    else
+        all[way & 3](way >> 2, left - 1);
+    keep(NULL);
+}
+
+static void run_turns(void)
+{
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned way = 0; way < 1 << 17; way++)
+            turn(way, 9);
+}
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t signals;
@@ -585,6 +643,14 @@ static void run_drop(void)
     run_fork();
 }
 
+/* No image can be made from here on. */
+static void run_cage(void)
+{
+    need(mkdir("cage", 0700) == 0 && chroot("cage") == 0);
+    run_fork();
+    run_clone();
+}
+
 SITE void *of_plugin(const char *file)
 {
     void *plugin = dlopen(file, RTLD_NOW);
@@ -634,7 +700,8 @@ static const struct {
     {"row", run_row},       {"foreign", run_foreign}, {"keys", run_keys},       {"growth", run_growth},
     {"breaks", run_breaks}, {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
     {"fork", run_fork},     {"clone", run_clone},     {"vfork", run_vfork},     {"forks", run_forks},
-    {"daemon", run_daemon}, {"drop", run_drop},       {"plugin", run_plugin},   {"wait", run_wait},
+    {"daemon", run_daemon}, {"drop", run_drop},       {"cage", run_cage},       {"turns", run_turns},
+    {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},
 };
 
 static int run_case(const char *name)

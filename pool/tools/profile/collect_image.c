@@ -73,6 +73,7 @@ uint32_t opool__image_take(struct opool__profile_array *array)
         return UINT32_MAX;
     if (need > *populated) {
         if (!populate(array->offset + *populated, CHUNK)) {
+            array->room = taken; /* it is not tried again at each event */
             errno = saved;
             return UINT32_MAX;
         }

@@ -13,8 +13,12 @@ enum {
     PLACES = 2 * NODES,
     SITE_PLACES = 4 * OPOOL__ROOM_SITES,
     VARIANTS = 4,
-    FRAMES = OPOOL__PROFILE_FRAMES
+    FRAMES = OPOOL__PROFILE_FRAMES,
+    FRAME_MOST = 1 << 20 /* a larger one is taken for an error */
 };
+
+/* In a node: the stack's site found no room. */
+static const uint32_t LOST = UINT32_MAX;
 
 /* Where the next return address lies. */
 enum way {
@@ -26,7 +30,7 @@ enum way {
 struct node {
     uintptr_t address;
     uint32_t parent;   /* 0: the root */
-    uint32_t site;     /* index + 1 where the stack ends or is cut; 0: it goes on */
+    uint32_t site;     /* index + 1 where the stack ends or is cut, or LOST; 0: it goes on */
     uint32_t distance; /* bytes to the next return address */
     uint32_t saved;    /* bytes from there down to where this frame saved its caller's frame pointer; 0: it did not */
     uint32_t first;    /* of its children */
@@ -103,10 +107,10 @@ static inline bool step(const struct node *node, struct position *position, uint
     uintptr_t next = position->at + node->distance;
     if (OPOOL__UNLIKELY(node->way != BY_DISTANCE)) {
         uintptr_t base = position->base;
-        if (base < position->at || base > top || base % sizeof base != 0)
+        if (base < position->at || base > top || base - position->at > FRAME_MOST || base % sizeof base != 0)
             return false;
         next = (node->way == BY_BASE ? base + 2 * sizeof base : ((const uintptr_t *)base)[-1]) - sizeof base;
-        if (next <= position->at)
+        if (next <= position->at || next - position->at > FRAME_MOST)
             return false;
     }
     if (next > top || next % sizeof next != 0)
@@ -328,7 +332,7 @@ static void learn_path(const struct unwound *unwound, uint32_t site)
     uint32_t parent = 0;
     bool base_known = true;
     for (uint32_t i = 0; i < unwound->depth; i++) {
-        struct node node = {.address = unwound->frames[i], .site = site + 1};
+        struct node node = {.address = unwound->frames[i], .site = site};
         if (i + 1 < unwound->depth) {
             if (unwound->at[i + 1] - unwound->at[i] > UINT32_MAX)
                 return;
@@ -344,17 +348,28 @@ static void learn_path(const struct unwound *unwound, uint32_t site)
     }
 }
 
+/* When there is not much room left for sites, those that are new have fewer frames: so there is always one for each. */
+static void cut(struct unwound *unwound)
+{
+    static const uint32_t sixteenths[] = {12, 14, 15}, frames[] = {4, 2, 1};
+    const struct opool__profile_array *sites = &opool__image.header->sites;
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+        if (sites->used >= sites->room / 16 * sixteenths[i] && unwound->depth > frames[i])
+            unwound->depth = frames[i];
+}
+
 static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uintptr_t *top, uint32_t function)
 {
     struct unwound unwound;
     unwind(&unwound, caller);
-    opool__image_lock();
-    uint32_t site = find_or_make_site(&unwound, function);
-    if (site != UINT32_MAX && unwound.fixed)
-        learn_path(&unwound, site);
-    opool__image_unlock();
     if (unwound.fixed && unwound.at[unwound.depth - 1] > *top)
         *top = unwound.at[unwound.depth - 1];
+    opool__image_lock();
+    cut(&unwound);
+    uint32_t site = find_or_make_site(&unwound, function);
+    if (unwound.fixed)
+        learn_path(&unwound, site == UINT32_MAX ? LOST : site + 1);
+    opool__image_unlock();
     opool__modules_need(unwound.frames, unwound.depth);
     return site;
 }
@@ -362,5 +377,7 @@ static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uin
 uint32_t opool__stack_site(struct opool__caller caller, uintptr_t *top, uint32_t function)
 {
     uint32_t site = find(caller, *top);
-    return site ? site - 1 : learn(caller, top, function);
+    if (OPOOL__LIKELY(site != 0))
+        return site == LOST ? UINT32_MAX : site - 1;
+    return learn(caller, top, function);
 }

@@ -118,8 +118,10 @@ static __attribute__((noinline)) struct opool__worker *begin(void)
     opool__threads_lock();
     struct opool__worker *worker = take_worker();
     opool__threads_unlock();
-    if (!worker)
+    if (!worker) { /* nothing that this thread does is seen; it counts as one event */
+        opool__add_relaxed(&opool__image.header->lost_records, (uint64_t)1);
         return NULL;
+    }
     if (has_key)
         (void)pthread_setspecific(key, worker); /* refused: nobody gets it after us */
     worker->until_timed = 1;

@@ -116,6 +116,7 @@ struct opool__profile_record {
     uint64_t other_sizes;                                   /* allocations of none of those */
     uint32_t size_classes[OPOOL__PROFILE_SIZE_CLASSES];     /* [i]: sizes in [2^i, 2^(i+1)), 0 in [0]; saturating */
     uint32_t lifetimes[OPOOL__PROFILE_LIFETIMES]; /* two an octave from 64 ns up, see opool__profile_lifetime_class */
+    uint64_t reserved[2];                         /* records of two threads share no cache line */
 };
 
 struct opool__profile_point {

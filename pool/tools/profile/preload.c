@@ -222,8 +222,10 @@ void opool__renew(void)
         opool__threads_renew();
         opool__modules_note();
         opool__tick_start();
+        opool__thread.inside = 0;
+    } else {
+        opool__thread = (struct opool__thread){.gone = true}; /* what it had is no more */
     }
-    opool__thread.inside = 0;
     errno = saved;
 }
 

@@ -18,7 +18,7 @@ enum { EVERY_SAMPLED = 256, EVERY_MOST = 1000000, SECONDS_MOST = 100000000, FRAM
 
 static const char help[] =
     "Usage: opool profile [--output FILE] [--mode MODE] [--every N] [--frames N] [--only PROGRAM] [--duration S]\n"
-    "                     [--paused] [--] COMMAND [ARGUMENT]...\n"
+    "                     [--paused] [--quiet] [--] COMMAND [ARGUMENT]...\n"
     "       opool profile --attach PID|FILE on|off|snapshot [--output FILE]\n"
     "       opool profile report [OPTION]... FILE...\n"
     "\n"
@@ -35,6 +35,7 @@ static const char help[] =
     "  --only PROGRAM   processes of this program (a name, or a path with /); others run as they are\n"
     "  --duration S     recording ends after S seconds, the command goes on\n"
     "  --paused         recording begins with opool profile --attach\n"
+    "  --quiet          no report at the end, only where the profile is\n"
     "  --attach X       recording on, off, or what there is so far into FILE (else X's profile with .snapshot "
     "behind),\n"
     "                   of a run whose profile is X, or that has the process X; also of a run that was killed\n"
@@ -88,10 +89,15 @@ static int take_option(char **argv, int *at, struct arguments *arguments)
                    {"--every", &arguments->every},        {"--frames", &arguments->frames},
                    {"--only", &arguments->wish.only},     {"--duration", &arguments->seconds},
                    {"--attach", &arguments->attach}};
-    if (strcmp(argv[*at], "--paused") == 0) {
-        arguments->wish.paused = true;
-        return 0;
-    }
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"--paused", &arguments->wish.paused}, {"--quiet", &arguments->wish.quiet}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strcmp(argv[*at], flags[i].name) == 0) {
+            *flags[i].flag = true;
+            return 0;
+        }
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         const char *value = value_of(options[i].name, argv, at);
         if (!value)

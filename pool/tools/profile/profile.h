@@ -10,7 +10,7 @@ struct opool__profile_wish {
     const char *output, *only; /* may be NULL */
     unsigned mode, every, frames;
     unsigned long seconds; /* 0: no limit */
-    bool paused;
+    bool paused, quiet;    /* quiet: no report at the end */
     char **command;
 };
 

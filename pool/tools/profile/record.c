@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 #include "launch.h"
 #include "live.h"
 #include "profile.h"
+#include "report.h"
+
+#define SHOWN "10" /* sites */
 
 enum { VARIABLES = 7 };
 
@@ -90,6 +94,9 @@ static void tell(const struct watch *watch)
     if (saved->images == 0)
         fputs("opool profile: no process was recorded: was the environment cleared, or does --only name another one?\n",
               stderr);
+    if (saved->lost_children)
+        fprintf(stderr, "opool profile: %llu forked processes could make no file in %s, and are not recorded\n",
+                (unsigned long long)saved->lost_children, opool__clean_copy(name, sizeof name, watch->live.folder));
     if (saved->lost)
         fprintf(stderr, "opool profile: %llu events found no room\n", (unsigned long long)saved->lost);
     fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu process%s: %s\n",
@@ -112,6 +119,26 @@ static int finish(struct watch *watch, int status)
         opool__profile_fail(watch->live.folder, "something is left there that is no image");
     tell(watch);
     return status;
+}
+
+/* The report goes where what this tool says goes: standard output is the command's. */
+static void show(const char *file)
+{
+#ifdef OPOOL_HAVE_REPORT
+    char *arguments[] = {(char *)(uintptr_t) "report", (char *)(uintptr_t) "--top", (char *)(uintptr_t)SHOWN,
+                         (char *)(uintptr_t)file, NULL};
+    int output;
+    fflush(stdout);
+    output = dup(STDOUT_FILENO);
+    if (output < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return;
+    (void)opool__profile_report(4, arguments);
+    fflush(stdout);
+    (void)dup2(output, STDOUT_FILENO);
+    close(output);
+#else
+    (void)file;
+#endif
 }
 
 static int start(const struct opool__profile_wish *wish, struct watch *watch, pid_t *started)
@@ -156,5 +183,8 @@ int opool__profile_record(const struct opool__profile_wish *wish)
     }
     if (wish->seconds)
         watch.end = now() + wish->seconds * UINT64_C(1000000000);
-    return finish(&watch, opool__launch_wait(&launcher, started, look, &watch));
+    int status = finish(&watch, opool__launch_wait(&launcher, started, look, &watch));
+    if (!wish->quiet && watch.saved.images > 0)
+        show(watch.live.file);
+    return status;
 }

@@ -203,6 +203,7 @@ static void count(const struct opool__profile_header *header, struct opool__save
     saved->allocations += header->allocations;
     saved->sites += header->sites.used;
     saved->lost += header->lost_sites + header->lost_records + header->lost_blocks;
+    saved->lost_children += header->lost_children;
     if (header->own_malloc) {
         saved->own_malloc++;
         memcpy(saved->own_malloc_program, header->program, sizeof header->program);
