@@ -185,7 +185,12 @@ uint64_t opool__profile_capacity(const struct site *site)
     return capacity;
 }
 
+/* More would be memory that a quiet day never needs. */
+enum { PREFILL_MOST = 128, PREFILL_BYTES = 256 << 10 };
+
 uint64_t opool__profile_prefill(const struct site *site)
 {
-    return site->figures.thread_peak < 1024 ? site->figures.thread_peak : 1024;
+    uint64_t size = site->verdict.size > 0 ? site->verdict.size : 1, most = PREFILL_BYTES / size;
+    most = most > PREFILL_MOST ? PREFILL_MOST : most > 0 ? most : 1;
+    return site->figures.thread_peak < most ? site->figures.thread_peak : most;
 }

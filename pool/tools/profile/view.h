@@ -61,7 +61,7 @@ void opool__profile_json_string(FILE *out, struct memory *memory, const char *te
 bool opool__profile_is_chosen(const struct view *view, const struct site *site);
 /** Objects at once: twice the most that were seen, as a power of two from 64 on. */
 uint64_t opool__profile_capacity(const struct site *site);
-/** Objects to begin with: the most that one thread had, up to 1024. */
+/** Objects to begin with: the most that one thread had, up to 128 and 256 KiB. */
 uint64_t opool__profile_prefill(const struct site *site);
 
 #endif
