@@ -163,6 +163,8 @@ static void write_site(const struct view *view, const struct site *site)
     write_columns(view, site);
     write_wrapped(view, callers_of(view, site), INDENT);
     write_wrapped(view, clean(view, site->verdict.why), INDENT);
+    if (site->figures.least != site->figures.most)
+        write_wrapped(view, opool__profile_size_list(view->memory, &site->figures), INDENT);
     if (type)
         write_wrapped(view, clean(view, type), INDENT);
     if (opool__profile_is_poolable(site))

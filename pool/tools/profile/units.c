@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../shapes/report.h"
@@ -140,6 +141,34 @@ const char *opool__profile_sizes_text(struct memory *memory, const struct site *
         return opool__profile_grouped(memory, figures->most);
     return opool__shapes_format(memory, "%s..%s", opool__profile_short(memory, (double)figures->least),
                                 opool__profile_short(memory, (double)figures->most));
+}
+
+enum { SIZES_SHOWN = 6 };
+
+static int by_count(const void *left, const void *right)
+{
+    const struct size_count *a = left, *b = right;
+    return (a->count < b->count) - (a->count > b->count);
+}
+
+const char *opool__profile_size_list(struct memory *memory, const struct figures *figures)
+{
+    struct size_count *sizes = opool__shapes_take(memory, (figures->size_count + 1) * sizeof *sizes);
+    const char *text = "sizes";
+    double all = (double)figures->allocations, shown = 0;
+    if (figures->size_count > 0)
+        memcpy(sizes, figures->sizes, figures->size_count * sizeof *sizes);
+    qsort(sizes, figures->size_count, sizeof *sizes, by_count);
+    for (size_t i = 0; i < figures->size_count && i < SIZES_SHOWN; i++) {
+        double share = all > 0 ? (double)sizes[i].count / all : 0;
+        text = opool__shapes_format(memory, "%s%s %s (%.1f %%)", text, i ? "," : "",
+                                    opool__profile_grouped(memory, sizes[i].bytes), share * 100);
+        shown += share;
+    }
+    if (shown < 0.9995)
+        text = opool__shapes_format(memory, "%s%s others (%.1f %%)", text, figures->size_count ? "," : "",
+                                    (1 - shown) * 100);
+    return text;
 }
 
 const char *opool__profile_type_text(struct memory *memory, const struct type_guess *type)

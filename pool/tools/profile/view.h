@@ -51,6 +51,8 @@ const char *opool__profile_summary(struct memory *memory, const struct model *mo
 const char *opool__profile_memory_text(struct memory *memory, const struct model *model);
 /** The size of a site as a column: "992", "16..48", "300 of 4096..8192". */
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site);
+/** The most frequent sizes: "sizes 64 (50.0 %), 1,000 (40.0 %), others (10.0 %)". */
+const char *opool__profile_size_list(struct memory *memory, const struct figures *figures);
 /** The type that was guessed and how sure that is; NULL: none. */
 const char *opool__profile_type_text(struct memory *memory, const struct type_guess *type);
 
