@@ -24,7 +24,7 @@ _Static_assert(OPOOL__ROOM_RECORDS <= 1 << 18, "an index of a record fits");
 
 struct opool__known {
     uint32_t record;      /* index */
-    uint64_t size, birth; /* ns, cut to 64 */
+    uint64_t size, birth; /* ns, maybe cut to 64 */
 };
 
 /* Where the words of a block are; 0: nowhere. */

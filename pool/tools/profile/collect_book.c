@@ -149,10 +149,9 @@ static void take_from(struct opool__profile_record *record, uint64_t bytes)
 static void know(struct opool__worker *worker, struct opool__profile_record *record, const void *at, size_t size,
                  uint64_t birth)
 {
-    if (opool__block_know(at, (uint32_t)(record - opool__image.records), size, birth)) {
-        opool__sample_note(at);
+    uint32_t index = (uint32_t)(record - opool__image.records);
+    if (opool__sampling ? opool__sample_know(at, index, size, birth) : opool__block_know(at, index, size, birth))
         return;
-    }
     opool__add_relaxed(&opool__image.header->lost_blocks, (uint64_t)1);
     take_from(record, size);
     worker->totals->blocks--;
@@ -161,10 +160,9 @@ static void know(struct opool__worker *worker, struct opool__profile_record *rec
 
 static bool forget(const void *at, struct opool__known *known, uint64_t now)
 {
-    bool was_known = !opool__counting && opool__block_forget(at, known, now);
-    if (was_known)
-        opool__sample_unnote(at);
-    return was_known;
+    if (opool__counting)
+        return false;
+    return opool__sampling ? opool__sample_take(at, known, true) : opool__block_forget(at, known, now);
 }
 
 /* Blocks are not followed; the time is asked for from time to time only. */
@@ -267,7 +265,9 @@ struct opool__profile_record *opool__book_free(struct opool__worker *worker, con
 void opool__book_free_alone(const void *at)
 {
     struct opool__known known;
-    if (forget(at, &known, 0))
+    if (opool__counting)
+        return;
+    if (opool__sampling ? opool__sample_take(at, &known, false) : opool__block_forget(at, &known, 0))
         take_from(&opool__image.records[known.record], known.size);
 }
 

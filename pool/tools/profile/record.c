@@ -134,6 +134,7 @@ static void show(const char *file)
         return;
     (void)opool__profile_report(4, arguments);
     fflush(stdout);
+    clearerr(stdout); /* the profile is there, whoever can not be told */
     (void)dup2(output, STDOUT_FILENO);
     close(output);
 #else
