@@ -647,7 +647,12 @@ static void run_drop(void)
 static void run_cage(void)
 {
     need(mkdir("cage", 0700) == 0 && chroot("cage") == 0);
-    run_fork();
+    pid_t child = fork();
+    if (child == 0) {
+        run_fork();
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
     run_clone();
 }
 

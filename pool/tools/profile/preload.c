@@ -241,6 +241,7 @@ static void parent(void)
     opool__threads_unlock();
 }
 
+/* Without an image nobody else would let go of the locks, and the next fork would wait for them. */
 static void child(void)
 {
     opool__image_reset_lock();
