@@ -56,7 +56,7 @@ static void write_options(const struct view *view, const struct site *site, cons
             "static const struct opool_options %s_options = {\n"
             "    .capacity = %" PRIu64 ", /* the most at once was %" PRIu64
             "; beyond it get gives NULL, errno EAGAIN; 0: no limit */\n"
-            "    .prefill = %" PRIu64 ",  /* the most in one thread */\n"
+            "    .prefill = %" PRIu64 ", /* as one thread had, up to 256 KiB */\n"
             "};\n",
             name, opool__profile_capacity(site), site->figures.live_peak, prefill);
 }
@@ -156,8 +156,9 @@ static void write_definition(const struct view *view, const struct site *site, s
     fprintf(view->out, "\n/* %s: %s\n", opool__profile_kind(verdict->kind),
             in_comment(view, site->at ? opool__profile_place(view->memory, site->at, site->level) : site->name));
     fprintf(view->out, "   %s.\n", in_comment(view, verdict->why));
-    fprintf(view->out, "   %s%s. */\n", verdict->is_noise ? "No gain in speed: " : "Gain: ",
-            opool__profile_gain_text(view->memory, &verdict->gain, true));
+    fprintf(view->out, "   %s%s.%s */\n", verdict->is_noise ? "No gain in speed: " : "Gain: ",
+            opool__profile_gain_text(view->memory, &verdict->gain, true),
+            verdict->for_memory ? " For steady memory." : "");
     if (verdict->kind == KIND_CONTEXT)
         write_context(view, site, number);
     else if (has_type(site))

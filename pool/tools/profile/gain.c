@@ -36,14 +36,14 @@ static struct cost system_of(const struct costs *costs, const struct spent *spen
 }
 
 /* A mean beyond so many times what is known to cost is one of interruptions, which a pool would have as well. */
-enum { TIMED_MOST = 10 };
+static const double timed_most = 10;
 
 /* In the process a pair costs more than it was measured to, since caches are cold: so would a pool's, in proportion. */
 static double saved_by_time(const struct costs *costs, const struct spent *spent, struct cost pair, double system)
 {
     double each = spent->timed_pair - 2 * costs->clock.low, cold = pair.high > 0 ? each / pair.high : 1;
     double saved = spent->pairs * (each - costs->pool.high * fmax(cold, 1));
-    return fmin(saved, TIMED_MOST * (spent->pairs * pair.high + system));
+    return fmin(saved, timed_most * (spent->pairs * pair.high + system));
 }
 
 /*
@@ -108,7 +108,7 @@ static bool read_cost(const char **at, const struct words *words)
     return cost.low <= cost.high;
 }
 
-bool opool__profile_read_costs(struct costs *costs, const char *text, const char **why)
+bool opool__profile_read_costs(struct costs *costs, const char *text, bool *are_all, const char **why)
 {
     const struct words words[] = {
         {"malloc", costs->allocation, COST_SIZES},
@@ -120,6 +120,8 @@ bool opool__profile_read_costs(struct costs *costs, const char *text, const char
         {"fill", &costs->fill, 1},
         {"clock", &costs->clock, 1},
     };
+    const unsigned all = (1U << sizeof words / sizeof *words) - 1;
+    unsigned seen = 0;
     *why = "costs are malloc, pool, fault, brk, map, cpuid, fill, clock, as in malloc=20:40,pool=3 (ns, low:high)";
     for (const char *at = text; *at; at++) {
         size_t length = strcspn(at, "="), i = 0;
@@ -131,6 +133,8 @@ bool opool__profile_read_costs(struct costs *costs, const char *text, const char
         at += length + 1;
         if (!read_cost(&at, &words[i]) || (*at != ',' && *at != '\0'))
             return false;
+        seen |= 1U << i;
+        *are_all = seen == all;
         if (*at == '\0')
             return true;
     }

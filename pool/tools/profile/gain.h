@@ -50,7 +50,8 @@ struct gain opool__profile_gain(const struct costs *costs, const struct spent *s
 /** Measures this machine: some tens of milliseconds. False: a pool, or memory, is not to be had. */
 bool opool__profile_measure(struct costs *costs);
 
-/** Reads "malloc=20:40,pool=3:4,..." in ns over `costs`; one number is both ends. False: `why` says what is wrong. */
-bool opool__profile_read_costs(struct costs *costs, const char *text, const char **why);
+/** Reads "malloc=20:40,pool=3:4,..." in ns over `costs`; one number is both ends. `are_all`: none was left out. False:
+    `why` says what is wrong. */
+bool opool__profile_read_costs(struct costs *costs, const char *text, bool *are_all, const char **why);
 
 #endif

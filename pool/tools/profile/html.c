@@ -20,6 +20,8 @@ enum {
     POINTS_MOST = 600,
     STACKS_MOST = 8,
     PROCESSES_MOST = 8,
+    SPARK = 4, /* width of a bar of a histogram */
+    SPARK_HEIGHT = 32,
 };
 
 static const char style[] =
@@ -202,7 +204,7 @@ static void write_bars(const struct view *view)
     for (size_t i = 0; i < view->site_count && count > 0; i++)
         if (opool__profile_is_poolable(sites[i]) && gain_of(&sites[i]->verdict.gain, true) > 0) {
             write_bar(view, sites[i], &x, top);
-            top += BAR;
+            top += (double)BAR;
             count--;
         }
     line(view, "axis", LEFT, TOP, LEFT, top);
@@ -273,12 +275,35 @@ static void write_stack(const struct view *view, const struct stack *stack)
     fputs("</p>", view->out);
 }
 
+/* Lifetimes as bars, two an octave, from 64 ns on the left to hours on the right. */
+static void write_lifetimes(const struct view *view, const struct figures *figures)
+{
+    uint64_t most = 0;
+    for (int i = 0; i < OPOOL__PROFILE_LIFETIMES; i++)
+        most = figures->lifetimes[i] > most ? figures->lifetimes[i] : most;
+    if (most == 0)
+        return;
+    fprintf(view->out,
+            "<svg class=\"bars\" viewBox=\"0 0 %d %d\" width=\"%d\"><title>lifetimes: two bars an octave from 64 "
+            "ns</title>",
+            OPOOL__PROFILE_LIFETIMES * SPARK, SPARK_HEIGHT, OPOOL__PROFILE_LIFETIMES * SPARK);
+    for (int i = 0; i < OPOOL__PROFILE_LIFETIMES; i++) {
+        double height = (double)SPARK_HEIGHT * (double)figures->lifetimes[i] / (double)most;
+        if (figures->lifetimes[i] > 0)
+            fprintf(view->out, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"#0969da\"/>", i * SPARK,
+                    SPARK_HEIGHT - fmax(height, 1), SPARK - 1, fmax(height, 1));
+    }
+    fputs("</svg>\n", view->out);
+}
+
 static void write_details(const struct view *view, const struct site *site)
 {
     const char *type = opool__profile_type_text(view->memory, &site->type);
     fputs("<td><details><summary><code>", view->out);
     escape(view, place_of(view, site));
     fputs("</code></summary>", view->out);
+    element(view, "p", "why", opool__profile_size_list(view->memory, &site->figures));
+    write_lifetimes(view, &site->figures);
     for (size_t i = 0; i < site->stack_count && i < STACKS_MOST; i++)
         write_stack(view, site->stacks[i]);
     if (site->stack_count > STACKS_MOST)
@@ -341,6 +366,8 @@ bool opool__profile_write_html(const struct view *view)
                                  opool__profile_grouped(view->memory, view->model->allocations),
                                  view->model->site_count));
     element(view, "p", NULL, opool__profile_summary(view->memory, view->model));
+    if (opool__profile_memory_text(view->memory, view->model))
+        element(view, "p", NULL, opool__profile_memory_text(view->memory, view->model));
     for (size_t i = 0; i < view->note_count; i++)
         element(view, "p", "note", opool__shapes_format(view->memory, "Note: %s", view->notes[i]));
     write_bars(view);

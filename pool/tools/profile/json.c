@@ -137,6 +137,7 @@ static void write_verdict(const struct view *view, const struct site *site)
     fputs(verdict->kind == KIND_UNIFY && verdict->classes.classes ? "]" : "[]", view->out);
     real(view, "waste", verdict->kind == KIND_UNIFY ? verdict->classes.waste : 0);
     boolean(view, "below_noise", verdict->is_noise);
+    boolean(view, "for_memory", verdict->for_memory);
     string(view, "context", verdict->of ? verdict->of->create : NULL, false);
     write_gain(view, &verdict->gain);
 }

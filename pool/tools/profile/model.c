@@ -103,12 +103,21 @@ static uint64_t in_use(uint64_t live, uint64_t taken)
     return left > INT64_MAX ? 0 : left;
 }
 
+/* Where fewer calls than this were timed, it was by a pattern of the program's that goes with the collector's: those
+   that were say nothing of the others. */
+enum { TIMED_LEAST = 512 };
+
+static bool is_timed(const struct opool__profile_record *record)
+{
+    return (double)record->timed * TIMED_LEAST >= (double)record->allocations + (double)record->frees;
+}
+
 /* Faults were counted in the timed calls alone. */
 static uint64_t all_faults(const struct opool__profile_record *record)
 {
     double calls = (double)record->allocations + (double)record->frees;
-    if (record->timed == 0)
-        return 0;
+    if (record->timed == 0 || !is_timed(record))
+        return record->faults;
     double faults = (double)record->faults * (calls > (double)record->timed ? calls / (double)record->timed : 1);
     return faults < 1e18 ? (uint64_t)faults : (uint64_t)1e18;
 }
@@ -136,8 +145,8 @@ static struct figures figures_of(struct memory *memory, const struct opool__prof
         .breaks = opool__profile_product(record->breaks, every),
         .maps = opool__profile_product(record->maps, every),
         .fresh_bytes = opool__profile_product(record->fresh_bytes, every),
-        .timed = record->timed,
-        .timed_ns = record->timed_ns,
+        .timed = is_timed(record) ? record->timed : 0,
+        .timed_ns = is_timed(record) ? record->timed_ns : 0,
         .burst = record->burst,
         .other_sizes = opool__profile_product(record->other_sizes, every),
     };
@@ -398,16 +407,16 @@ static void add_records(struct building *building)
 /* ---- the whole ---- */
 
 /* A pair of calls, as measured with the collector (PROFILE.md, "The model"). */
-enum { RECORDED_NS = 150, PASSED_NS = 6, COUNTED_NS = 40 };
+static const double recorded_ns = 150, passed_ns = 6, counted_ns = 40;
 
 static double recorder_of(const struct opool__profile_header *header)
 {
     double pairs = (double)header->allocations;
     if (header->mode == OPOOL__PROFILE_COUNTS)
-        return pairs * COUNTED_NS;
+        return pairs * counted_ns;
     if (header->mode == OPOOL__PROFILE_SAMPLED && header->every > 1)
-        return pairs * PASSED_NS + pairs / header->every * RECORDED_NS;
-    return pairs * RECORDED_NS;
+        return pairs * passed_ns + pairs / header->every * recorded_ns;
+    return pairs * recorded_ns;
 }
 
 /* Of a process that runs, what the tool saw of it later than its own last entry. */
@@ -439,6 +448,44 @@ static void add_header(struct model *model, const struct opool__profile_header *
     model->is_counts = model->is_counts || header->mode == OPOOL__PROFILE_COUNTS;
 }
 
+/* All sites together had no more than the processes. */
+static void bound_faults(struct model *model)
+{
+    double sum = 0;
+    for (size_t i = 0; i < model->stack_count; i++)
+        sum += (double)model->stacks[i]->figures.faults;
+    for (size_t i = 0; i < model->stack_count && model->faults > 0 && sum > (double)model->faults; i++) {
+        uint64_t *faults = &model->stacks[i]->figures.faults;
+        *faults = (uint64_t)((double)*faults * ((double)model->faults / sum));
+    }
+}
+
+enum { RETAINED_LEAST = 8 << 20 };
+
+static struct retained retained_by(const struct image *image)
+{
+    struct retained retained = {0, 0, 0, false};
+    for (size_t i = 0; i < image->point_count; i++)
+        raise_to(&retained.peak, image->points[i].live_bytes);
+    if (image->point_count > 0) {
+        retained.live = image->points[image->point_count - 1].live_bytes;
+        retained.resident = image->points[image->point_count - 1].resident_bytes;
+    }
+    uint64_t freed = retained.peak - retained.live;
+    uint64_t kept = retained.resident > retained.live ? retained.resident - retained.live : 0;
+    retained.is_much = kept >= RETAINED_LEAST && freed >= RETAINED_LEAST && kept >= freed / 2;
+    return retained;
+}
+
+static void find_retained(struct model *model)
+{
+    for (size_t i = 0; i < model->images->count; i++) {
+        struct retained retained = retained_by(&model->images->all[i]);
+        if (retained.peak > model->retained.peak)
+            model->retained = retained;
+    }
+}
+
 static void find_allocator(struct model *model)
 {
     static const char *const known[] = {"jemalloc", "tcmalloc", "mimalloc"};
@@ -459,7 +506,9 @@ void opool__profile_model(struct model *model, const struct images *images)
         take_modules(&building);
         add_records(&building);
     }
+    bound_faults(model);
     find_allocator(model);
+    find_retained(model);
     tdestroy(building.binaries, no_free);
     tdestroy(building.frames, no_free);
     tdestroy(building.stacks, no_free);

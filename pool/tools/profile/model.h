@@ -78,6 +78,7 @@ struct judgement {
     uint64_t size;   /* to use; 0: none */
     struct partition classes;
     struct gain gain;
+    bool for_memory;          /* what it had freed stayed resident */
     bool is_noise;            /* the gain ends below what can be measured */
     const struct context *of; /* KIND_CONTEXT */
 };
@@ -115,6 +116,12 @@ struct context {
     struct gain gain;
 };
 
+/* Of the process that had most of it: bytes that are resident but not in use, at the end. */
+struct retained {
+    uint64_t peak, live, resident; /* peak, live: of blocks that were recorded */
+    bool is_much;                  /* more than half of what was freed */
+};
+
 struct model {
     struct memory *memory;
     const struct images *images;
@@ -130,6 +137,7 @@ struct model {
     uint64_t faults, threads; /* of all processes */
     uint64_t page_bytes;
     bool is_sampled, is_counts;
+    struct retained retained;
     const char *allocator; /* that is not the C library's; NULL: it is */
 };
 

@@ -162,7 +162,7 @@ static void drop_records(struct image *image)
     size_t kept = 0;
     for (size_t i = 0; i < image->record_count; i++) {
         const struct opool__profile_record *record = &image->records[i];
-        if (record->allocations == 0 && record->frees == 0)
+        if (record->thread == 0)
             continue;
         if (record->site < image->site_count)
             image->records[kept++] = *record;

@@ -252,7 +252,8 @@ static void note_model(struct view *view, const struct work *work)
     if (work->trouble)
         add_note(view, opool__shapes_format(view->memory, "without names: %s", work->trouble));
     if (model->is_sampled)
-        add_note(view, "sampled: counts are estimates, scaled from the events that were seen");
+        add_note(view,
+                 "sampled: counts are estimates, scaled from the events that were seen; small peaks are too great");
     if (model->is_counts)
         add_note(view, "counts only: lifetimes, frees and threads are not known, and every block is taken for freed");
     if (model->allocator)
@@ -360,10 +361,14 @@ static void choose_sites(struct view *view, const struct options *options)
 
 static bool get_costs(const struct options *options, struct costs *costs, const char **why)
 {
-    *why = "this machine's costs can not be measured: no memory, or no thread";
-    if (!opool__profile_measure(costs))
+    bool are_all = false;
+    if (options->costs && !opool__profile_read_costs(costs, options->costs, &are_all, why))
         return false;
-    return !options->costs || opool__profile_read_costs(costs, options->costs, why);
+    if (are_all)
+        return true;
+    *why = "this machine's costs can not be measured: no memory, or no thread";
+    return opool__profile_measure(costs) &&
+           (!options->costs || opool__profile_read_costs(costs, options->costs, &are_all, why));
 }
 
 static bool write_report(struct work *work, struct images *images, struct view *view)

@@ -83,6 +83,8 @@ static void write_head(const struct view *view)
     for (size_t i = 0; i < view->note_count; i++)
         write_wrapped(view, opool__shapes_format(view->memory, "note: %s", clean(view, view->notes[i])), 0);
     write_wrapped(view, opool__profile_summary(view->memory, model), 0);
+    if (opool__profile_memory_text(view->memory, model))
+        write_wrapped(view, opool__profile_memory_text(view->memory, model), 0);
 }
 
 /* ---- sites ---- */
@@ -142,24 +144,31 @@ static void write_columns(const struct view *view, const struct site *site)
             opool__profile_short(memory, (double)figures->breaks + (double)figures->maps), gain_column(view, site));
 }
 
+static const char *gain_text(const struct view *view, const struct site *site)
+{
+    const char *gain = opool__profile_gain_text(view->memory, &site->verdict.gain, true);
+    const char *text = site->verdict.is_noise
+                           ? opool__shapes_format(view->memory, "below noise (%s): do not pool for speed", gain)
+                           : opool__shapes_format(view->memory, "gain: %s", gain);
+    if (!site->verdict.for_memory)
+        return text;
+    return opool__shapes_format(view->memory,
+                                "%s; for steady memory: up to %s MB at once, of which much stayed resident", text,
+                                opool__profile_short(view->memory, (double)site->figures.live_peak_bytes / 1e6));
+}
+
 static void write_site(const struct view *view, const struct site *site)
 {
     const char *type = opool__profile_type_text(view->memory, &site->type);
     write_columns(view, site);
     write_wrapped(view, callers_of(view, site), INDENT);
     write_wrapped(view, clean(view, site->verdict.why), INDENT);
+    if (site->figures.least != site->figures.most)
+        write_wrapped(view, opool__profile_size_list(view->memory, &site->figures), INDENT);
     if (type)
         write_wrapped(view, clean(view, type), INDENT);
-    if (opool__profile_is_poolable(site) && !site->verdict.is_noise)
-        write_wrapped(view,
-                      opool__shapes_format(view->memory, "gain: %s",
-                                           opool__profile_gain_text(view->memory, &site->verdict.gain, true)),
-                      INDENT);
-    else if (opool__profile_is_poolable(site))
-        write_wrapped(view,
-                      opool__shapes_format(view->memory, "below noise (%s): do not pool for speed",
-                                           opool__profile_gain_text(view->memory, &site->verdict.gain, true)),
-                      INDENT);
+    if (opool__profile_is_poolable(site))
+        write_wrapped(view, gain_text(view, site), INDENT);
 }
 
 bool opool__profile_write_table(const struct view *view)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../shapes/report.h"
@@ -109,6 +110,32 @@ const char *opool__profile_summary(struct memory *memory, const struct model *mo
         share, noise, opool__profile_gain_text(memory, &rest, true));
 }
 
+static const char *megabytes(struct memory *memory, uint64_t bytes)
+{
+    return opool__shapes_format(memory, "%.1f MB", (double)bytes / 1e6);
+}
+
+enum { MEMORY_LEAST = 1000000 }; /* below, there is nothing to say of it */
+
+const char *opool__profile_memory_text(struct memory *memory, const struct model *model)
+{
+    const struct retained *retained = &model->retained;
+    size_t sites = 0;
+    for (size_t i = 0; i < model->site_count; i++)
+        sites += model->sites[i]->verdict.for_memory;
+    if (retained->peak < MEMORY_LEAST)
+        return NULL;
+    const char *text = opool__shapes_format(memory, "In use were at most %s, and at the end %s, when %s were resident.",
+                                            megabytes(memory, retained->peak), megabytes(memory, retained->live),
+                                            megabytes(memory, retained->resident));
+    if (sites == 0)
+        return text;
+    return opool__shapes_format(memory,
+                                "%s What was freed stays resident; %zu site%s had most of it: a pool gives it back two "
+                                "epochs later.",
+                                text, sites, sites == 1 ? "" : "s");
+}
+
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site)
 {
     const struct figures *figures = &site->figures;
@@ -116,6 +143,34 @@ const char *opool__profile_sizes_text(struct memory *memory, const struct site *
         return opool__profile_grouped(memory, figures->most);
     return opool__shapes_format(memory, "%s..%s", opool__profile_short(memory, (double)figures->least),
                                 opool__profile_short(memory, (double)figures->most));
+}
+
+enum { SIZES_SHOWN = 6 };
+
+static int by_count(const void *left, const void *right)
+{
+    const struct size_count *a = left, *b = right;
+    return (a->count < b->count) - (a->count > b->count);
+}
+
+const char *opool__profile_size_list(struct memory *memory, const struct figures *figures)
+{
+    struct size_count *sizes = opool__shapes_take(memory, (figures->size_count + 1) * sizeof *sizes);
+    const char *text = "sizes";
+    double all = (double)figures->allocations, shown = 0;
+    if (figures->size_count > 0)
+        memcpy(sizes, figures->sizes, figures->size_count * sizeof *sizes);
+    qsort(sizes, figures->size_count, sizeof *sizes, by_count);
+    for (size_t i = 0; i < figures->size_count && i < SIZES_SHOWN; i++) {
+        double share = all > 0 ? (double)sizes[i].count / all : 0;
+        text = opool__shapes_format(memory, "%s%s %s (%.1f %%)", text, i ? "," : "",
+                                    opool__profile_grouped(memory, sizes[i].bytes), share * 100);
+        shown += share;
+    }
+    if (shown < 0.9995)
+        text = opool__shapes_format(memory, "%s%s others (%.1f %%)", text, figures->size_count ? "," : "",
+                                    (1 - shown) * 100);
+    return text;
 }
 
 const char *opool__profile_type_text(struct memory *memory, const struct type_guess *type)
@@ -150,7 +205,7 @@ void opool__profile_json_string(FILE *out, struct memory *memory, const char *te
 
 bool opool__profile_is_chosen(const struct view *view, const struct site *site)
 {
-    return opool__profile_is_poolable(site) && (view->all || !site->verdict.is_noise);
+    return opool__profile_is_poolable(site) && (view->all || site->verdict.for_memory || !site->verdict.is_noise);
 }
 
 uint64_t opool__profile_capacity(const struct site *site)
@@ -161,7 +216,12 @@ uint64_t opool__profile_capacity(const struct site *site)
     return capacity;
 }
 
+/* More would be memory that a quiet day never needs. */
+enum { PREFILL_MOST = 128, PREFILL_BYTES = 256 << 10 };
+
 uint64_t opool__profile_prefill(const struct site *site)
 {
-    return site->figures.thread_peak < 1024 ? site->figures.thread_peak : 1024;
+    uint64_t size = site->verdict.size > 0 ? site->verdict.size : 1, most = PREFILL_BYTES / size;
+    most = most > PREFILL_MOST ? PREFILL_MOST : most > 0 ? most : 1;
+    return site->figures.thread_peak < most ? site->figures.thread_peak : most;
 }

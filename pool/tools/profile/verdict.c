@@ -15,6 +15,8 @@ static const double waste_most = 0.25;  /* and that the most may */
 static const double others_most = 0.1;  /* of the sizes were not counted one by one */
 static const double grown_most = 0.05;  /* of the blocks grow by realloc */
 static const double freed_least = 0.5;  /* of the blocks are freed */
+static const double burst_step_ns = 10; /* from one allocation of a burst to the next, at least */
+static const double peak_least = 0.2;   /* of all bytes in use at the peak */
 static const double same_count = 0.02;  /* counts that differ by less are one */
 enum {
     RARE_COUNT = 64, /* allocations in all */
@@ -315,12 +317,14 @@ static double average_live(const struct model *model, const struct figures *figu
     return model->seconds > 0 ? ns / (model->seconds * 1e9) : 0;
 }
 
-/* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time. */
+/* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time, and where
+   a burst was an exception most blocks do not live as long as it takes to make the rest of one. */
 static bool comes_in_bursts(const struct model *model, const struct figures *figures)
 {
     return !model->is_sampled && figures->burst >= BURST_LEAST &&
            figures->allocations >= BURSTS_LEAST * figures->burst && figures->burst >= figures->thread_peak / 2 &&
-           average_live(model, figures) <= 0.7 * (double)figures->live_peak;
+           average_live(model, figures) <= 0.7 * (double)figures->live_peak &&
+           (double)opool__profile_lifetime(figures, 0.5) >= (double)figures->burst / 2 * burst_step_ns;
 }
 
 static const char *why_pool(struct judging *judging, const struct site *site, const struct spent *spent)
@@ -363,8 +367,8 @@ static bool is_rare(struct judging *judging, const struct site *site)
     struct spent spent = spent_of(judging->model, figures);
     double seconds = judging->model->seconds;
     struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, opool__profile_cpu(judging->model));
-    bool is_seldom =
-        figures->allocations < RARE_COUNT || (seconds > 0 && (double)figures->allocations / seconds < RARE_A_SECOND);
+    bool is_seldom = figures->allocations < RARE_COUNT ||
+                     (seconds > 0 && (double)figures->allocations / seconds < (double)RARE_A_SECOND);
     return is_seldom && gain.high_share < OPOOL__PROFILE_NOISE;
 }
 
@@ -431,10 +435,21 @@ static void judge_site(struct judging *judging, struct site *site)
         judge_sizes(judging, site);
 }
 
+/* Did what it freed take a good part in what stayed resident? */
+static bool is_for_memory(const struct model *model, const struct site *site)
+{
+    const struct figures *figures = &site->figures;
+    return model->retained.is_much && opool__profile_is_poolable(site) &&
+           (double)figures->live_peak_bytes >= peak_least * (double)model->retained.peak &&
+           figures->live_bytes <= figures->live_peak_bytes / 2;
+}
+
 void opool__profile_judge(struct model *model, const struct costs *costs)
 {
     struct judging judging = {.model = model, .costs = costs};
     judge_contexts(&judging);
     for (size_t i = 0; i < model->site_count; i++)
         judge_site(&judging, model->sites[i]);
+    for (size_t i = 0; i < model->site_count; i++)
+        model->sites[i]->verdict.for_memory = is_for_memory(model, model->sites[i]);
 }

@@ -47,8 +47,12 @@ const char *opool__profile_duration(struct memory *memory, uint64_t ns);
 const char *opool__profile_gain_text(struct memory *memory, const struct gain *gain, bool rates);
 /** One sentence or two: what to do, all in all. */
 const char *opool__profile_summary(struct memory *memory, const struct model *model);
+/** What was in use, and what was resident; NULL: it is not known. */
+const char *opool__profile_memory_text(struct memory *memory, const struct model *model);
 /** The size of a site as a column: "992", "16..48", "300 of 4096..8192". */
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site);
+/** The most frequent sizes: "sizes 64 (50.0 %), 1,000 (40.0 %), others (10.0 %)". */
+const char *opool__profile_size_list(struct memory *memory, const struct figures *figures);
 /** The type that was guessed and how sure that is; NULL: none. */
 const char *opool__profile_type_text(struct memory *memory, const struct type_guess *type);
 
@@ -59,7 +63,7 @@ void opool__profile_json_string(FILE *out, struct memory *memory, const char *te
 bool opool__profile_is_chosen(const struct view *view, const struct site *site);
 /** Objects at once: twice the most that were seen, as a power of two from 64 on. */
 uint64_t opool__profile_capacity(const struct site *site);
-/** Objects to begin with: the most that one thread had, up to 1024. */
+/** Objects to begin with: the most that one thread had, up to 128 and 256 KiB. */
 uint64_t opool__profile_prefill(const struct site *site);
 
 #endif

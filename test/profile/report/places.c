@@ -130,6 +130,7 @@ int main(void)
     name = "main";
     line = __LINE__ + 1;
     free(ask(odd.bytes[0] + 1U));
+    tell("a_start", (const char *)(uintptr_t)&xmalloc);
     on_a_line();
     in_a_function(&request);
     free(request);

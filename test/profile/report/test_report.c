@@ -194,11 +194,16 @@ START_TEST(costs_are_read)
 {
     struct costs costs = known_costs();
     const char *why = NULL;
-    ck_assert(opool__profile_read_costs(&costs, "malloc=7:9,pool=2", &why));
+    bool are_all = true;
+    ck_assert(opool__profile_read_costs(&costs, "malloc=7:9,pool=2", &are_all, &why));
+    ck_assert(!are_all);
     ck_assert_double_eq(costs.allocation[COST_SIZES - 1].high, 9);
     ck_assert_double_eq(costs.pool.low, 2);
     ck_assert_double_eq(costs.pool.high, 2);
     ck_assert_double_eq(costs.fault.low, 200);
+    ck_assert(opool__profile_read_costs(&costs, "malloc=1,pool=1,fault=1,brk=1,map=1,cpuid=1,fill=1,clock=1", &are_all,
+                                        &why));
+    ck_assert(are_all);
 }
 END_TEST
 
@@ -210,7 +215,8 @@ START_TEST(wrong_costs_are_refused)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct costs costs = known_costs();
         const char *why = NULL;
-        ck_assert_msg(!opool__profile_read_costs(&costs, wrong[i], &why), "%s", wrong[i]);
+        bool are_all;
+        ck_assert_msg(!opool__profile_read_costs(&costs, wrong[i], &are_all, &why), "%s", wrong[i]);
         ck_assert_ptr_nonnull(why);
     }
 }
