@@ -551,6 +551,12 @@ SITE void *by_child(void)
     return keep(malloc(61));
 }
 
+static void await(pid_t child)
+{
+    int status;
+    need(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void repeat(void *(*allocate)(void), int count)
 {
     for (int i = 0; i < count; i++)
@@ -567,7 +573,7 @@ static void run_fork(void)
         repeat(by_child, 20);
         _exit(0);
     }
-    waitpid(child, NULL, 0);
+    await(child);
     free(inherited);
     repeat(by_parent, 5);
 }
@@ -581,7 +587,7 @@ static void run_clone(void)
         repeat(by_child, 30);
         _exit(0);
     }
-    waitpid(child, NULL, 0);
+    await(child);
     repeat(by_parent, 5);
 }
 
@@ -591,7 +597,7 @@ static void run_vfork(void)
     pid_t child = vfork();
     if (child == 0)
         _exit(0);
-    waitpid(child, NULL, 0);
+    await(child);
     repeat(by_parent, 5);
 }
 
@@ -615,7 +621,7 @@ static void run_forks(void)
             repeat(by_child, 10);
             _exit(0);
         }
-        waitpid(child, NULL, 0);
+        await(child);
     }
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < 2; i++)
@@ -652,7 +658,7 @@ static void run_cage(void)
         run_fork();
         _exit(0);
     }
-    waitpid(child, NULL, 0);
+    await(child);
     run_clone();
 }
 
