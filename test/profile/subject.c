@@ -135,6 +135,7 @@ static void run_sizes(void)
     for (size_t i = 0; i < 1000; i++) {
         free(one_size(48));
         free(ten_sizes(10 * (i % 10)));
+        free(keep(NULL));
     }
 }
 

@@ -95,11 +95,11 @@ void opool__forget(const void *at)
 
 OPOOL__EXPORTED void free(void *at)
 {
-    if (opool__is_skipped(at)) {
-        opool__behind.free(at);
+    if (!at)
         return;
-    }
-    if (at && !opool__first_aid_has(at) && opool__behind_known())
+    if (opool__is_skipped(at))
+        opool__behind.free(at);
+    else if (!opool__first_aid_has(at) && opool__behind_known())
         forget_and_free(at);
 }
 
