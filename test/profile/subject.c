@@ -470,9 +470,10 @@ SITE void *at_turns_end(void)
 #define TURN(name, bytes) \
     SITE void name(unsigned way, unsigned left) \
     { \
-        volatile char frame[bytes] = {0}; \
+        char frame[bytes]; \
+        keep(frame); \
         turn(way, left); \
-        frame[0] = 1; \
+        keep(frame); \
     }
 TURN(turn_left, 8)
 TURN(turn_right, 40)
