@@ -284,8 +284,10 @@ bool opool__image_renew(void)
     describe_process(&header);
     opool__image_reset_lock();
     bool good = make_image(&header);
-    if (!good)
+    if (!good) {
+        opool__image.header = NULL;
         opool__add_relaxed(&parent->lost_children, (uint64_t)1);
+    }
     munmap(parent, bytes);
     return good;
 }

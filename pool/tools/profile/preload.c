@@ -95,11 +95,11 @@ void opool__forget(const void *at)
 
 OPOOL__EXPORTED void free(void *at)
 {
-    if (opool__is_skipped(at)) {
-        opool__behind.free(at);
+    if (!at)
         return;
-    }
-    if (at && !opool__first_aid_has(at) && opool__behind_known())
+    if (opool__is_skipped(at))
+        opool__behind.free(at);
+    else if (!opool__first_aid_has(at) && opool__behind_known())
         forget_and_free(at);
 }
 
@@ -241,6 +241,7 @@ static void parent(void)
     opool__threads_unlock();
 }
 
+/* Without an image nobody else would let go of the locks, and the next fork would wait for them. */
 static void child(void)
 {
     opool__image_reset_lock();
