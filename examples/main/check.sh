@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Test of the main job: check.sh [PROGRAMS]. PROGRAMS is the folder of the built programs; without it examples/run
-# builds them.
-# Exit status 77 (skipped) when gnuplot or one of the mallocs to compare with is not installed.
+# Test of the main job: check.sh [--server] [PROGRAMS]. PROGRAMS is the folder of the built programs; without it
+# examples/run builds them. --server: also the server under load, 40 s.
+# Exit status 77 (skipped) when gnuplot or one of the mallocs to compare with is not installed; with --server when wrk or
+# the server is not there.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 run=$here/../run
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-failures=0
+passed=0 failed=0 skipped=0
+parts=decode,micro,decoders,burst,cost
 
+server=
+[ "${1:-}" != --server ] || { server=yes && shift; }
 programs=()
 if [ $# -gt 0 ]; then
     programs=(--programs "$1")
@@ -19,19 +23,33 @@ if [ $# -gt 0 ]; then
     for library in libjemalloc libmimalloc libtcmalloc_minimal; do
         case $known in
         *"$library.so"*) ;;
-        *) exit 77 ;;
+        *) echo "skipped: no $library" && exit 77 ;;
         esac
     done
-    command -v gnuplot >/dev/null || exit 77
+    command -v gnuplot >/dev/null || { echo 'skipped: no gnuplot' && exit 77; }
+    if [ -n "$server" ] && { [ ! -x "$1/../server/server" ] || ! command -v wrk >/dev/null; }; then
+        echo 'skipped: no wrk, or the server was not built: no http_parser' && exit 77
+    fi
 fi
 
 report() {
     if [ "$1" = 0 ]; then
         echo "ok: $2"
+        passed=$((passed + 1))
     else
         echo "FAILED: $2"
-        failures=$((failures + 1))
+        failed=$((failed + 1))
     fi
+}
+
+skip() {
+    echo "skipped: $1"
+    skipped=$((skipped + 1))
+}
+
+# job OPTION...: quick, on the input
+job() {
+    "$run" --quick "${programs[@]}" "$@" "$input" >"$work/stdout" 2>"$work/stderr"
 }
 
 # refused WHAT STATUS PATTERN ARGUMENT...: ends at once with this status and one line that matches.
@@ -59,7 +77,14 @@ errors() {
     local fixed=$work/fixed
     [ -w "$fixed" ] && fixed=/proc # nothing stops root but a file system that takes no files
     refused 'output folder that is read-only' 1 "$fixed: can not write here" --output "$fixed" "$input"
+    refused 'picture folder that is not there' 1 'no such folder' --output "$output" --pictures "$work/none" "$input"
     refused 'unknown option' 2 'unrecognized' --output "$output" --nonsense
+    refused 'unknown part' 2 "no such part: 'nonsense'" --output "$output" --only micro,nonsense
+    refused 'two lengths' 2 'not allowed with' --output "$output" --full
+    refused 'nothing to compare with' 2 "$work/none: No such file" --output "$output" --compare "$work/none" "$input"
+    refused 'comparison with a foreign file' 2 "$input: not whole, or not JSON" --output "$output" --compare "$input"
+    echo '{"format": 1, "rows": []}' >"$work/other.json"
+    refused 'comparison with another schema' 2 'schema 1' --output "$output" --compare "$work/other.json" "$input"
     [ -z "$(ls -A "$output")" ]
     report $? 'errors leave nothing in the output folder'
 }
@@ -83,55 +108,153 @@ damage() {
 }
 
 results() {
-    python3 - "$1" <<'END'
-import json, sys, xml.dom.minidom
-folder = sys.argv[1]
+    python3 - "$@" <<'END'
+import json, sys
+folder, parts = sys.argv[1], sys.argv[2].split(',')
 with open(f'{folder}/results.json', encoding='utf-8') as file:
     results = json.load(file)
-rows = {(row['part'], row.get('workload', row.get('frame_bytes')), row.get('bytes', row.get('threads'))): row
-        for row in results['rows']}
-mallocs = {'glibc', 'jemalloc', 'mimalloc', 'tcmalloc'}
+assert (results['format'], results['program'], results['mode']) == (2, 'opool examples/run', 'quick')
+rows = {(row['part'], row.get('workload', row.get('frame_bytes', row.get('format', row.get('stays')))),
+         row.get('bytes', row.get('threads', row.get('figure')))): row for row in results['rows']}
+mallocs = {'glibc', 'glibc tuned', 'jemalloc', 'mimalloc', 'tcmalloc'}
 wanted = {('decode', frame, threads): mallocs | {'initialise', 'keep'}
           for frame in (4096, 65536, 1048576) for threads in (1, 2)}
 wanted |= {('micro', workload, size): mallocs | {'basic', 'unchecked', 'uncounted'}
            for workload in ('pair', 'group32', 'group256', 'replace', 'handoff') for size in (64, 256, 4096)}
+wanted |= {('burst', stays, figure): mallocs | {'glibc, malloc_trim', 'opool'}
+           for stays in (0, 100) for figure in ('peak_kib', 'idle_kib', 'second_cpu_ms')}
+wanted |= {('server', workload, figure): mallocs | {'pool'} for workload in ('hello', 'echo')
+           for figure in ('cpu_us', 'p50_us', 'p99_us', 'p999_us', 'rss')}
+wanted |= {('server', 'burst', figure): mallocs | {'pool'} for figure in ('peak', 'end')}
+if 'decoders' in parts and 'decoders' not in results['missing']:
+    formats = [key[1] for key in rows if key[0] == 'decoders']
+    assert formats[:4] == ['zstd one-shot', 'zstd stream', 'zstd owned', 'inflate'], formats
+    wanted |= {key: mallocs | {'pooled'} for key in rows if key[0] == 'decoders'}
+wanted = {key: cells for key, cells in wanted.items() if key[0] in parts}
 assert rows.keys() == wanted.keys(), rows.keys() ^ wanted.keys()
 for key, cells in wanted.items():
-    assert rows[key]['cells'].keys() == cells, key
+    assert rows[key]['cells'].keys() == cells, (key, rows[key]['cells'].keys() ^ cells)
     for cell in rows[key]['cells'].values():
-        assert 0 < cell['min'] <= cell['median'] <= cell['max'] and cell['raw'], key
+        assert 0 < cell['min'] <= cell['median'] <= cell['max'] and cell['rounds'], key
+    for ours in rows[key]['ours']:
+        assert rows[key]['against'][ours].keys() == cells & (mallocs | {'glibc, malloc_trim'}), key
+        for entry in rows[key]['against'][ours].values():
+            assert entry['low'] <= entry['ratio'] <= entry['high'] and entry['verdict'] in ('less', 'more', 'tie'), key
+            assert entry['n'] == len(rows[key]['cells']['glibc']['rounds']), key
     if key[0] == 'decode':
         # Contexts are kept: as many as threads were there, not as many as frames. Few frames leave no room to tell.
         keep = rows[key]['cells']['keep']
         assert all(built <= gets for gets, built in zip(keep['gets'], keep['built'])), key
         assert min(keep['gets']) < 100 or max(keep['built']) <= 8, (key, keep['built'])
-assert [row['format'] for row in results['decoders']['rows']][:4] in ([], ['zstd one-shot', 'zstd stream', 'zstd owned',
-                                                                           'inflate'])
-assert len(results['targets']) >= 10 and all(t['result'] in ('met', 'missed') for t in results['targets'])
+assert len(results['memory']) == 2 * ('burst' in parts) + ('server' in parts)
+assert all(len(points) >= 10 for lines in results['memory'] for points in lines['lines'].values())
+if {'micro', 'decode', 'cost'} <= set(parts):
+    assert len(results['targets']) >= 10 and all(t['result'] in ('met', 'missed') for t in results['targets'])
 assert all(results['machine'][name] for name in ('processor', 'kernel', 'virtual_machine'))
 assert results['input'][0]['bytes'] > 0 and results['versions']['opool']
-xml.dom.minidom.parse(f'{folder}/results.svg')
+assert results['missing'].keys() >= {'decode', 'micro', 'decoders', 'burst', 'server', 'cost'} - set(parts)
 END
 }
 
+# folder_holds FOLDER NAME...
+folder_holds() {
+    [ "$(cd "$1" && echo .[!.]* *)" = ".[!.]* ${*:2}" ]
+}
+
+# in_browser PAGE: a browser shows it without network, and finds all pictures in it.
+in_browser() {
+    local browser
+    browser=$(command -v chromium || command -v google-chrome) || { skip 'page in a browser: no chromium' && return; }
+    timeout 60 "$browser" --headless --no-sandbox --disable-gpu --host-resolver-rules='MAP * ~NOTFOUND' \
+        --user-data-dir="$work/browser" --dump-dom "file://$1" >"$work/dom" 2>/dev/null
+    [ "$(grep -c '<svg' "$work/dom")" = "$(grep -c '<svg' "$1")" ] && grep -q '</html>' "$work/dom"
+    report $? 'page in a browser'
+}
+
 whole_job() {
-    "$run" --quick "${programs[@]}" --output "$work/out" "$input" >"$work/stdout" 2>"$work/stderr"
+    mkdir "$work/pictures"
+    job --only "$parts" --output "$work/out" --pictures "$work/pictures"
     report $? "quick run: $(tail -n 1 "$work/stderr")"
     grep -q 'Figures to reach' "$work/stdout" && grep -q '^\[100 %\]' "$work/stderr"
     report $? 'table on standard output, progress on standard error'
+    grep -Eq '^micro: 256 at a time, 256 B .*(than|with) glibc \(.*; n = [0-9]+$' "$work/stdout"
+    report $? 'a verdict a line'
     ! grep -q $'\r' "$work/stderr"
     report $? 'no rewritten lines when piped'
-    results "$work/out"
-    report $? 'results.json has every row, results.svg is XML'
-    [ "$(cd "$work/out" && echo .[!.]* *)" = '.[!.]* results.json results.svg' ]
-    report $? 'two files written'
+    results "$work/out" "$parts"
+    report $? 'results.json has every row and cell'
+    folder_holds "$work/out" results.html results.json && folder_holds "$work/pictures" decoders.svg memory.svg time.svg
+    report $? 'files written: page and JSON, three pictures'
+    in_browser "$work/out/results.html"
+}
+
+# compared CONDITION-ON-STDOUT...: each is there
+compared() {
+    local what=$1 pattern
+    shift
+    for pattern; do
+        grep -Eq -- "$pattern" "$work/stdout" || { report 1 "$what: no $pattern" && return; }
+    done
+    report 0 "$what"
+}
+
+# Against the run before: on the same machine, and with a cell, a unit, a machine and a time changed by hand.
+comparison() {
+    python3 - "$work/out/results.json" >"$work/old.json" <<'END'
+import json, sys
+with open(sys.argv[1], encoding='utf-8') as file:
+    results = json.load(file)
+micro = [row for row in results['rows'] if row['part'] == 'micro']
+for cell in micro[0]['cells'].values():
+    cell['rounds'] = [100 * value for value in cell['rounds']]
+del micro[1]['cells']['tcmalloc']
+results['machine']['processor'] = 'abacus'
+json.dump(results, sys.stdout)
+END
+    job --only micro --output "$work/out" --compare "$work/old.json"
+    report $? "compare: $(tail -n 1 "$work/stderr")"
+    compared 'compare: what it says' '^Compared with the run of 20' '^other processor: abacus, .* -> ' \
+        '^micro: get \+ put, 64 B, glibc .* 0\.0[0-9]+ \(.*\) +less$' '^micro: 32 at a time, 64 B, tcmalloc +new$' \
+        '^not measured now: decode$' 'no change$'
+    grep -q 'abacus' "$work/out/results.html"
+    report $? 'compare: in the page'
+}
+
+# Without wrk, and without the right to install it: the rest runs.
+without_extras() {
+    local shim=$work/shim status=0
+    [ ${#programs[@]} -gt 0 ] || { skip 'without wrk: only with programs that are built' && return; }
+    mkdir "$shim"
+    ln -s /usr/bin/* /bin/* /sbin/ldconfig "$shim" 2>/dev/null
+    rm -f "$shim"/{wrk,apt-get,sudo}
+    PATH=$shim job --only cost,server --output "$work/out"
+    report $? "without wrk: $(tail -n 1 "$work/stderr")"
+    grep -q '^run: goes without .*wrk' "$work/stderr" && grep -Eq '^missing: server: (wrk is not|the server was not)' "$work/stdout"
+    report $? 'without wrk: said at the start and in the report'
+    ln -s "$(command -v false)" "$shim/apt-get"
+    [ "$(id -u)" = 0 ] || return
+    PATH=$shim job --only cost --output "$work/out" && grep -q '^run: could not install wrk, goes without' "$work/stderr"
+    report $? 'wrk can not be installed: goes without'
+    rm "$shim/gnuplot"
+    PATH=$shim job --only cost --output "$work/out" || status=$?
+    [ "$status" = 2 ] && grep -q '^run: could not install gnuplot-nox' "$work/stderr"
+    report $? 'gnuplot can not be installed: stops'
+}
+
+under_load() {
+    job --only server --output "$work/out"
+    report $? "server: $(tail -n 1 "$work/stderr")"
+    results "$work/out" server
+    report $? 'server: results.json has every row and cell'
+    grep -Eq '^server: hello, CPU a request .*(than|with) glibc .*; n = 1$' "$work/stdout"
+    report $? 'server: a verdict'
 }
 
 # Interrupted, it says so, ends at once, and leaves nothing.
 interrupt() {
     local process status=0
     mkdir "$work/stopped"
-    "$run" --quick "${programs[@]}" --output "$work/stopped" "$input" >"$work/stdout" 2>"$work/stderr" &
+    "$run" --quick "${programs[@]}" --only decode,micro --output "$work/stopped" "$input" >"$work/stdout" 2>"$work/stderr" &
     process=$!
     for _ in $(seq 300); do
         grep -q '^\[' "$work/stderr" && break
@@ -149,7 +272,7 @@ closed_pipe() {
     local status
     mkdir "$work/piped"
     {
-        "$run" --quick "${programs[@]}" --output "$work/piped" "$input" 2>"$work/stderr"
+        "$run" --quick "${programs[@]}" --only cost --output "$work/piped" "$input" 2>"$work/stderr"
         echo $? >"$work/status"
     } | true
     status=$(cat "$work/status")
@@ -160,9 +283,16 @@ closed_pipe() {
 input=$work/input
 head -c 100000 "$(readlink -f "$(command -v bash)")" >"$input"
 mkdir "$work/out"
-errors
-whole_job
-damage
-interrupt
-closed_pipe
-[ "$failures" = 0 ]
+if [ -n "$server" ]; then
+    under_load
+else
+    errors
+    whole_job
+    comparison
+    without_extras
+    damage
+    interrupt
+    closed_pipe
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

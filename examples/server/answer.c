@@ -98,25 +98,18 @@ static bool answer_file(struct conn *conn, const char *path, size_t n)
     return true;
 }
 
-static bool is(const char *path, size_t n, const char *wanted)
-{
-    return n == strlen(wanted) && memcmp(path, wanted, n) == 0;
-}
-
 static bool route(struct conn *conn)
 {
     const unsigned method = conn->parser.method;
     const bool reads = method == HTTP_GET || method == HTTP_HEAD;
-    const char *path = conn->request->target;
-    const char *query = memchr(path, '?', conn->request->target_length);
-    const size_t n = query ? (size_t)(query - path) : conn->request->target_length;
-    if (is(path, n, "/echo"))
+    const struct request *request = conn->request;
+    if (request_is_for(request, "/echo"))
         return method == HTTP_POST ? answer_echo(conn) : answer_status(conn, HTTP_STATUS_METHOD_NOT_ALLOWED);
     if (!reads)
         return answer_status(conn, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    if (is(path, n, "/metrics"))
+    if (request_is_for(request, "/metrics"))
         return answer_metrics(conn);
-    return answer_file(conn, path, n);
+    return answer_file(conn, request->target + request->path_at, request->path_length);
 }
 
 void answer(struct conn *conn)

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000, GRACE_MS = 300 };
+enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000 };
 
 void conn_start(struct conn *conn, struct worker *worker, int socket)
 {
@@ -97,10 +97,11 @@ static void close_file(struct conn *conn)
     conn->file = -1;
 }
 
-/* A buffer of the file. It has become shorter than we said, or can not be read: the client sees that from the end. */
+/* A buffer of the file, if it can be sent now: a client who does not read is not to hold four. When the file has become
+   shorter than we said, or can not be read, the client sees that from the end. */
 static bool read_file(struct conn *conn)
 {
-    if (conn->file < 0 || conn->out.links >= OUT_LOW)
+    if (conn->file < 0 || !conn->writable || conn->out.links >= OUT_LOW)
         return false;
     struct io_buf *buffer = buffer_get();
     if (!buffer)
@@ -141,7 +142,7 @@ static bool parse_in(struct conn *conn)
     return true;
 }
 
-/* The number of bytes, 0: none now. */
+/* The number of bytes; 0: none now, if the connection is still readable a signal came first. */
 static size_t received(struct conn *conn, ssize_t n)
 {
     if (n > 0) {
@@ -175,7 +176,7 @@ static bool receive(struct conn *conn)
     } else {
         buffer_put(in);
     }
-    return n || conn->ended;
+    return conn->readable;
 }
 
 /* A socket that is closed while there is data to read resets the connection, and the client may lose our answer. */
@@ -193,8 +194,10 @@ static bool linger(struct conn *conn)
         return false;
     if (conn->ended)
         conn->state = CONN_DEAD;
-    else if (conn->readable)
-        return received(conn, recv(conn->socket, dropped, sizeof dropped, 0)) || conn->ended;
+    else if (conn->readable) {
+        received(conn, recv(conn->socket, dropped, sizeof dropped, 0));
+        return conn->readable;
+    }
     return false;
 }
 
@@ -233,7 +236,8 @@ bool conn_check(struct conn *conn)
         conn->state = CONN_DEAD;
     else if (conn->state == CONN_LINGER && worker->now - conn->request_since >= LINGER_MS)
         conn->state = CONN_DEAD;
-    else if (idle(conn) && worker->stop_at && quiet >= GRACE_MS && worker->now - worker->stop_at >= GRACE_MS)
+    else if (idle(conn) && worker->stop_at && quiet >= settings.grace_ms &&
+             worker->now - worker->stop_at >= settings.grace_ms)
         conn->state = CONN_DEAD;
     else if (conn->state != CONN_LINGER && quiet >= settings.idle_ms)
         time_out(conn);

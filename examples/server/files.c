@@ -63,7 +63,7 @@ static unsigned status_of(int error)
 /* `folder` is closed unless it is the root. */
 static int step(int folder, const char *name, int flags)
 {
-    int next = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | flags);
+    int next = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | flags);
     const int error = errno;
     if (folder != settings.root)
         close(folder);

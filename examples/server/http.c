@@ -12,10 +12,15 @@ static struct conn *conn_of(http_parser *parser)
     return (struct conn *)(void *)((char *)parser - offsetof(struct conn, parser));
 }
 
-static int refuse(struct conn *conn, enum http_status status)
+static int refuse(struct conn *conn, unsigned status)
 {
     conn_refuse(conn, status);
     return -1;
+}
+
+bool request_is_for(const struct request *request, const char *path)
+{
+    return request->path_length == strlen(path) && memcmp(request->target + request->path_at, path, strlen(path)) == 0;
 }
 
 static int on_begin(http_parser *parser)
@@ -55,6 +60,8 @@ static void end_header(struct request *request)
 {
     if (is(request->name, request->name_length, "expect") && is(request->value, request->value_length, "100-continue"))
         request->expects_continue = true;
+    else if (is(request->name, request->name_length, "host") && request->hosts < 2)
+        request->hosts++;
     request->name_length = request->value_length = 0;
     request->in_value = false;
 }
@@ -81,6 +88,32 @@ static bool declares_length(const http_parser *parser)
     return parser->flags & F_CONTENTLENGTH && !(parser->flags & F_CHUNKED);
 }
 
+/* Of either form, /path?query or http://host/path?query; false: of none. */
+static bool find_path(struct request *request, bool is_connect)
+{
+    struct http_parser_url url;
+    http_parser_url_init(&url);
+    if (http_parser_parse_url(request->target, request->target_length, is_connect, &url) != 0)
+        return false;
+    request->path_at = url.field_data[UF_PATH].off; /* without a path both are 0, and it names no file */
+    request->path_length = url.field_data[UF_PATH].len;
+    return true;
+}
+
+/* The status of a head that has no answer of its own; 0: it has. */
+static unsigned fault_of(const http_parser *parser, struct request *request)
+{
+    if (parser->http_major != 1)
+        return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
+    if (request->hosts > 1 || (!request->hosts && parser->http_minor))
+        return HTTP_STATUS_BAD_REQUEST;
+    if (!find_path(request, parser->method == HTTP_CONNECT))
+        return HTTP_STATUS_BAD_REQUEST;
+    if (declares_length(parser) && parser->content_length > settings.body_most)
+        return HTTP_STATUS_PAYLOAD_TOO_LARGE;
+    return 0;
+}
+
 static int on_headers(http_parser *parser)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -88,9 +121,10 @@ static int on_headers(http_parser *parser)
     struct request *request = conn->request;
     end_header(request);
     parser->upgrade = 0; /* we speak nothing else, and may ignore the wish */
-    if (declares_length(parser) && parser->content_length > settings.body_most)
-        return refuse(conn, HTTP_STATUS_PAYLOAD_TOO_LARGE);
-    request->wants_body = request->target_length >= 5 && memcmp(request->target, "/echo", 5) == 0;
+    const unsigned fault = fault_of(parser, request);
+    if (fault)
+        return refuse(conn, fault);
+    request->wants_body = parser->method == HTTP_POST && request_is_for(request, "/echo");
     if (request->expects_continue && parser->http_minor && !queue_append(&conn->out, go_on, sizeof go_on - 1))
         return refuse(conn, HTTP_STATUS_SERVICE_UNAVAILABLE);
     return 0;

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WORKERS_MOST = 64, SPARE = 64, BACKLOG = 4096 };
+enum { SPARE = 64, BACKLOG = 4096 };
 
 struct settings settings = {.address = "127.0.0.1",
                             .port = "8080",
@@ -33,6 +33,7 @@ struct settings settings = {.address = "127.0.0.1",
                             .idle_ms = 30000,
                             .request_ms = 30000,
                             .drain_ms = 10000,
+                            .grace_ms = 300,
                             .epoch_ms = 1000,
                             .pools = true};
 struct worker workers[WORKERS_MOST];
@@ -58,6 +59,7 @@ static void usage(FILE *out)
         "  --idle-ms=N          a connection without a byte is closed: 30000\n"
         "  --request-ms=N       a request that takes longer to arrive gets 408: 30000\n"
         "  --drain-ms=N         longest stop: 10000\n"
+        "  --grace-ms=N         how long after a stop who is idle may still ask: 300\n"
         "  --epoch-ms=N         period of the pools' epochs: 1000\n"
         "  --help\n",
         out);
@@ -98,6 +100,7 @@ enum option_code {
     IDLE,
     REQUEST,
     DRAIN,
+    GRACE,
     EPOCH,
     HELP
 };
@@ -113,6 +116,7 @@ static const struct option options[] = {{"address", required_argument, NULL, ADD
                                         {"idle-ms", required_argument, NULL, IDLE},
                                         {"request-ms", required_argument, NULL, REQUEST},
                                         {"drain-ms", required_argument, NULL, DRAIN},
+                                        {"grace-ms", required_argument, NULL, GRACE},
                                         {"epoch-ms", required_argument, NULL, EPOCH},
                                         {"help", no_argument, NULL, HELP},
                                         {NULL, 0, NULL, 0}};
@@ -156,6 +160,9 @@ static void set(int code, const char *name, const char *text)
         break;
     case DRAIN:
         settings.drain_ms = number(name, text, 0, 86400000);
+        break;
+    case GRACE:
+        settings.grace_ms = number(name, text, 0, 86400000);
         break;
     case EPOCH:
         settings.epoch_ms = number(name, text, 10, 3600000);
@@ -222,12 +229,15 @@ static bool say_where(int listener)
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char host[NI_MAXHOST], port[NI_MAXSERV];
-    if (getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
-        getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return false;
-    printf("listening on %s port %s\n", host, port);
-    return fflush(stdout) == 0;
+    int error = getsockname(listener, (struct sockaddr *)&address, &length) == 0
+                    ? getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
+                                  NI_NUMERICHOST | NI_NUMERICSERV)
+                    : EAI_SYSTEM;
+    if (error)
+        return complain("address", error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error)) == 0;
+    if (printf("listening on %s port %s\n", host, port) < 0 || fflush(stdout) != 0)
+        return complain("standard output", strerror(errno)) == 0;
+    return true;
 }
 
 /* As many descriptors as connections and files need, or what we may have. */
@@ -265,40 +275,39 @@ static unsigned start_workers(int listener, pthread_t *threads)
     unsigned started = 0;
     for (; started < settings.workers; started++) {
         struct worker *worker = &workers[started];
-        worker->number = started;
-        worker->listener = listener;
-        worker->epoll = worker->reserve = -1;
-        int error = pthread_create(&threads[started], NULL, worker_run, worker);
+        int error = worker_open(worker, started, listener);
+        if (!error)
+            error = pthread_create(&threads[started], NULL, worker_run, worker);
         if (error) {
-            complain("thread", strerror(error));
+            worker_close(worker);
+            complain("worker", strerror(error));
             break;
         }
     }
     return started;
 }
 
-/* 0: all did what they had to. */
-static int join_workers(const pthread_t *threads, unsigned started)
+static void join_workers(const pthread_t *threads, unsigned started)
 {
-    int failed = started < settings.workers;
     for (unsigned i = 0; i < started; i++) {
         pthread_join(threads[i], NULL);
-        if (workers[i].error)
-            failed = complain("worker", strerror(workers[i].error)) != 0;
+        worker_close(&workers[i]);
     }
-    return failed;
 }
 
-static int serve(int listener, const sigset_t *signals)
+/* False: it never came to it. */
+static bool serve(int listener, const sigset_t *signals)
 {
     pthread_t threads[WORKERS_MOST];
     int received;
     unsigned started = start_workers(listener, threads);
-    if (started == settings.workers && say_where(listener))
+    bool good = started == settings.workers && say_where(listener);
+    if (good)
         sigwait(signals, &received);
     shut_door(listener);
     atomic_store(&stopping, true);
-    return join_workers(threads, started);
+    join_workers(threads, started);
+    return good;
 }
 
 static int start_memory(void)
@@ -330,11 +339,11 @@ int main(int argc, char **argv)
     int listener = listen_at();
     if (listener < 0 || start_memory() != 0)
         return 1;
-    int failed = serve(listener, &signals);
+    bool good = serve(listener, &signals);
     close(listener);
     opool_epoch_stop();
     uint64_t left = memory_stop();
     if (left)
         fprintf(stderr, "server: %llu objects were not given back\n", (unsigned long long)left);
-    return failed || left ? 1 : 0;
+    return good && !left ? 0 : 1;
 }

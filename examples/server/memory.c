@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS_MOST = 64 };
-
 static inline bool conn_reset(struct conn *conn, void *arg)
 {
     (void)arg;

@@ -12,7 +12,7 @@
 #include <http_parser.h>
 #include <stdio.h>
 
-enum { TARGET_MOST = 4096, NAME_MOST = 24 };
+enum { TARGET_MOST = 4096, NAME_MOST = 24, WORKERS_MOST = 64 };
 
 struct worker;
 
@@ -21,7 +21,9 @@ struct request {
     struct queue body;
     uint64_t body_length; /**< bytes so far, kept or not */
     uint16_t target_length;
+    uint16_t path_at, path_length; /**< in the target */
     uint8_t name_length, value_length;
+    uint8_t hosts;         /**< how many headers name a host; counts to 2 */
     bool wants_body;       /**< the answer is made of it */
     bool in_value;         /**< the parser's last piece of a header was of its value */
     bool expects_continue; /**< Expect: 100-continue */
@@ -64,7 +66,7 @@ struct memory_limits {
 
 enum memory_kind { MEMORY_CONNECTIONS, MEMORY_REQUESTS, MEMORY_BUFFERS, MEMORY_KINDS };
 
-/** Before any thread. 0, or a negative errno value. */
+/** Before any thread; limits.workers is WORKERS_MOST at most. 0, or a negative errno value. */
 int memory_start(bool pools, const struct memory_limits *limits);
 
 /** After all threads; how many objects were not given back. */

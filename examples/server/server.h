@@ -20,6 +20,7 @@ struct settings {
     uint64_t idle_ms;     /**< without a byte, between requests or while the client does not read */
     uint64_t request_ms;  /**< from the first byte of a request to its last: 408 */
     uint64_t drain_ms;    /**< most that a stop takes */
+    uint64_t grace_ms;    /**< who is idle when a stop begins may still ask so long */
     uint64_t epoch_ms;
     bool pools;
 };
@@ -45,7 +46,7 @@ struct worker {
     unsigned number;
     int epoll, listener;
     int reserve;        /**< a descriptor for when there is no other */
-    int error;          /**< why it ended early; 0: it did not */
+    bool resting;       /**< the listener is not waited at */
     uint64_t now;       /**< ms */
     uint64_t stop_at;   /**< ms: a stop began; 0: none did */
     struct conn *conns; /**< list */
@@ -69,7 +70,10 @@ extern atomic_bool stopping;
 extern atomic_size_t connected;
 
 /* ---- worker.c */
+/** What its loop needs. 0, or an errno value. */
+int worker_open(struct worker *worker, unsigned number, int listener);
 void *worker_run(void *worker);
+void worker_close(struct worker *worker);
 /** Ends a connection: all that it holds goes back. */
 void conn_end(struct conn *conn);
 
@@ -86,6 +90,7 @@ void conn_refuse(struct conn *conn, unsigned status);
 /** Parses what has come up to the end of one request, and answers that. */
 void http_parse(struct conn *conn);
 void http_start(struct conn *conn);
+bool request_is_for(const struct request *request, const char *path);
 
 /* ---- answer.c */
 void answer(struct conn *conn);

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, TURN = 16, CHECK_MS = 100, ACCEPT_MS = 200 };
+enum { EVENTS = 64, TURN = 16, LAST_TURNS = 512, CHECK_MS = 100, ACCEPT_MS = 200 };
 
 static uint64_t clock_ms(void)
 {
@@ -101,12 +101,28 @@ static void welcome(struct worker *worker, int socket)
         conn_end(conn);
 }
 
-/* Without descriptors: the one that is kept for this takes the client, who is turned away. In the queue he would keep
-   us awake. */
+static int wait_at_listener(struct worker *worker)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.ptr = &worker->listener}};
+    return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->listener, &event);
+}
+
+/* Clients who can not be accepted now stay in the queue, where they would wake us again and again. */
+static void rest(struct worker *worker)
+{
+    worker->resting = epoll_ctl(worker->epoll, EPOLL_CTL_DEL, worker->listener, NULL) == 0;
+}
+
+static void end_rest(struct worker *worker)
+{
+    if (worker->resting)
+        worker->resting = wait_at_listener(worker) != 0;
+}
+
+/* Without descriptors: the one that is kept for this takes the client, who is turned away. False: another thread was
+   faster, and has the descriptor. */
 static bool turn_away(struct worker *worker)
 {
-    if (errno != EMFILE && errno != ENFILE)
-        return false;
     if (worker->reserve >= 0)
         close(worker->reserve);
     int socket = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -119,6 +135,28 @@ static bool turn_away(struct worker *worker)
     return socket >= 0;
 }
 
+/* False: no other client is to be had now. */
+static bool accept_failed(struct worker *worker)
+{
+    switch (errno) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+        if (turn_away(worker))
+            return true;
+        break;
+    case ENOBUFS:
+    case ENOMEM:
+        break;
+    default: /* EINTR, or what became of that one connection: accept(2) has a list of it */
+        return true;
+    }
+    if (!worker->resting)
+        rest(worker);
+    return false;
+}
+
 /* A few at a time, so that other workers get some. False: the queue is empty. */
 static bool accept_some(struct worker *worker)
 {
@@ -128,7 +166,7 @@ static bool accept_some(struct worker *worker)
         if (socket >= 0) {
             setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             welcome(worker, socket);
-        } else if (errno != EINTR && errno != ECONNABORTED && !turn_away(worker)) {
+        } else if (!accept_failed(worker)) {
             return false;
         }
     }
@@ -157,9 +195,8 @@ static void look_at_stop(struct worker *worker)
 {
     if (!worker->stop_at && atomic_load_explicit(&stopping, memory_order_relaxed))
         worker->stop_at = worker->now;
-    if (worker->stop_at && accepts(worker))
-        while (accept_some(worker))
-            continue;
+    for (int i = 0; i < LAST_TURNS && worker->stop_at && accepts(worker) && accept_some(worker); i++)
+        continue;
 }
 
 static void handle(struct worker *worker, const struct epoll_event *event)
@@ -176,13 +213,21 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     turn(conn);
 }
 
-static bool open_loop(struct worker *worker)
+int worker_open(struct worker *worker, unsigned number, int listener)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.ptr = &worker->listener}};
-    worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+    worker->number = number;
+    worker->listener = listener;
     worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return worker->epoll >= 0 && worker->reserve >= 0 &&
-           epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->listener, &event) == 0;
+    worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return worker->reserve >= 0 && worker->epoll >= 0 && wait_at_listener(worker) == 0 ? 0 : errno;
+}
+
+void worker_close(struct worker *worker)
+{
+    if (worker->epoll >= 0)
+        close(worker->epoll);
+    if (worker->reserve >= 0)
+        close(worker->reserve);
 }
 
 static void loop(struct worker *worker)
@@ -197,6 +242,7 @@ static void loop(struct worker *worker)
         look_at_stop(worker);
         if (worker->now - checked >= CHECK_MS) {
             check_all(worker);
+            end_rest(worker);
             checked = worker->now;
         }
     }
@@ -206,13 +252,6 @@ void *worker_run(void *arg)
 {
     struct worker *worker = arg;
     memory_enter(worker->number);
-    if (open_loop(worker))
-        loop(worker);
-    else
-        worker->error = errno;
-    if (worker->epoll >= 0)
-        close(worker->epoll);
-    if (worker->reserve >= 0)
-        close(worker->reserve);
+    loop(worker);
     return NULL;
 }

@@ -34,7 +34,7 @@ static _Noreturn void not_out(const struct opool *pool, const char *call, const 
     opool__fault(&pool->label, OPOOL__FAULT_PUT_FREE, call, object, NULL);
 }
 
-void opool__check_object(struct opool *pool, const char *call, const void *object)
+void opool__check_out(struct opool *pool, const char *call, const void *object)
 {
     uint32_t index;
     size_t offset;
@@ -53,6 +53,11 @@ void opool__check_object(struct opool *pool, const char *call, const void *objec
     uint8_t state = opool__load_relaxed(opool__slab_shared_state(&pool->slab, index));
     if (state != OPOOL__SLOT_OUT)
         not_out(pool, call, object, state);
-    if (pool->cached && opool__cache_on_top(&pool->cache, object))
+}
+
+void opool__check_object(struct opool *pool, const char *call, const void *object)
+{
+    opool__check_out(pool, call, object);
+    if (pool->label.checks != OPOOL_CHECKS_OFF && pool->cached && opool__cache_on_top(&pool->cache, object))
         opool__fault(&pool->label, OPOOL__FAULT_PUT_IN_A_ROW, call, object, NULL);
 }

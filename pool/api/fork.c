@@ -4,6 +4,7 @@
 #include "api/pool.h"
 #include "cache/reclaim.h"
 #include "check/settings.h"
+#include "check/stack.h"
 #include "depot/magazine.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -61,6 +62,7 @@ static void reset_pool(struct opool *pool)
 
 static void prepare(void)
 {
+    opool__stack_fork_prepare();
     opool__ticker_lock();
     opool__lock_take(&opool__reclaim_lock);
     opool__registry_lock_handles();
@@ -83,6 +85,7 @@ static void parent(void)
     opool__registry_unlock_handles();
     opool__lock_drop(&opool__reclaim_lock);
     opool__ticker_unlock();
+    opool__stack_fork_parent();
 }
 
 /*
@@ -105,6 +108,7 @@ static void correct_counts(struct opool *pool)
 
 static void child(void)
 {
+    opool__stack_fork_child();
     opool__leaks_forked();
     opool__log_reset_lock();
     opool__settings_reset_lock();

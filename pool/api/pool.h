@@ -189,7 +189,9 @@ void opool__leaks_forked(void);
 
 /* ---- check.c ---- */
 
-/* Abort with a line unless `object` is one of this pool that is out. Nothing with checks off. */
+/* Abort with a line unless `object` is one of this pool that is out, as far as its slot's state says; `object` looks
+   at what this thread put last, too. Nothing with checks off. */
+void opool__check_out(struct opool *pool, const char *call, const void *object);
 void opool__check_object(struct opool *pool, const char *call, const void *object);
 
 /* Abort, unless checks are off: a call on a pool that was destroyed, or on none. */

@@ -72,9 +72,28 @@ void opool__put_refused(struct opool *pool, struct opool_head *begun, void *obje
     drop(pool, object, &pool->shared_discarded);
 }
 
+/* The way of the inlined put, for those who can not inline, with the checks of this one; two puts in a row are found
+   at the head. False: nothing was done. A pool that is looked at, or has no caches, has no room in any head; an object
+   in a guard slot is in none of the pool's own. */
+static bool put_by_head(struct opool *pool, void *object)
+{
+    struct opool_head *head;
+    if (!pool || pool->type.footprint || !opool__is_slot(&pool->front, object))
+        return false;
+    opool__check_pool(pool, "put", object);
+    opool__check_out(pool, "put", object);
+    if ((head = opool__put_begin(pool, object)) == NULL)
+        return false;
+    if (OPOOL__LIKELY(opool__reset(pool, object)))
+        opool__put_end(pool, head, object);
+    else
+        opool__put_refused(pool, head, object);
+    return true;
+}
+
 void opool_put(struct opool *pool, void *object)
 {
-    if (!object)
+    if (!object || put_by_head(pool, object))
         return;
     struct opool__call before = opool__call_begin(pool, "put", object, __builtin_return_address(0));
     if (prepare(pool, object))

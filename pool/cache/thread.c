@@ -28,7 +28,7 @@ static OPOOL__STATE struct self explored_selves[EXPLORER_THREADS + 1];
 struct opool_head *const opool__explorer_missing = missing;
 #else
 __thread struct opool_head *opool__heads __attribute__((tls_model(OPOOL_TLS_MODEL))) = missing;
-static __thread struct self self;
+static __thread struct self self __attribute__((tls_model(OPOOL_TLS_MODEL)));
 #endif
 
 OPOOL__STATE uint32_t opool__threads_lock;

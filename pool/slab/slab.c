@@ -13,6 +13,7 @@
 
 enum {
     COMMIT_STEP = 1 << 20, /* most bytes committed ahead of need */
+    PURGED_FROM = 1 << 20, /* bytes of a slot that is zeroed by giving its pages back */
     /* Slots in random order: those of a page, so that few objects touch few pages; of large ones a few. */
     WINDOW_LEAST = 4,
     WINDOW_MOST = 64
@@ -410,6 +411,19 @@ static uint32_t pop_slot(struct opool__slab *slab, uint32_t number, bool *dirty)
     return index;
 }
 
+/* A large slot, alone in its slab, goes back to the system rather than being written over: zero again, and resident
+   only where the next object writes. */
+static void clear(const struct opool__slab *slab, char *slot)
+{
+    size_t bytes = slab->zeroed, page = opool__os.page_size(), whole = bytes / page * page;
+    bool purged =
+        bytes >= PURGED_FROM && slab->layout.slots == 1 && slab->extents[0].map && opool__os.purge(slot, whole) == 0;
+    if (purged)
+        memset(slot + whole, 0, bytes - whole);
+    else
+        memset(slot, 0, bytes);
+}
+
 void *opool__slab_take(struct opool__slab *slab)
 {
     bool listed, dirty;
@@ -427,7 +441,7 @@ void *opool__slab_take(struct opool__slab *slab)
     opool__tools_taken(slot, slab->zeroed);
     if (dirty) {
         opool__reused(slot, slab->zeroed);
-        memset(slot, 0, slab->zeroed);
+        clear(slab, slot);
         opool__tools_released(slot); /* who gives it up may be another thread, after a lock that tools do not see */
     }
     return slot;

@@ -21,11 +21,15 @@ static const struct command commands[] = {
 #ifdef OPOOL_HAVE_AUDIT
     {"audit", opool__tool_audit, "run a command, and say what the objects own that it puts back into its pools"},
 #endif
+    {"bench", opool__tool_bench, "what a pool of objects of your size needs, against each malloc that is installed"},
 #ifdef OPOOL_HAVE_PROFILE
     {"profile", opool__tool_profile, "where a command allocates what for how long, and what a pool would gain there"},
 #endif
 #ifdef OPOOL_HAVE_SHAPES
     {"shapes", opool__tool_shapes, "which members keep the objects of a pool, or a struct, from being of fixed shape"},
+#endif
+#ifdef OPOOL_HAVE_TRY
+    {"try", opool__tool_try, "run a command with sizes of its malloc served from pools, and say what came of it"},
 #endif
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

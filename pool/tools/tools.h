@@ -6,7 +6,9 @@
    written is noticed by main. */
 
 int opool__tool_audit(int argc, char **argv);
+int opool__tool_bench(int argc, char **argv);
 int opool__tool_profile(int argc, char **argv);
 int opool__tool_shapes(int argc, char **argv);
+int opool__tool_try(int argc, char **argv);
 
 #endif

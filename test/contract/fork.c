@@ -609,6 +609,51 @@ START_TEST(fork_at_any_moment)
 }
 END_TEST
 
+/* The first pool under full checks loads what unwinds: a child of that moment has a loader that nobody has locked. */
+static void *create_with_full_checks(void *unused)
+{
+    struct thing_pool *pool;
+    struct opool_options options = {.checks = OPOOL_CHECKS_FULL};
+    (void)unused;
+    CHILD_ASSERT(thing_pool_create(&pool, &options) == 0);
+    thing_pool_put(pool, thing_pool_get(pool));
+    thing_pool_destroy(&pool);
+    return NULL;
+}
+
+static void fork_amid_first_creates(useconds_t later)
+{
+    pthread_t threads[THREADS];
+    int status;
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = start_thread(create_with_full_checks, NULL);
+    usleep(later);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        create_with_full_checks(NULL);
+        _exit(EXIT_SUCCESS);
+    }
+    CHILD_ASSERT(waitpid(child, &status, 0) == child && status == 0);
+    for (int i = 0; i < THREADS; i++)
+        join_thread(threads[i]);
+}
+
+START_TEST(a_child_of_the_first_creates)
+{
+    int status;
+    for (useconds_t i = 0; i < 25; i++) {
+        pid_t process = fork();
+        if (process == 0) {
+            fork_amid_first_creates(i * 4);
+            _exit(EXIT_SUCCESS);
+        }
+        ck_assert_int_eq(waitpid(process, &status, 0), process);
+        ck_assert_msg(status == 0, "process %u: status %#x", (unsigned)i, (unsigned)status);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fork");
@@ -622,6 +667,7 @@ int main(void)
     tcase_add_test(tcase, a_callback_may_fork);
     tcase_add_test(tcase, an_object_being_built_is_out_in_the_child);
     tcase_add_test(tcase, waiters_of_the_parent_do_not_exist_in_the_child);
+    tcase_add_test(tcase, a_child_of_the_first_creates);
     tcase_add_loop_test(tcase, fork_at_any_moment, 0, 2);
     return run_suite(suite);
 }

@@ -343,6 +343,32 @@ START_TEST(files_too_large)
 }
 END_TEST
 
+/* The second file's text does not take the first one's place. */
+START_TEST(two_files_and_a_word)
+{
+    char first[sizeof path], value[3 * sizeof path];
+    write_file("tell_three\n", 11);
+    strcpy(first, path);
+    write_file("libc.so*\n", 9);
+    snprintf(value, sizeof value, "%s,%s,pool:nothing", first, path);
+    struct unit_child child = unit_in_child(tell_three, value);
+    unlink(first);
+    unlink(path);
+    expect_sums(&child, value, 10, 101);
+}
+END_TEST
+
+START_TEST(values_too_long)
+{
+    static char value[70000];
+    memset(value, 'x', sizeof value - 1);
+    memcpy(value, "conn,", 5);
+    struct unit_child child = unit_in_child(tell_three, value);
+    expect_sums(&child, "long", 111, 0);
+    EXPECT(strstr(child.said, "is too long: ignored") != NULL);
+}
+END_TEST
+
 START_TEST(pipes_are_not_waited_for)
 {
     write_file("", 0);
@@ -368,6 +394,8 @@ static Suite *all(void)
     tcase_add_loop_test(tests, values_of_the_variable, 0, (int)UNIT_LENGTH(values));
     tcase_add_loop_test(tests, files_of_patterns, 0, (int)UNIT_LENGTH(files));
     tcase_add_loop_test(tests, files_too_large, 0, 3);
+    tcase_add_test(tests, two_files_and_a_word);
+    tcase_add_test(tests, values_too_long);
     tcase_add_test(tests, pipes_are_not_waited_for);
     return suite;
 }

@@ -543,6 +543,51 @@ START_TEST(half_a_purge_still_gives_zero_memory)
 }
 END_TEST
 
+static size_t resident_pages(unsigned char *at, size_t bytes)
+{
+    static unsigned char there[2048];
+    size_t n = 0;
+    ck_assert_uint_le(bytes / PAGE + 1, sizeof there);
+    ck_assert_int_eq(mincore(at, bytes, there), 0);
+    for (size_t i = 0; i < (bytes + PAGE - 1) / PAGE; i++)
+        n += there[i] & 1;
+    return n;
+}
+
+/* Large ones go back to the system when they are taken again: 0 granted, 1 refused, 2 half. */
+START_TEST(large_slots_are_zero_again)
+{
+    static const size_t sizes[] = {1 << 20, (1 << 20) + 8, 3000000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        fault_install();
+        start(sizes[i], 8);
+        unsigned char *slots[2];
+        for (int k = 0; k < 2; k++) {
+            slots[k] = opool__slab_take(&slab);
+            memset(slots[k], POISON, sizes[i]);
+        }
+        opool__slab_give(&slab, slots[1]);
+        if (_i == 1)
+            fault_all(fault_kind(FAULT_PURGE));
+        if (_i == 2)
+            opool__os.purge = purge_half;
+        unsigned char *again = opool__slab_take(&slab);
+        ck_assert_ptr_eq(again, slots[1]);
+        if (_i == 0)
+            ck_assert_uint_le(resident_pages(again, sizes[i]), 1); /* the last one, in part */
+        for (size_t k = 0; k < sizes[i]; k++)
+            EXPECT(again[k] == 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            EXPECT(slots[0][k] == POISON);
+        fault_heal();
+        opool__slab_give(&slab, again);
+        opool__slab_give(&slab, slots[0]);
+        opool__slab_fini(&slab);
+        opool__os = fault.real;
+    }
+}
+END_TEST
+
 /* ---- cold slabs ---- */
 
 enum { COLD_SLABS = 200 }; /* more than the bits of three words */
@@ -1664,6 +1709,7 @@ static void add_memory(Suite *suite)
     tcase_add_test(tests, breathing_by_a_slab_makes_no_call);
     tcase_add_test(tests, refused_purge_still_gives_zero_memory);
     tcase_add_test(tests, half_a_purge_still_gives_zero_memory);
+    tcase_add_loop_test(tests, large_slots_are_zero_again, 0, 3);
     tcase_add_test(tests, refused_commit_is_a_miss_and_no_more);
     tcase_add_test(tests, refused_commit_for_ever_gives_null_for_ever);
     tcase_add_test(tests, refused_second_commit_is_tried_again);

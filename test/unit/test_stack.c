@@ -637,6 +637,60 @@ START_TEST(hostile_files)
 }
 END_TEST
 
+/* ---- a fork while somebody starts ---- */
+
+static uint32_t shared_asked, shared_answered; /* times that a planned unwinder was entered and left */
+
+static void await(const uint32_t *count, uint32_t value)
+{
+    while (__atomic_load_n(count, __ATOMIC_SEQ_CST) < value)
+        usleep(100);
+}
+
+static int slow_unwind(void **frames, int most)
+{
+    __atomic_fetch_add(&shared_asked, 1, __ATOMIC_SEQ_CST);
+    await(&shared_asked, 2); /* both at once: neither waits for the other */
+    usleep(50000);
+    __atomic_fetch_add(&shared_answered, 1, __ATOMIC_SEQ_CST);
+    return planned_unwind(frames, most);
+}
+
+static void note_asked(void)
+{
+    __atomic_fetch_add(&shared_asked, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *start_slowly(void *unused)
+{
+    (void)unused;
+    planned_count = 1;
+    opool__stack_start();
+    return NULL;
+}
+
+START_TEST(forks_wait_for_the_loader_and_it_for_forks)
+{
+    pthread_t first, second, third;
+    opool__os.unwind = slow_unwind;
+    ck_assert_int_eq(pthread_create(&first, NULL, start_slowly, NULL), 0);
+    ck_assert_int_eq(pthread_create(&second, NULL, start_slowly, NULL), 0);
+    await(&shared_asked, 2);
+    opool__stack_fork_prepare();
+    ck_assert_uint_eq(__atomic_load_n(&shared_answered, __ATOMIC_SEQ_CST), 2);
+    uint32_t asked = __atomic_load_n(&shared_asked, __ATOMIC_SEQ_CST);
+    opool__os.note_modules = note_asked;
+    ck_assert_int_eq(pthread_create(&third, NULL, start_slowly, NULL), 0);
+    usleep(20000);
+    ck_assert_uint_eq(__atomic_load_n(&shared_asked, __ATOMIC_SEQ_CST), asked);
+    opool__stack_fork_parent();
+    await(&shared_asked, asked + 1);
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    pthread_join(third, NULL);
+}
+END_TEST
+
 static Suite *all(void)
 {
     Suite *suite = suite_create("stack");
@@ -658,6 +712,7 @@ static Suite *all(void)
     tests = unit_case(suite, "refusals");
     tcase_add_loop_test(tests, no_memory_is_no_stack, 0, 2);
     tcase_add_test(tests, no_unwinder_is_no_stack);
+    tcase_add_test(tests, forks_wait_for_the_loader_and_it_for_forks);
     tests = unit_case(suite, "lines");
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, lines_name_functions);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The main job: decodes real input with and without pooled contexts, times malloc and pools, writes what it found."""
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -9,37 +10,60 @@ import time
 from pathlib import Path
 
 import burst
+import compare
 import cost
 import decoders
 import figures
 import inputs
 import machine
 import measure
+import page
 import plot
 import report
+import results as earlier
+import server
 from errors import JobError
+from mode import FULL, NOT_ASKED, PARTS, QUICK, SHORT
 from output import Output
 from progress import Progress
 
 MAIN = Path(__file__).resolve().parent.parent
 ROOT = MAIN.parent.parent
 
-# Seconds each part may take; a part goes on, round after round, until the next round would not fit.
-BUDGETS = {False: {'decode': 28, 'micro': 45, 'cost': 6}, True: {'decode': 4, 'micro': 6, 'cost': 2}}
+
+def parts_of(text):
+    parts = text.split(',')
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f'no such part: {unknown[0]!r}; there are {", ".join(PARTS)}')
+    return [part for part in PARTS if part in parts]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         prog='examples/run',
-        description='Decodes real input with and without pooled zstd contexts, times pools against malloc, and says '
-        'which of the design\'s figures are met. Two minutes after the build.',
+        usage='%(prog)s [--quick | --full] [--only PART,...] [--compare OLD.json]\n'
+        '       [--output DIR] [--pictures DIR] [--programs DIR] [FILE...]',
+        description='What opool gains and costs, measured here: zstd frames and other decoders, a micro-benchmark, '
+        'memory after a burst, an HTTP server under load, each with pools and with glibc as it is and tuned, jemalloc, '
+        'mimalloc and tcmalloc. Four minutes after the build.',
         epilog='FILE: what to compress and decode, the first 16 MiB of all (4 with --quick); default: text and '
         'programs of the system. '
         'Exit status: 0 done (whether figures are met or missed), 1 failed, or a file or folder can not be used, '
-        '2 wrong usage or missing packages.')
-    parser.add_argument('--quick', action='store_true', help='under 30 seconds; noisier figures')
+        '2 wrong usage, missing packages, or OLD.json is not what it should be.')
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--quick', dest='mode', action='store_const', const=QUICK, default=SHORT,
+                        help='a minute; noisy figures')
+    length.add_argument('--full', dest='mode', action='store_const', const=FULL,
+                        help='twenty minutes; at least 7 rounds of everything')
+    parser.add_argument('--only', metavar='PART,...', type=parts_of, default=list(PARTS),
+                        help=f'only these parts: {", ".join(PARTS)}')
+    parser.add_argument('--compare', metavar='OLD.json', type=Path,
+                        help='show what changed since the run that wrote this')
     parser.add_argument('--output', metavar='DIR', type=Path, help='an existing folder for results.json and '
-                        'results.svg (default: build-examples/results)')
+                        'results.html (default: build-examples/results)')
+    parser.add_argument('--pictures', metavar='DIR', type=Path, help='an existing folder for memory.svg, time.svg and '
+                        'decoders.svg, the pictures of README.md and pool/DECODERS.md')
     parser.add_argument('--programs', metavar='DIR', type=Path, help='use these programs, build nothing '
                         '(examples/main in a build folder)')
     parser.add_argument('--check-only', action='store_true', help=argparse.SUPPRESS)
@@ -56,38 +80,64 @@ def default_output():
     return folder
 
 
+def expected_seconds(mode, parts, mallocs):
+    seconds = {**mode.seconds, 'burst': burst.seconds(mode, mallocs), 'server': server.seconds(mode)}
+    return sum(seconds[part] for part in parts)
+
+
 def measure_all(arguments, content, scratch):
-    """All raw samples, and the facts that the report needs."""
-    budgets = BUDGETS[arguments.quick]
+    """The facts that the report needs, and what each part measured."""
+    mode, parts = arguments.mode, arguments.only
     programs = measure.Programs(arguments.programs or ROOT / 'build-examples' / 'examples' / 'main')
-    facts = {'quick': arguments.quick, 'started': time.strftime('%Y-%m-%dT%H:%M:%S%z'),
-             'machine': machine.describe(), 'versions': programs.versions(), 'input': content.files}
-    progress = Progress(sum(budgets.values()) + burst.seconds(arguments.quick) + decoders.SECONDS[arguments.quick])
+    facts = {'mode': mode.name, 'started': time.strftime('%Y-%m-%dT%H:%M:%S%z'), 'machine': machine.describe(),
+             'versions': programs.versions(), 'input': content.files}
+    programs.probe()
+    progress = Progress(expected_seconds(mode, parts, programs.mallocs))
+    ways = {
+        'decode': lambda: measure.decode(programs, content, scratch, mode, progress),
+        'micro': lambda: measure.micro(programs, mode, progress),
+        'decoders': lambda: decoders.measure(programs, content, scratch, mode, progress),
+        'burst': lambda: burst.measure(programs, mode, progress),
+        'server': lambda: server.measure(programs, scratch, mode, progress),
+        'cost': lambda: cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, mode, progress)}
     try:
-        samples = measure.decode(programs, content, scratch, budgets['decode'], arguments.quick, progress)
-        samples |= measure.micro(programs, budgets['micro'], arguments.quick, progress)
-        facts['burst'] = burst.measure(programs, arguments.quick, progress)
-        facts['decoders'] = decoders.measure(programs, content, scratch, arguments.quick, progress)
-        costs = cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, budgets['cost'], progress)
+        samples = {part: ways[part]() for part in parts}
     finally:
         progress.close()
     facts['versions'] |= programs.sources()
+    facts['missing'] = programs.missing | {part: NOT_ASKED for part in PARTS if part not in parts}
     facts['seconds'] = round(progress.elapsed(), 1)
-    return facts, samples, costs
+    return facts, samples
+
+
+def write_pictures(results, output):
+    for name in plot.PICTURES:
+        svg = plot.picture(results, name)
+        if svg:
+            output.write(f'{name}.svg', svg)
+
+
+def write(results, compared, output, pictures):
+    output.write('results.json', report.to_json(results))
+    output.write('results.html', page.to_html(results, compared))
+    if pictures:
+        write_pictures(results, pictures)
 
 
 def job(arguments):
-    content = inputs.read(arguments.files, arguments.quick)
-    with Output(arguments.output or default_output()) as output:
+    old = earlier.read(arguments.compare) if arguments.compare else None
+    content = inputs.read(arguments.files, arguments.mode == QUICK)
+    with contextlib.ExitStack() as stack:
+        pictures = stack.enter_context(Output(arguments.pictures)) if arguments.pictures else None
+        output = stack.enter_context(Output(arguments.output or default_output()))
         if arguments.check_only:
             return 0
-        with tempfile.TemporaryDirectory(prefix='opool-main-') as scratch:
-            facts, samples, costs = measure_all(arguments, content, Path(scratch))
-        results = figures.evaluate(facts, samples, costs)
-        output.write('results.json', report.to_json(results))
-        output.write('results.svg', plot.to_svg(results))
-        sys.stdout.write(report.to_text(results))
-        sys.stdout.write(f'\nwritten: {output.folder}/results.json and results.svg\n')
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='opool-main-')))
+        results = figures.evaluate(*measure_all(arguments, content, scratch))
+        compared = compare.between(old, results) if old else None
+        write(results, compared, output, pictures)
+        sys.stdout.write(report.to_text(results) + (compare.to_text(compared) if compared else ''))
+        sys.stdout.write(f'\nwritten: {output.folder}/results.html and results.json\n')
         sys.stdout.flush()
     return 0
 
@@ -108,6 +158,8 @@ def stop(number, frame):
 def main():
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     try:
         return job(arguments)
     except BrokenPipeError:
@@ -118,7 +170,7 @@ def main():
         return 128 + signal.SIGINT
     except JobError as error:
         sys.stderr.write(f'run: {error}\n')
-        return 1
+        return error.status
     except OSError as error:
         sys.stderr.write(f'run: {error.filename or "writing"}: {error.strerror}\n')
         return 1

@@ -55,7 +55,7 @@ def compile_file(path, include):
     return 1000 * (usage.ru_utime + usage.ru_stime)
 
 
-def definitions(include, scratch, budget, progress):
+def definitions(include, scratch, mode, progress):
     """Milliseconds a definition, alone and with a create, get, put and destroy: many less few, by their difference."""
     raw = {'definition': [], 'used': []}
     files = {}
@@ -70,7 +70,7 @@ def definitions(include, scratch, budget, progress):
             few, many = (compile_file(files[name, count], include) for count in (FEW, MANY))
             values.append((many - few) / (MANY - FEW))
 
-    rounds(budget, 3, 'cost: compiling', progress, one_round)
+    rounds(mode.seconds['cost'], max(3, mode.least), 'cost: compiling', progress, one_round)
     return {name: {'unit': 'ms', 'raw': [round(v, 4) for v in values], 'median': round(statistics.median(values), 4),
                    'min': round(min(values), 4), 'max': round(max(values), 4)} for name, values in raw.items()}
 
@@ -92,6 +92,6 @@ def code_bytes(main, include, scratch):
     return found
 
 
-def measure(main, include, scratch, budget, progress):
+def measure(main, include, scratch, mode, progress):
     code = code_bytes(main, include, scratch)
-    return {'compile': definitions(include, scratch, budget, progress), 'code_bytes': code}
+    return {'compile': definitions(include, scratch, mode, progress), 'code_bytes': code}

@@ -15,6 +15,16 @@ def command(*argv):
     return lines[0] if lines else ''
 
 
+def package_of(path):
+    """Debian's, or empty. It knows files by the names that they had before /lib became a link."""
+    real = os.path.realpath(path)
+    for name in dict.fromkeys([real, path, real.removeprefix('/usr')]):
+        owner = command('dpkg-query', '-S', name).partition(': ')[0]
+        if owner:
+            return owner
+    return ''
+
+
 def cpuinfo(field):
     try:
         lines = Path('/proc/cpuinfo').read_text(encoding='utf-8', errors='replace').splitlines()

@@ -7,10 +7,13 @@ import machine
 from errors import JobError
 from progress import rounds
 
-GLIBC = 'glibc'
+GLIBC, TUNED = 'glibc', 'glibc tuned'
 # The names to try for LD_PRELOAD: Debian's releases carry different ones.
-MALLOCS = {GLIBC: (), 'jemalloc': ('libjemalloc.so.2',), 'mimalloc': ('libmimalloc.so.2', 'libmimalloc.so.3'),
-           'tcmalloc': ('libtcmalloc_minimal.so.4',)}
+MALLOCS = {GLIBC: (), TUNED: (), 'jemalloc': ('libjemalloc.so.2',),
+           'mimalloc': ('libmimalloc.so.2', 'libmimalloc.so.3'), 'tcmalloc': ('libtcmalloc_minimal.so.4',)}
+# For a program that soon needs again what it freed: glibc keeps 64 MiB instead of giving them back. A trim_threshold
+# alone would fix mmap_threshold at 128 KiB, and each larger block would be mapped anew.
+TUNABLES = 'glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=1048576:glibc.malloc.mmap_threshold=33554432'
 FRAMES = (4 << 10, 64 << 10, 1 << 20)
 POOLS = ('basic', 'unchecked', 'uncounted')
 
@@ -18,30 +21,49 @@ POOLS = ('basic', 'unchecked', 'uncounted')
 UNWANTED = ('OPOOL_', 'LD_PRELOAD', 'LD_BIND', 'MALLOC_', 'GLIBC_TUNABLES', 'MIMALLOC_', 'TCMALLOC_', 'JE_MALLOC')
 
 
+class NoMalloc(JobError):
+    """A malloc to compare with is not there."""
+
+
+def source_line(lines):
+    return next((words[1] for words in lines if words[:1] == ['source']), '')
+
+
 class Programs:
     def __init__(self, folder):
         self.folder = folder
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(UNWANTED)}
         self.served_by = {}
+        self.mallocs = list(MALLOCS)
+        self.missing = {}  # name: why
 
-    def run(self, program, *arguments, malloc=GLIBC):
-        """The lines a program prints, split into words; its `source` line is checked and kept out."""
+    def probe(self):
+        """Leaves out the mallocs that this machine does not have; whoever reads the results is told."""
+        for name in list(self.mallocs):
+            try:
+                self.run('micro-malloc', 1, 1, malloc=name)
+            except NoMalloc as error:
+                self.mallocs.remove(name)
+                self.missing[name] = str(error)
+
+    def run(self, program, *arguments, malloc=GLIBC, source=source_line):
+        """The lines a program prints, split into words, but for its `source` line: it must name that malloc."""
         names = MALLOCS[malloc]
         for name in names or ('',):
-            lines = self._run(program, arguments, name)
-            source = next((words[1] for words in lines if words[0] == 'source'), '')
-            if os.path.basename(source).startswith(name.split('.so')[0]):
+            lines = self._run(program, arguments, name, malloc == TUNED)
+            served_by = source(lines)
+            if os.path.basename(served_by).startswith(name.split('.so')[0]):
                 pools = program.startswith('micro-') and program != 'micro-malloc' or 'pool' in arguments[:1]
-                self.served_by['opool' if pools else malloc] = source
-                return [words for words in lines if words[0] != 'source']
-        raise JobError(f'{malloc} did not take the place of malloc: is {" or ".join(names)} installed?')
+                self.served_by['opool' if pools else GLIBC if malloc == TUNED else malloc] = served_by
+                return [words for words in lines if words[:1] != ['source']]
+        raise NoMalloc(f'did not take the place of malloc: {" or ".join(names)} is not installed, or can not be loaded')
 
-    def run_alone(self, program, *arguments):
-        """As run, of a program that does not say which malloc serves it: glibc's."""
-        return self._run(program, arguments, '')
-
-    def _run(self, program, arguments, preload):
-        environment = dict(self.environment, LD_PRELOAD=preload) if preload else self.environment
+    def _run(self, program, arguments, preload, tuned=False):
+        environment = dict(self.environment)
+        if preload:
+            environment['LD_PRELOAD'] = preload
+        if tuned:
+            environment['GLIBC_TUNABLES'] = TUNABLES
         argv = [str(self.folder / program), *map(str, arguments)]
         try:
             done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=300)
@@ -60,13 +82,14 @@ class Programs:
         about = {words[0]: ' '.join(words[1:]) for words in self.run('decode', 'about')}
         return {'opool': about['opool'], 'libzstd': about['libzstd'], 'compiler': about['compiler'],
                 'gcc': machine.command('gcc', '--version'), 'slot_bytes': int(about['slot-bytes']),
-                'needed_bytes': int(about['needed-bytes']), 'cpuid_ns': float(about['cpuid-nanoseconds'])}
+                'needed_bytes': int(about['needed-bytes']), 'cpuid_ns': float(about['cpuid-nanoseconds']),
+                'tunables': TUNABLES}
 
     def sources(self):
         """Which file served each malloc, and the package it came from."""
         found = {}
         for name, path in sorted(self.served_by.items()):
-            owner = machine.command('dpkg-query', '-S', os.path.realpath(path)).partition(': ')[0]
+            owner = machine.package_of(path)
             version = machine.command('dpkg-query', '-W', '-f', '${Version}\n', owner) if owner else ''
             found[name] = {'file': path, 'package': owner, 'version': version}
         return {'sources': found}
@@ -101,34 +124,34 @@ def pack(programs, content, scratch, progress):
     return original, files
 
 
-def decode(programs, content, scratch, budget, quick, progress):
+def decode(programs, content, scratch, mode, progress):
     original, files = pack(programs, content, scratch, progress)
-    configurations = [('create', malloc) for malloc in MALLOCS] + [('initialise', GLIBC), ('keep', GLIBC)]
+    configurations = [('create', malloc) for malloc in programs.mallocs] + [('initialise', GLIBC), ('keep', GLIBC)]
     samples = Samples()
 
     def one_round(number):
         for method, malloc in in_turn(configurations, number):
             progress.working(f'decode: round {number + 1}, {method}, {malloc}')
-            for words in programs.run('decode', 'run', method, 2 if quick else 20, original, *files, malloc=malloc):
+            for words in programs.run('decode', 'run', method, mode.milliseconds, original, *files, malloc=malloc):
                 _, _, frame, threads, frames, processor, wall, *use = words
-                samples.add(('decode', int(frame), int(threads)), malloc if method == 'create' else method,
+                samples.add((int(frame), int(threads)), malloc if method == 'create' else method,
                             {'ns': [float(processor)], 'wall_ns': [float(wall)], 'frames': int(frames),
                              **({'gets': int(use[0]), 'built': int(use[1])} if use else {})})
 
-    rounds(budget, 2 if quick else 3, 'decode', progress, one_round)
+    rounds(mode.seconds['decode'], mode.least, 'decode', progress, one_round)
     return samples
 
 
-def micro(programs, budget, quick, progress):
-    configurations = [('malloc', malloc) for malloc in MALLOCS] + [(pool, GLIBC) for pool in POOLS]
+def micro(programs, mode, progress):
+    configurations = [('malloc', malloc) for malloc in programs.mallocs] + [(pool, GLIBC) for pool in POOLS]
     samples = Samples()
 
     def one_round(number):
         for variant, malloc in in_turn(configurations, number):
             name = malloc if variant == 'malloc' else variant
             progress.working(f'micro: round {number + 1}, {name}')
-            for _, workload, size, *values in programs.run(f'micro-{variant}', 3 if quick else 20, 2, malloc=malloc):
-                samples.add(('micro', workload, int(size)), name, {'ns': [float(value) for value in values]})
+            for _, workload, size, *values in programs.run(f'micro-{variant}', mode.milliseconds, 2, malloc=malloc):
+                samples.add((workload, int(size)), name, {'ns': [float(value) for value in values]})
 
-    rounds(budget, 2 if quick else 3, 'micro', progress, one_round)
+    rounds(mode.seconds['micro'], mode.least, 'micro', progress, one_round)
     return samples

@@ -5,7 +5,7 @@ import tempfile
 
 from errors import JobError
 
-ROOM = 1 << 20  # more than the results need
+ROOM = 4 << 20  # more than the results need
 
 
 class Output:

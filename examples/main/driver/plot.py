@@ -1,102 +1,189 @@
 # SPDX-License-Identifier: MIT
-"""The results as a picture, drawn by gnuplot: above what a frame costs, below pools against the best malloc."""
+"""The results as pictures, drawn by gnuplot as SVG. A picture is one panel, or several below each other."""
+import re
 import subprocess
 
+from burst import TRIM
 from errors import JobError
-from figures import WORKLOADS
-from report import bytes_text
+from figures import find
+from report import REQUESTS, columns, label, ordered, rows_of
 
-HEAD = '''
-set terminal svg size 1100,1350 dynamic font 'sans-serif,13' noenhanced background 'white'
-set multiplot layout 3,1
-set grid ytics lc rgb '#cccccc'
+COLOURS = {'glibc': '#8a8a8a', 'glibc tuned': '#c8c8c8', 'jemalloc': '#b5493a', 'mimalloc': '#c9a227',
+           'tcmalloc': '#4c9a5a', TRIM: '#9a6fb0', 'opool': '#2f6db5', 'no checks': '#93bfe6', 'slot anew': '#e6a04d'}
+OTHER_COLOUR = '#000000'
+WIDTH, HEIGHT = 1000, 420  # of a panel
+
+PANEL = '''
+reset
+set grid ytics lc rgb '#dddddd'
 set border 3
 set tics nomirror
-set key top left
+set key outside right center vertical
+set title {title}
+set ylabel {ylabel}
 '''
-
-DECODE = '''
-set title 'Decoding real zstd frames, one thread: processor time a frame, median and range'
-set ylabel 'microseconds (log)'
-set logscale y
+BARS = '''
 set style data histogram
 set style histogram errorbars gap 1 lw 1
-set style fill solid 0.8 border -1
-plot [][1:] $decode using 2:3:4:xtic(1) title 'create and free, best malloc' lc rgb '#b0b0b0', \\
-     '' using 5:6:7 title 'slot initialised each time' lc rgb '#e6a04d', \\
-     '' using 8:9:10 title 'kept and reset' lc rgb '#3b7dbf'
-unset logscale y
+set style fill solid 0.9 border -1
+set bars 0.3
+set xtics scale 0
 '''
-
-MICRO = '''
-set title 'opool against the best malloc of each row: ratio of times, median and range; below 1 is faster'
-set ylabel 'ratio (log)'
-set xtics rotate by -35
-set key outside top center horizontal
-set bmargin 9
-set rmargin 10
+LOG = '''
 set logscale y
-set ytics (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
-plot [-0.7:{last}] 1 notitle lc rgb '#b0b0b0' dt 2, \\
-     $micro using ($0-0.12):2:3:4:xtic(1) with yerrorbars title 'basic checks' pt 7 ps 0.7 lw 1.5 lc rgb '#3b7dbf', \\
-     '' using ($0+0.12):5:6:7 with yerrorbars title 'no checks' pt 5 ps 0.6 lw 1.5 lc rgb '#4c9a5a'
+set yrange [{low}:]
 '''
-
-BURST = '''
-set title 'Resident memory: four threads hold 100,000 objects of 256 bytes, give them back and sleep, twice'
-set ylabel 'MiB'
+LINES = '''
 set xlabel 'seconds'
-unset logscale y
-set xtics autofreq norotate
-set ytics autofreq
-set key inside top center horizontal
-set bmargin 4
-plot {lines}
-unset multiplot
+set yrange [0:]
 '''
 
-COLOURS = ('#999999', '#c9a227', '#b5493a', '#4c9a5a', '#3b7dbf')
+
+def quoted(text):
+    """As gnuplot takes it. Results may come from a file, and what they call things must not be read as commands."""
+    return "'" + re.sub(r"[^\w .,:;+/%()|-]", ' ', str(text)) + "'"
 
 
-def decode_line(row):
-    cells = [row['cells'][name] for name in (row['best_malloc'], 'initialise', 'keep')]
-    values = ' '.join(f'{cell[name] / 1000:.4f}' for cell in cells for name in ('median', 'min', 'max'))
-    return f'"{bytes_text(row["frame_bytes"])}" {values}'
-
-
-def micro_line(row):
-    against = [row['against_best'][name] for name in ('basic', 'unchecked')]
-    values = ' '.join(f'{entry[name]:.4f}' for entry in against for name in ('ratio', 'ratio_min', 'ratio_max'))
-    return f'"{WORKLOADS[row["workload"]]}, {row["bytes"]} B" {values}'
-
-
-def burst_block(number, row):
-    return block(f'burst{number}', [f'{at / 1000:.3f} {kib / 1024:.2f}' for at, kib in row['samples']])
-
-
-def burst_line(number, row):
-    width = 3 if row['name'] == 'opool' else 1.5
-    return f"$burst{number} using 1:2 with lines lw {width} lc rgb '{COLOURS[number]}' title '{row['name']}'"
+def text_lines(texts):
+    return '"' + '\\n'.join(quoted(text)[1:-1] for text in texts) + '"'
 
 
 def block(name, lines):
-    return f'${name} << END\n' + '\n'.join(lines) + '\nEND\n'
+    return f'${name} << END_OF_DATA\n' + '\n'.join(lines) + '\nEND_OF_DATA\n'
 
 
-def script(results):
-    frames = [decode_line(row) for row in results['rows'] if row['part'] == 'decode' and row['threads'] == 1]
-    workloads = [micro_line(row) for row in results['rows'] if row['part'] == 'micro']
-    bursts = list(enumerate(row for row in results['burst']['rows'] if not row['stays']))
-    memory = BURST.format(lines=', '.join(burst_line(number, row) for number, row in bursts))
-    return ''.join(burst_block(number, row) for number, row in bursts) + block('decode', frames) + block('micro', workloads) + HEAD + DECODE + MICRO.format(last=len(workloads) - 0.3) + \
-        memory
+def colour(name):
+    return COLOURS.get(label(name), COLOURS.get(name, OTHER_COLOUR))
 
 
-def to_svg(results):
+def values(cell):
+    return ' '.join(f'{cell[name]:.6g}' for name in ('median', 'min', 'max')) if cell else '- - -'
+
+
+def bars(number, title, ylabel, groups, names, log=False):
+    """groups: (lines of text, cells by configuration), a group of bars each; median, and the range of the rounds."""
+    lines = [text_lines(text) + ' ' + ' '.join(values(cells.get(name)) for name in names) for text, cells in groups]
+    plots = [f'{f"$bars{number}" if i == 0 else chr(39) * 2} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) '
+             f'title {quoted(label(name))} lc rgb {quoted_colour(name)}' for i, name in enumerate(names)]
+    least = min((cells[name]['min'] for _, cells in groups for name in names if name in cells), default=1)
+    scale = LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n'
+    scale += f'set xrange [-0.6:{len(groups) - 0.4}]\n'
+    return PANEL.format(title=quoted(title), ylabel=quoted(ylabel)) + BARS + scale + \
+        block(f'bars{number}', lines) + 'plot ' + ', '.join(plots) + '\n'
+
+
+def quoted_colour(name):
+    return f"'{colour(name)}'"
+
+
+def lines_panel(number, title, ylabel, lines):
+    """lines: points by configuration."""
+    text, plots = PANEL.format(title=quoted(title), ylabel=quoted(ylabel)) + LINES, []
+    for i, (name, points) in enumerate(lines.items()):
+        text += block(f'lines{number}_{i}', [f'{x:.3f} {y:.3f}' for x, y in points])
+        width = 3 if label(name) == 'opool' else 1.5
+        plots.append(f'$lines{number}_{i} using 1:2 with lines lw {width} lc rgb {quoted_colour(name)} '
+                     f'title {quoted(label(name))}')
+    return text + 'plot ' + ', '.join(plots) + '\n'
+
+
+def relative(cells):
+    """To glibc, where the figures of a picture are far apart."""
+    one = cells['glibc']['median']
+    return {name: {key: cell[key] / one for key in ('median', 'min', 'max')} for name, cell in cells.items()}
+
+
+# ---- the panels; None where nothing was measured
+
+
+def micro_panel(number, results, size):
+    rows = [row for row in rows_of(results, 'micro') if row['bytes'] == size]
+    groups = [([row['name'].rpartition(',')[0]], row['cells']) for row in rows]
+    return bars(number, f'A get and a put, a malloc and a free: nanoseconds for {size} bytes, median and range',
+                'nanoseconds (log)', groups, columns(rows), log=True) if rows else None
+
+
+def decode_panel(number, results):
+    rows = [row for row in rows_of(results, 'decode') if row['threads'] == 1]
+    groups = [([row['name'].partition(',')[0]], relative(row['cells'])) for row in rows]
+    return bars(number, 'Decoding real zstd frames, one thread: processor time a frame, median and range', 'to glibc',
+                groups, columns(rows)) if rows else None
+
+
+def decoders_panel(number, results):
+    rows = rows_of(results, 'decoders')
+    groups = [(row['name'].split(', '), relative(row['cells'])) for row in rows]
+    return bars(number, 'Contexts of decoders made and freed, or from a pool: processor time an item, median and range',
+                'to glibc', groups, columns(rows)) if rows else None
+
+
+def request_panel(number, results):
+    rows = [row for row in rows_of(results, 'server') if row['figure'] == 'cpu_us']
+    return bars(number, 'HTTP server: processor time a request, median and range', 'microseconds',
+                [(request_text(row['workload']), row['cells']) for row in rows], columns(rows)) if rows else None
+
+
+def request_text(workload):
+    return [workload, *([REQUESTS[workload]] if workload in REQUESTS else [])]
+
+
+def latency_panel(number, results, workload):
+    rows = [find(results['rows'], part='server', workload=workload, figure=figure)
+            for figure in ('p50_us', 'p99_us', 'p999_us')]
+    return bars(number, f'HTTP server, {", ".join(request_text(workload))}: latency, median and range of the rounds',
+                'microseconds (log)', [([row['name'].rpartition(' ')[2]], row['cells']) for row in rows], columns(rows),
+                log=True) if all(rows) else None
+
+
+def memory_panel(number, results, part, stays):
+    found = find(results['memory'], part=part, stays=stays)
+    title = {('burst', 0): 'Four threads hold 100,000 objects of 256 bytes, give them back and sleep; twice',
+             ('burst', 100): 'The same, and one object in a hundred stays',
+             ('server', 0): 'HTTP server: quiet, a burst of 1,000 clients and 1,000 slow uploads, quiet'}[part, stays]
+    if not found:
+        return None
+    return lines_panel(number, title, 'resident MiB', {name: found['lines'][name] for name in ordered(found['lines'])})
+
+
+# Of the page: (function, arguments), in the order that a reader wants.
+PANELS = {
+    'server': [(memory_panel, 'server', 0), (request_panel,), (latency_panel, 'hello'), (latency_panel, 'echo')],
+    'burst': [(memory_panel, 'burst', 0), (memory_panel, 'burst', 100)],
+    'micro': [(micro_panel, 64), (micro_panel, 256), (micro_panel, 4096)],
+    'decoders': [(decoders_panel,)],
+    'decode': [(decode_panel,)]}
+# Of --pictures: name of the file, and what is in it.
+PICTURES = {
+    'memory': [(memory_panel, 'server', 0), (memory_panel, 'burst', 0)],
+    'time': [(request_panel,), (micro_panel, 256)],
+    'decoders': [(decoders_panel,)]}
+
+
+def draw(panels, name):
+    """One SVG; `name` keeps its ids apart from those of other pictures on a page."""
+    head = f"set terminal svg size {WIDTH},{HEIGHT * len(panels)} dynamic font 'sans-serif,13' noenhanced " \
+        f"background 'white' name '{name}'\n"
+    script = head + (f'set multiplot layout {len(panels)},1\n' if len(panels) > 1 else '') + ''.join(panels)
     try:
-        done = subprocess.run(['gnuplot'], input=script(results), capture_output=True, text=True, check=False)
+        done = subprocess.run(['gnuplot'], input=script, capture_output=True, text=True, check=False)
     except OSError as error:
         raise JobError(f'gnuplot: {error.strerror}') from error
     if done.returncode != 0 or '</svg>' not in done.stdout:
         raise JobError(f'gnuplot failed: {(done.stderr.strip().splitlines() or ["no message"])[-1]}')
-    return done.stdout
+    return ''.join(line.replace('\t', ' ').rstrip() + '\n' for line in done.stdout.splitlines())
+
+
+def panels_of(results, wanted):
+    found = [function(number, results, *arguments) for number, (function, *arguments) in enumerate(wanted)]
+    return [panel for panel in found if panel]
+
+
+def picture(results, name):
+    """One of PICTURES, or None when nothing of it was measured."""
+    panels = panels_of(results, PICTURES[name])
+    return draw(panels, name) if panels else None
+
+
+def of_part(results, part):
+    """The SVGs of a part for the page."""
+    return [draw([panel], f'{part}{number}') for number, panel in enumerate(panels_of(results, PANELS.get(part, [])))]

@@ -1,10 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The results as JSON, and as tables to read."""
+"""The results as JSON, and as text to read: tables, and a verdict a line."""
 import json
 import textwrap
 
-from figures import WORKLOADS, find
-from measure import FRAMES, MALLOCS
+import intervals
+from burst import TRIM
+from figures import find
+from measure import MALLOCS
+from mode import PARTS
+
+LABELS = {'basic': 'opool', 'unchecked': 'no checks', 'uncounted': 'uncounted', 'initialise': 'slot anew',
+          'keep': 'opool', 'pooled': 'opool', 'pool': 'opool', TRIM: 'glibc, trim'}
+TITLES = {
+    'decode': 'Decoding real zstd frames: microseconds of processor time a frame',
+    'micro': 'malloc and free against get and put: nanoseconds for the two (hand over: by the clock)',
+    'decoders': 'Contexts of decoders, made and freed, or from a pool: microseconds of processor time an item',
+    'burst': 'A burst: four threads hold 100,000 objects of 256 bytes, give them back and sleep',
+    'server': 'An HTTP server under load',
+    'cost': 'What a pool costs a program'}
+NOTES = {
+    'decode': 'slot anew: a context initialised for each frame in memory of a pool. opool: kept and reset.',
+    'burst': 'glibc, trim: malloc_trim(0) after the burst. opool ticks ten times a silence.',
+    'server': 'hello: POST and answer of 13 bytes; echo: of 16 to 64 KiB; 64 connections. memory: the most that was '
+              'resident, under load and in the burst of 1,000 clients and 1,000 slow uploads; after it.'}
+REQUESTS = {'hello': '13 bytes', 'echo': '16 to 64 KiB'}
 
 
 def rounded(value):
@@ -21,10 +40,6 @@ def to_json(results):
     return json.dumps(rounded(results), indent=1) + '\n'
 
 
-def bytes_text(count):
-    return f'{count >> 20} MiB' if count >= 1 << 20 else f'{count >> 10} KiB' if count >= 1 << 10 else f'{count} B'
-
-
 def number(value):
     """Three digits that count; whole numbers as they are."""
     if isinstance(value, int):
@@ -32,135 +47,147 @@ def number(value):
     return f'{value:.0f}' if abs(value) >= 100 else f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
 
 
-def with_range(cell, scale=1.0):
-    return f'{number(cell["median"] * scale)} ({number(cell["min"] * scale)}..{number(cell["max"] * scale)})'
+def with_range(cell):
+    return f'{number(cell["median"])} ({number(cell["min"])}..{number(cell["max"])})'
 
 
-def ratio_text(against):
-    return f'{against["ratio"]:.2f} {against["verdict"]}'
-
-
-def table(head, lines, widths):
+def table(head, lines):
     """The first column to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
     text = ''
     for first, *others in [head, *lines]:
-        right = ''.join(f' {cell:>{width}}' for cell, width in zip(others, widths[1:]))
+        right = ''.join(f'  {cell:>{width}}' for cell, width in zip(others, widths[1:]))
         text += f'{first:<{widths[0]}}{right}'.rstrip() + '\n'
     return text
+
+
+def label(configuration):
+    return LABELS.get(configuration, configuration)
 
 
 def rows_of(results, part):
     return [row for row in results['rows'] if row['part'] == part]
 
 
-def rounds_of(rows):
-    return len(next(iter(rows[0]['cells'].values()))['rounds'])
+def ordered(names):
+    """Configurations, each once, mallocs first."""
+    order = [*MALLOCS, TRIM]
+    return sorted(dict.fromkeys(names), key=lambda name: order.index(name) if name in order else len(order))
 
 
-def machine_text(results):
+def columns(rows):
+    """All configurations of a part."""
+    return ordered(name for row in rows for name in row['cells'] if name != 'uncounted')
+
+
+def rounds_of(row):
+    return len(next(iter(row['cells'].values()))['rounds'])
+
+
+def rounds_text(rows):
+    counts = sorted({rounds_of(row) for row in rows})
+    return ' or '.join(map(str, counts)) + (' round' if counts == [1] else ' rounds')
+
+
+def cells_of(rows):
+    """Head and lines of a part's table: medians."""
+    names = columns(rows)
+    def median(row, name):
+        return number(row['cells'][name]['median']) if name in row['cells'] else ''
+
+    return ['', '', *map(label, names)], \
+        [[row['name'], row['unit'], *(median(row, name) for name in names)] for row in rows]
+
+
+def verdict(row):
+    """Of the usual pool: against glibc, and against the best malloc, where that is another one."""
+    of_ours, best = row['against'][row['ours'][0]], row['best_malloc']
+    said = intervals.words(of_ours['glibc'], row['what'], 'glibc')
+    if best != 'glibc':
+        said += f', {intervals.short_words(of_ours[best], best + ", the best")}'
+    return f'{said}; n = {of_ours[best]["n"]}'
+
+
+def machine_lines(results):
     on, versions = results['machine'], results['versions']
     kind = {'none': 'no virtual machine', 'unknown': 'perhaps a virtual machine'}.get(
         on['virtual_machine'], f'virtual machine ({on["virtual_machine"]})')
     sources = [f'{name} {served["version"]}' for name, served in versions['sources'].items() if served['version']]
     total = sum(entry['bytes'] for entry in results['input']) / (1 << 20)
-    lines = [f'opool {versions["opool"]}, main job{", quick" if results["quick"] else ""}, {results["started"]}, '
+    lines = [f'opool {versions["opool"]}, main job, {results["mode"]}, {results["started"]}, '
              f'{results["seconds"]:.0f} s',
              f'machine: {on["processor"]}, {on["processors"]} processors, {kind}; {on["kernel"]}; {on["distribution"]}',
              '; '.join([f'built with {versions["compiler"]}', f'libzstd {versions["libzstd"]}', *sources]),
+             f'glibc tuned: {versions["tunables"].replace("glibc.malloc.", "").replace(":", ", ")}',
              f'input: {total:.2f} MiB of {len(results["input"])} files']
     if on['load_at_start'] > 0.5 * on['processors']:
         lines.append(f'The machine was busy when this began (load {on["load_at_start"]}): the figures are noisy.')
-    return '\n'.join(lines) + '\n'
-
-
-def decode_text(results):
-    rows, lines = rows_of(results, 'decode'), []
-    for row in rows:
-        cells, best = row['cells'], row['best_malloc']
-        lines.append([bytes_text(row['frame_bytes']), str(row['threads']), with_range(cells['glibc'], 1e-3),
-                      f'{best} {number(cells[best]["median"] * 1e-3)}', with_range(cells['initialise'], 1e-3),
-                      with_range(cells['keep'], 1e-3), ratio_text(row['against_best']['keep'])])
-    head = ['frame', 'threads', 'create+free glibc', 'best malloc', 'slot initialised', 'kept and reset', 'ratio']
-    return '\nDecoding real zstd frames: microseconds of processor time a frame, median (min..max) of ' \
-        f'{rounds_of(rows)} rounds;\nratio: kept and reset against create and free under the best malloc\n' + \
-        table(head, lines, [8, 7, 22, 15, 22, 22, 12])
+    return lines + [f'missing: {name}: {why}' for name, why in results['missing'].items()]
 
 
 def cpuid_text(results):
     """Where the gain comes from, so that nobody expects it where it is not."""
-    row = find(results['rows'], part='decode', frame_bytes=FRAMES[0], threads=1)
-    saved = (row['cells'][row['best_malloc']]['median'] - row['cells']['keep']['median']) / 1000
+    row = find(results['rows'], part='decode', frame_bytes=4096, threads=1)
+    if not row:
+        return ''
+    saved = row['cells'][row['best_malloc']]['median'] - row['cells']['keep']['median']
     cpuid = results['versions']['cpuid_ns'] / 1000
     text = f'A kept context saves {saved:.1f} us a 4 KiB frame here.'
     if cpuid > 0:
         text += f' One CPUID instruction takes {cpuid:.2f} us here, and libzstd executes several for each context ' \
             'that it initialises. On a virtual machine they trap to the hypervisor and are most of what is saved; on ' \
             'bare metal that part would be near zero.'
-    return textwrap.fill(text + ' Decoding itself is in every column: no pool makes it cheaper.', 119) + '\n'
+    return text + ' Decoding itself is in every column: no pool makes it cheaper.'
 
 
-def micro_text(results):
-    rows, lines = rows_of(results, 'micro'), []
-    for row in rows:
-        cells, against = row['cells'], row['against_best']
-        lines.append([WORKLOADS[row['workload']], str(row['bytes']),
-                      *(number(cells[name]['median']) for name in MALLOCS),
-                      with_range(cells['basic']), ratio_text(against['basic']),
-                      number(cells['unchecked']['median']), ratio_text(against['unchecked'])])
-    return f'\nmalloc and free against get and put: nanoseconds for the two, median of {rounds_of(rows)} rounds;\n' \
-        'ratio: to the best malloc of the row; tie: the ranges overlap\n' + \
-        table(['workload', 'bytes', *MALLOCS, 'opool', 'ratio', 'unchecked', 'ratio'], lines,
-              [15, 5, 8, 8, 8, 8, 20, 12, 9, 12])
+def note(results, part):
+    return ' '.join(filter(None, [NOTES.get(part, ''), cpuid_text(results) if part == 'decode' else '']))
 
 
-def burst_text(results):
-    burst, lines = results['burst'], []
-    for row in burst['rows']:
-        name = row['name'] + (f', 1 in {row["stays"]} stays' if row['stays'] else '')
-        lines.append([name, *(f'{row[name] / 1024:.1f}' for name in ('peak_kib', 'idle_kib', 'end_kib')),
-                      f'{row["back_ms"]:.0f}', f'{row["first_cpu_ms"]:.1f}', f'{row["second_cpu_ms"]:.1f}'])
-    return '\nMemory over time: four threads hold 100,000 objects of 256 bytes, give them back and sleep ' \
-        f'{burst["silence_ms"] / 1000:g} s, twice;\nresident MiB; ms until it is back to what it is before the second ' \
-        f'burst; ms of processor time a burst; opool ticks each {burst["period_ms"]} ms\n' + \
-        table(['', 'peak', 'after 1st', 'after 2nd', 'back in', '1st burst', '2nd burst'], lines,
-              [36, 8, 10, 10, 8, 10, 10])
-
-
-def decoders_text(results):
-    rows, lines = results['decoders']['rows'], []
+def part_text(results, part):
+    rows = rows_of(results, part)
     if not rows:
-        return '\nDecoders: not built, zlib is missing\n'
-    for row in rows:
-        ratio = row['ratio']
-        verdict = 'faster' if ratio['max'] < 1 else 'slower' if ratio['min'] > 1 else 'tie'
-        lines.append([row['format'], row['item'], with_range(row['created'], 1e-3), with_range(row['pooled'], 1e-3),
-                      with_range(ratio), verdict])
-    return '\nContexts of decoders, pooled against made and freed: microseconds of processor time an item, median ' \
-        f'(min..max)\nof {results["decoders"]["rounds"]} rounds; ratio round by round; tie: not all rounds agree\n' + \
-        table(['format', 'item', 'made and freed', 'pooled', 'ratio', ''], lines, [14, 19, 22, 22, 20, 7])
+        return ''
+    text = f'\n{TITLES[part]}; median of {rounds_text(rows)}\n' + table(*cells_of(rows))
+    if note(results, part):
+        text += textwrap.fill(note(results, part), 119) + '\n'
+    return text
+
+
+def verdicts_text(results):
+    lines = [[f'{row["part"]}: {row["name"]}', verdict(row)] for row in results['rows']]
+    width = max((len(name) for name, _ in lines), default=0)
+    return '\nopool, in a word a line: against glibc, and against the best malloc. n: rounds\n' + \
+        ''.join(f'{name:<{width}}  {said}\n' for name, said in lines) if lines else ''
 
 
 def cost_text(results):
+    if not results['costs']:
+        return ''
     alone, used = (with_range(results['costs']['compile'][name]) for name in ('definition', 'used'))
     code = results['costs']['code_bytes']
-    return f'\nWhat a pool costs a program: gcc -O2 takes {alone} ms for a definition,\n' \
-           f'{used} ms for one with a create, get, put and destroy;\n' \
+    return f'gcc -O2 takes {alone} ms for a definition, {used} ms for one with a create, get, put and destroy;\n' \
            f'an inlined get without callbacks is {code["get"]} bytes of code, a put {code["put"]}\n'
 
 
 def target_line(entry):
     unit = f' {entry["unit"]}' if entry['unit'] else ''
-    spread = '' if entry['min'] is None else f'{number(entry["min"])}..{number(entry["max"])}'
+    spread = '' if entry['low'] is None else f'{number(entry["low"])}..{number(entry["high"])}'
     return [entry['name'], number(entry['at_most']) + unit, number(entry['measured']) + unit, spread, entry['result']]
 
 
+def targets_of(results):
+    return ['figure', 'at most', 'measured', 'interval', ''], [target_line(entry) for entry in results['targets']]
+
+
 def targets_text(results):
-    lines = [target_line(entry) for entry in results['targets']]
+    if not results['targets']:
+        return ''
     met = sum(entry['result'] == 'met' for entry in results['targets'])
-    return f'\nFigures to reach: {met} of {len(lines)} met\n' + \
-        table(['figure', 'at most', 'measured', 'min..max', ''], lines, [56, 11, 11, 14, 7])
+    return f'\nFigures to reach: {met} of {len(results["targets"])} met\n' + table(*targets_of(results))
 
 
 def to_text(results):
-    parts = (machine_text, decode_text, cpuid_text, micro_text, burst_text, decoders_text, cost_text, targets_text)
-    return ''.join(part(results) for part in parts)
+    cost = cost_text(results)
+    return '\n'.join(machine_lines(results)) + '\n' + ''.join(part_text(results, part) for part in PARTS) + \
+        (f'\n{TITLES["cost"]}: {cost}' if cost else '') + verdicts_text(results) + targets_text(results)

@@ -291,7 +291,7 @@ static void write_lifetimes(const struct view *view, const struct figures *figur
         double height = (double)SPARK_HEIGHT * (double)figures->lifetimes[i] / (double)most;
         if (figures->lifetimes[i] > 0)
             fprintf(view->out, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"#0969da\"/>", i * SPARK,
-                    SPARK_HEIGHT - fmax(height, 1), SPARK - 1, fmax(height, 1));
+                    (double)SPARK_HEIGHT - fmax(height, 1), SPARK - 1, fmax(height, 1));
     }
     fputs("</svg>\n", view->out);
 }
