@@ -235,7 +235,12 @@ without_extras() {
     [ "$(id -u)" = 0 ] || return
     PATH=$shim job --only cost --output "$work/out" && grep -q '^run: could not install wrk, goes without' "$work/stderr"
     report $? 'wrk can not be installed: goes without'
-    rm "$shim/gnuplot"
+    rm "$shim/gnuplot" && ln -s "$(command -v false)" "$shim/gnuplot" && mkdir "$work/undrawn"
+    PATH=$shim job --only decoders --output "$work/undrawn" || status=$?
+    [ "$status" = 1 ] && grep -q '^run: gnuplot failed' "$work/stderr" && grep -q '^decoders: inflate' "$work/stdout" &&
+        folder_holds "$work/undrawn" results.json
+    report $? 'gnuplot fails: what was measured is not lost'
+    rm "$shim/gnuplot" && status=0
     PATH=$shim job --only cost --output "$work/out" || status=$?
     [ "$status" = 2 ] && grep -q '^run: could not install gnuplot-nox' "$work/stderr"
     report $? 'gnuplot can not be installed: stops'

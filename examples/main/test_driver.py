@@ -535,6 +535,24 @@ class Page(unittest.TestCase):
         self.assertEqual(plot.relative(cells)['pooled'], {'median': 0.5, 'min': 0.25, 'max': 0.5})
         self.assertEqual(plot.picture(self.results, 'memory').count('resident MiB'), 2)
 
+    def test_texts_are_inside(self):
+        """A second line below an axis, where a margin for one was left."""
+        for picture in (svg for part in plot.PANELS for svg in plot.of_part(self.results, part)):
+            height = float(re.search(r'viewBox="0 0 \d+ (\d+)"', picture).group(1))
+            places = [float(y) for y in re.findall(r'translate\([-\d.]+,([-\d.]+)\)', picture)]
+            self.assertGreater(len(places), 10)
+            self.assertLess(max(places), height - 5)
+
+    def test_a_verdict_s_colour(self):
+        """Green is no line that says "more", of whatever."""
+        results = evaluated()
+        for best, mark in (('less', 'less'), ('tie', 'less'), ('more', 'more')):
+            entry = row(results, part='micro', workload='pair', bytes=256)
+            against = entry['against'][entry['ours'][0]]
+            against['glibc']['verdict'], against[entry['best_malloc']]['verdict'] = 'less', best
+            self.assertNotEqual(entry['best_malloc'], 'glibc')
+            self.assertIn(f'<tr class="{mark}"><td>micro: {entry["name"]}<', page.verdicts(results))
+
     def test_nothing_measured(self):
         empty = figures.evaluate(facts(), {})
         self.assertEqual([plot.picture(empty, name) for name in plot.PICTURES], [None] * 3)

@@ -109,10 +109,10 @@ def schema(results, found, rounds):
            f"what the pools held is back in the end: {pool[-1]} of {max(pool)}")
 
 
-def whole(program, missing):
+def whole(program, missing, timeline, **more):
     """A run of everything; `missing` are those that the program can not have."""
     path = os.path.join(work, "whole.json")
-    done = run(f"--server={program}", "--rounds=2", "--seconds=1", "--timeline=4", f"--json={path}")
+    done = run(f"--server={program}", "--rounds=2", "--seconds=1", f"--timeline={timeline}", f"--json={path}", **more)
     report(done.returncode == 0 and "Traceback" not in done.stderr, f"a whole run: {done.returncode} {done.stderr}")
     with open(path, encoding="utf-8") as file:
         results = json.load(file)
@@ -128,8 +128,11 @@ def main():
         errors()
         interrupted()
         if shutil.which("wrk"):
-            whole(server, [])
-            whole(script("alone", f'unset LD_PRELOAD\nexec {server} "$@"\n'), ["jemalloc", "mimalloc", "tcmalloc"])
+            whole(server, [], 4)
+            # A wrk that is slow to come must not be interrupted before it can be.
+            script("wrk", f'sleep 1.2\nexec {shutil.which("wrk")} "$@"\n')
+            whole(script("alone", f'unset LD_PRELOAD\nexec {server} "$@"\n'), ["jemalloc", "mimalloc", "tcmalloc"], 8,
+                  env={**os.environ, "PATH": work + os.pathsep + os.environ["PATH"]})
         else:
             counts["skipped"] += 1
             print("skipped: no wrk")

@@ -59,26 +59,42 @@ def more_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-STOPS = {signal.SIGINT, signal.SIGTERM}
+class Interrupts:
+    """SIGINT and SIGTERM, which wait while a child comes into being: it is known before we end."""
+
+    def __init__(self):
+        self.held = self.came = False
+
+    def handle(self, *_):
+        self.came = True
+        if not self.held:
+            raise KeyboardInterrupt
+
+    def __enter__(self):
+        self.held = True
+
+    def __exit__(self, *_):
+        self.held = False
+        if self.came:
+            raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
 children = []
 
 
-def prepare(where):
-    """In the child."""
-    os.sched_setaffinity(0, where)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-
-
 def start(argv, where, **options):
-    """A child that is known before anything can interrupt us."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        children.append(subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, text=True,
-                                         preexec_fn=lambda: prepare(where), **options))
-    except OSError as error:
-        raise JobError(f'{argv[0]}: {error.strerror}') from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    """It inherits our processors. A function that Popen calls in the child would not do: there are threads."""
+    ours = os.sched_getaffinity(0)
+    with interrupts:
+        os.sched_setaffinity(0, where)
+        try:
+            children.append(subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, text=True,
+                                             **options))
+        except OSError as error:
+            raise JobError(f'{argv[0]}: {error.strerror}') from error
+        finally:
+            os.sched_setaffinity(0, ours)
     return children[-1]
 
 
@@ -164,13 +180,22 @@ class Load:
             return
         found = re.search(r'^load (.*)$', said, re.M)
         if self.process.returncode != 0 or not found:
-            raise JobError(f'wrk: status {self.process.returncode}: {said.strip().splitlines()[-1:]}')
+            why = (said.strip().splitlines() or ['no message'])[-1]
+            raise JobError(f'wrk: status {self.process.returncode}: {why}')
         self.result = {name: int(value) for name, value in (word.split('=') for word in found.group(1).split())}
-        if self.result['failed'] or not self.result['requests']:
+        if self.result['failed']:
             raise JobError(f'wrk: {self.result["failed"]} of {self.result["requests"]} requests failed')
 
     def end(self):
+        """Earlier than it would. It prints its figures if it was ready to be interrupted."""
+        while self.process.poll() is None and not self.catches(signal.SIGINT):
+            time.sleep(0.01)
         self.process.send_signal(signal.SIGINT)
+
+    def catches(self, number):
+        with open(f'/proc/{self.process.pid}/status', encoding='ascii') as file:
+            caught = re.search(r'^SigCgt:\s+(\w+)$', file.read(), re.M)
+        return not caught or int(caught.group(1), 16) >> (number - 1) & 1
 
 
 class Bench:
@@ -205,6 +230,8 @@ class Bench:
             used = server.cpu_seconds() - before
             rss = server.memory('VmHWM')
         result = load.result
+        if not result['requests']:
+            raise JobError(f'server, {configuration}: no request was answered in {self.seconds} s')
         latency = {name: result[name] for name in ('p50_us', 'p99_us', 'p999_us')}
         return {'cpu_us': round(used * 1e6 / result['requests'], 4),
                 'rps': round(result['requests'] * 1e6 / result['us'], 1), **latency, 'rss': rss,
@@ -261,7 +288,6 @@ class Sampler:
         self.thread.join()
 
     def sample(self):
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         while not self.over.wait(max(0.0, len(self.samples) * SAMPLE_SECONDS - self.seconds())):
             try:
                 self.samples.append([round(self.seconds(), 3), self.server.memory('VmRSS')])
@@ -431,13 +457,10 @@ def job(arguments):
     sys.stdout.write(to_text(results))
 
 
-def stop(*_):
-    raise KeyboardInterrupt
-
-
 def main():
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupts.handle)
     try:
         job(arguments)
         sys.stdout.flush()

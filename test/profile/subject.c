@@ -499,9 +499,10 @@ SITE void *at_turns_end(void)
 #define TURN(name, bytes) \
     SITE void name(unsigned way, unsigned left) \
     { \
-        volatile char frame[bytes] = {0}; \
+        char frame[bytes]; \
+        keep(frame); \
         turn(way, left); \
-        frame[0] = 1; \
+        keep(frame); \
     }
 TURN(turn_left, 8)
 TURN(turn_right, 40)
@@ -606,6 +607,12 @@ SITE void *by_child(void)
     return keep(malloc(61));
 }
 
+static void await(pid_t child)
+{
+    int status;
+    need(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void repeat(void *(*allocate)(void), int count)
 {
     for (int i = 0; i < count; i++)
@@ -622,7 +629,7 @@ static void run_fork(void)
         repeat(by_child, 20);
         _exit(0);
     }
-    waitpid(child, NULL, 0);
+    await(child);
     free(inherited);
     repeat(by_parent, 5);
 }
@@ -636,7 +643,7 @@ static void run_clone(void)
         repeat(by_child, 30);
         _exit(0);
     }
-    waitpid(child, NULL, 0);
+    await(child);
     repeat(by_parent, 5);
 }
 
@@ -646,7 +653,7 @@ static void run_vfork(void)
     pid_t child = vfork();
     if (child == 0)
         _exit(0);
-    waitpid(child, NULL, 0);
+    await(child);
     repeat(by_parent, 5);
 }
 
@@ -670,7 +677,7 @@ static void run_forks(void)
             repeat(by_child, 10);
             _exit(0);
         }
-        waitpid(child, NULL, 0);
+        await(child);
     }
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < 2; i++)
@@ -702,7 +709,12 @@ static void run_drop(void)
 static void run_cage(void)
 {
     need(mkdir("cage", 0700) == 0 && chroot("cage") == 0);
-    run_fork();
+    pid_t child = fork();
+    if (child == 0) {
+        run_fork();
+        _exit(0);
+    }
+    await(child);
     run_clone();
 }
 

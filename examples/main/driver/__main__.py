@@ -118,10 +118,17 @@ def write_pictures(results, output):
 
 
 def write(results, compared, output, pictures):
+    """What was measured is not lost when the pictures can not be drawn."""
     output.write('results.json', report.to_json(results))
-    output.write('results.html', page.to_html(results, compared))
-    if pictures:
-        write_pictures(results, pictures)
+    try:
+        output.write('results.html', page.to_html(results, compared))
+        if pictures:
+            write_pictures(results, pictures)
+    finally:
+        sys.stdout.write(report.to_text(results) + (compare.to_text(compared) if compared else ''))
+        sys.stdout.flush()
+    sys.stdout.write(f'\nwritten: {output.folder}/results.html and results.json\n')
+    sys.stdout.flush()
 
 
 def job(arguments):
@@ -136,9 +143,6 @@ def job(arguments):
         results = figures.evaluate(*measure_all(arguments, content, scratch))
         compared = compare.between(old, results) if old else None
         write(results, compared, output, pictures)
-        sys.stdout.write(report.to_text(results) + (compare.to_text(compared) if compared else ''))
-        sys.stdout.write(f'\nwritten: {output.folder}/results.html and results.json\n')
-        sys.stdout.flush()
     return 0
 
 

@@ -71,10 +71,16 @@ def machine(results):
     return '<ul>\n' + ''.join(f'<li>{escape(line)}</li>\n' for line in report.machine_lines(results)) + '</ul>\n'
 
 
+def mark(row):
+    """Of a verdict's line: what it says of glibc, unless the best malloc needs less."""
+    against = row['against'][row['ours'][0]]
+    return 'more' if against[row['best_malloc']]['verdict'] == 'more' else against['glibc']['verdict']
+
+
 def verdicts(results):
-    """Sentences as on the terminal; coloured by the first of them."""
+    """Sentences as on the terminal."""
     lines = [[f'{row["part"]}: {row["name"]}', report.verdict(row)] for row in results['rows']]
-    marks = [row['against'][row['ours'][0]]['glibc']['verdict'] for row in results['rows']]
+    marks = [mark(row) for row in results['rows']]
     return '<h2>In a word</h2>\n<p>opool against glibc, and against the best malloc of the row.</p>\n' + \
         html_table([], lines, 'words', marks) if lines else ''
 

@@ -35,6 +35,7 @@ set yrange [{low}:]
 '''
 LINES = '''
 set xlabel 'seconds'
+set autoscale xfix
 set yrange [0:]
 '''
 
@@ -68,6 +69,8 @@ def bars(number, title, ylabel, groups, names, log=False):
     least = min((cells[name]['min'] for _, cells in groups for name in names if name in cells), default=1)
     scale = LOG.format(low=f'{least / 2:.3g}') if log else 'set yrange [0:]\n'
     scale += f'set xrange [-0.6:{len(groups) - 0.4}]\n'
+    # gnuplot makes room for one line of text below the axis, which cuts off a second one where no panel follows.
+    scale += f'set bmargin {1.5 + 1.5 * max(len(text) for text, _ in groups)}\n'
     return PANEL.format(title=quoted(title), ylabel=quoted(ylabel)) + BARS + scale + \
         block(f'bars{number}', lines) + 'plot ' + ', '.join(plots) + '\n'
 

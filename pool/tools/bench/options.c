@@ -35,7 +35,7 @@ const char opool__bench_help[] =
     "                      burst    100000 at once, all back, silence, and again: resident memory, too\n"
     "  --live N          instead of these 256, 4096 or 100000 (which are fewer for large objects): objects that a\n"
     "                    thread holds at once\n"
-    "  --rounds N        figures of each, 1 to 1000 (default 9); fewer than 5 give no verdict\n"
+    "  --rounds N        figures of each, 1 to 1000 (default 9); fewer than 6 give no verdict\n"
     "  --milliseconds M  work of a thread for one figure, 1 to 10000 (default 20); burst does not need it\n"
     "  --json FILE       all figures, too\n"
     "  -h, --help        this text\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <inttypes.h>
+#include <opool.h>
 #include <string.h>
 
 #include "../shapes/report.h"
@@ -202,26 +203,37 @@ bool opool__profile_write_code(const struct view *view)
 
 /* ---- try ---- */
 
-/* One line a size: sites of one size share a pool there. */
+static bool has_size(const struct site *site, uint64_t bytes)
+{
+    for (size_t k = 0; k < site->figures.size_count; k++)
+        if (site->figures.sizes[k].bytes == bytes)
+            return true;
+    return false;
+}
+
+/* One line a size: sites of one size share a pool there, those too that nobody chose. */
 static void write_size(const struct view *view, size_t at, uint64_t bytes)
 {
-    uint64_t capacity = 0, prefill = 0;
+    uint64_t capacity = 0, prefill = 0, align = 0;
     const char *names = "";
     for (size_t i = 0; i < view->site_count; i++) {
         const struct site *site = view->sites[i];
-        bool has = false;
-        for (size_t k = 0; k < site->figures.size_count; k++)
-            has = has || site->figures.sizes[k].bytes == bytes;
-        if (!has || !opool__profile_is_chosen(view, site) || site->verdict.of)
+        if (!has_size(site, bytes))
+            continue;
+        capacity = opool__profile_sum(capacity, opool__profile_capacity(site));
+        align = site->figures.alignment > align ? site->figures.alignment : align;
+        if (!opool__profile_is_chosen(view, site) || site->verdict.of)
             continue;
         if (i < at)
             return;
-        capacity = opool__profile_sum(capacity, opool__profile_capacity(site));
         prefill = opool__profile_sum(prefill, opool__profile_prefill(site));
         names = opool__shapes_format(view->memory, "%s%s%s", names, names[0] ? ", " : "", site->name);
     }
-    fprintf(view->out, "size %" PRIu64 " capacity %" PRIu64 " prefill %" PRIu64 " # %s\n", bytes, capacity,
-            prefill < 4096 ? prefill : 4096, opool__shapes_clean(view->memory, names));
+    fprintf(view->out, "size %" PRIu64, bytes);
+    if (align > 16 && align <= OPOOL_ALIGN_MAX && (align & (align - 1)) == 0) /* more than malloc's own */
+        fprintf(view->out, " align %" PRIu64, align);
+    fprintf(view->out, " capacity %" PRIu64 " prefill %" PRIu64 " # %s\n", capacity, prefill < 4096 ? prefill : 4096,
+            opool__shapes_clean(view->memory, names));
 }
 
 static void write_context_line(const struct view *view, size_t at)

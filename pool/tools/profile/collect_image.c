@@ -305,10 +305,12 @@ bool opool__image_renew(void)
     opool__image_reset_lock();
     bool good = make_image(&header);
     *live.own = good; /* an old kernel did not wipe it */
-    if (good)
+    if (good) {
         copy_modules(parent);
-    else
+    } else {
+        opool__image.header = NULL;
         opool__add_relaxed(&parent->lost_children, (uint64_t)1);
+    }
     munmap(parent, bytes);
     return good;
 }

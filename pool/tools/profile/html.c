@@ -291,7 +291,7 @@ static void write_lifetimes(const struct view *view, const struct figures *figur
         double height = (double)SPARK_HEIGHT * (double)figures->lifetimes[i] / (double)most;
         if (figures->lifetimes[i] > 0)
             fprintf(view->out, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"#0969da\"/>", i * SPARK,
-                    SPARK_HEIGHT - fmax(height, 1), SPARK - 1, fmax(height, 1));
+                    (double)SPARK_HEIGHT - fmax(height, 1), SPARK - 1, fmax(height, 1));
     }
     fputs("</svg>\n", view->out);
 }
@@ -366,7 +366,8 @@ bool opool__profile_write_html(const struct view *view)
                                  opool__profile_grouped(view->memory, view->model->allocations),
                                  view->model->site_count));
     element(view, "p", NULL, opool__profile_summary(view->memory, view->model));
-    element(view, "p", NULL, opool__profile_memory_text(view->memory, view->model));
+    if (opool__profile_memory_text(view->memory, view->model))
+        element(view, "p", NULL, opool__profile_memory_text(view->memory, view->model));
     for (size_t i = 0; i < view->note_count; i++)
         element(view, "p", "note", opool__shapes_format(view->memory, "Note: %s", view->notes[i]));
     write_bars(view);

@@ -109,7 +109,7 @@ enum { TIMED_LEAST = 512 };
 
 static bool is_timed(const struct opool__profile_record *record)
 {
-    return (double)record->timed * TIMED_LEAST >= (double)record->allocations + (double)record->frees;
+    return (double)record->timed * (double)TIMED_LEAST >= (double)record->allocations + (double)record->frees;
 }
 
 /* Faults were counted in the timed calls alone. */

@@ -31,13 +31,13 @@
 /* ---- malloc and its kin ---- */
 
 /* The allocator is called between the two. */
-#define RECORDED(call_, ...) \
+#define RECORDED_FOR(caller_, call_, ...) \
     __extension__({ \
         struct opool__worker *worker_ = opool__skips() ? NULL : opool__enter(); \
         void *at_; \
         if (worker_) { \
             struct opool__call seen_; \
-            struct opool__wish wish_ = {__VA_ARGS__, OPOOL__CALLER}; \
+            struct opool__wish wish_ = {__VA_ARGS__, caller_}; \
             opool__call_begin(worker_, &seen_); \
             at_ = (call_); \
             opool__call_end(&seen_); \
@@ -49,12 +49,23 @@
         } \
         at_; \
     })
+#define RECORDED(...) RECORDED_FOR(OPOOL__CALLER, __VA_ARGS__)
 
-OPOOL__EXPORTED void *malloc(size_t size)
+static __attribute__((noinline)) void *malloc_slow(size_t size, const void *address, const uintptr_t *cfa,
+                                                   uintptr_t base)
 {
+    const struct opool__caller caller = {address, cfa, base};
     if (!opool__behind_known())
         return opool__first_aid_take(size);
-    return RECORDED(opool__behind.malloc(size), size, 0, 'm');
+    return RECORDED_FOR(caller, opool__behind.malloc(size), size, 0, 'm');
+}
+
+/* Sampled, nearly all calls end here, without a register saved. */
+OPOOL__EXPORTED void *malloc(size_t size)
+{
+    if (opool__skips())
+        return opool__behind.malloc(size);
+    return malloc_slow(size, __builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE);
 }
 
 OPOOL__EXPORTED void *calloc(size_t count, size_t size)
@@ -64,8 +75,10 @@ OPOOL__EXPORTED void *calloc(size_t count, size_t size)
     return RECORDED(opool__behind.calloc(count, size), count * size, 0, 'c');
 }
 
-static void forget_and_free(void *at)
+static __attribute__((noinline)) void free_slow(void *at)
 {
+    if (opool__first_aid_has(at) || !opool__behind_known())
+        return;
     struct opool__worker *worker = opool__enter_free();
     if (!worker) {
         if (*opool__image_own)
@@ -97,12 +110,10 @@ OPOOL__EXPORTED void free(void *at)
 {
     if (!at)
         return;
-    if (opool__is_skipped(at)) {
+    if (opool__is_skipped(at))
         opool__behind.free(at);
-        return;
-    }
-    if (!opool__first_aid_has(at) && opool__behind_known())
-        forget_and_free(at);
+    else
+        free_slow(at);
 }
 
 static void *move_from_first_aid(const void *at, size_t size)
@@ -250,6 +261,7 @@ static void parent(void)
     opool__thread.inside--;
 }
 
+/* Without an image nobody else would let go of the locks, and the next fork would wait for them. */
 static void child(void)
 {
     opool__image_reset_lock();

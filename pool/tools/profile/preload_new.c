@@ -56,8 +56,10 @@ static __attribute__((noinline, cold)) void find(struct next *next, const char *
 
 static inline void *known(struct next *next, const char *name)
 {
-    if (OPOOL__UNLIKELY(!opool__load_acquire(&next->at)))
-        find(next, name);
+    void *at = opool__load_acquire(&next->at);
+    if (OPOOL__LIKELY(at != NULL))
+        return at;
+    find(next, name);
     return opool__load_acquire(&next->at);
 }
 

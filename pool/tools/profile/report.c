@@ -252,7 +252,8 @@ static void note_model(struct view *view, const struct work *work)
     if (work->trouble)
         add_note(view, opool__shapes_format(view->memory, "without names: %s", work->trouble));
     if (model->is_sampled)
-        add_note(view, "sampled: counts are estimates, scaled from the events that were seen");
+        add_note(view,
+                 "sampled: counts are estimates, scaled from the events that were seen; small peaks are too great");
     if (model->is_counts)
         add_note(view, "counts only: lifetimes, frees and threads are not known, and every block is taken for freed");
     if (model->allocator)

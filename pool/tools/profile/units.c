@@ -115,13 +115,15 @@ static const char *megabytes(struct memory *memory, uint64_t bytes)
     return opool__shapes_format(memory, "%.1f MB", (double)bytes / 1e6);
 }
 
+enum { MEMORY_LEAST = 1000000 }; /* below, there is nothing to say of it */
+
 const char *opool__profile_memory_text(struct memory *memory, const struct model *model)
 {
     const struct retained *retained = &model->retained;
     size_t sites = 0;
     for (size_t i = 0; i < model->site_count; i++)
         sites += model->sites[i]->verdict.for_memory;
-    if (retained->peak == 0)
+    if (retained->peak < MEMORY_LEAST)
         return NULL;
     const char *text = opool__shapes_format(memory, "In use were at most %s, and at the end %s, when %s were resident.",
                                             megabytes(memory, retained->peak), megabytes(memory, retained->live),
