@@ -142,7 +142,7 @@ static int read_size_option(const struct origin *origin, const char *name, const
                  {"capacity", 1, INT32_MAX, offsetof(struct opool__try_size, capacity)},
                  {"prefill", 0, INT32_MAX, offsetof(struct opool__try_size, prefill)}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        uint64_t number;
+        uint64_t number = 0;
         if (strcmp(name, known[i].name) != 0)
             continue;
         if (!value)
