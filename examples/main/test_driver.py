@@ -427,6 +427,12 @@ class Compare(unittest.TestCase):
         line = self.line('burst: all go, after the silence, opool')
         self.assertEqual(line[3:], ['1.00 (one round)', 'no change'])
 
+    def test_few_rounds(self):
+        """What is no interval is not called one."""
+        cell = row(self.new, part='micro', workload='pair')['cells']['basic']
+        cell['rounds'] = cell['rounds'][:intervals.LEAST - 1]
+        self.assertRegex(self.line(self.PAIR)[3], r'^1\.0\d \(0\.\d+ to 1\.\d+, range\)$')
+
     def test_other_machine(self):
         self.assertEqual(compare.differences(self.old, self.new), [])
         self.new['machine']['processor'] = 'Another'
