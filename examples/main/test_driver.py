@@ -312,6 +312,9 @@ class Files(unittest.TestCase):
             earlier.read(self.folder)
         with self.assertRaisesRegex(UsageError, 'not a file'):
             earlier.read(Path('/dev/null'))
+        os.mkfifo(self.path)
+        with self.assertRaisesRegex(UsageError, 'not a file'):
+            earlier.read(self.path)
 
     def test_foreign(self):
         for content in (b'', b'\xff\xfe\x00', b'\x7fELF' * 100, 'hello', '[' * 100000, '{"a": NaN}', '1' * 5000):
