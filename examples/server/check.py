@@ -792,7 +792,7 @@ def refuses(options, words):
 
 def usage(server):
     refuses([f"--port={server.port}"], "Address already in use")
-    refuses(["--address=256.1.1.1"], "256.1.1.1 port 8080")
+    refuses(["--address=a..b"], "a..b port 8080") # no name at all: nobody is asked, who may be long in answering
     refuses(["--root=/none"], "/none: No such file")
     refuses(["--memory=stack"], "pool or malloc")
     for option in ("--port=65536", "--workers=0", "--workers=65", "--buffers=-1", "--connections=x", "--body-max="):
