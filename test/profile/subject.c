@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -293,6 +294,34 @@ static void run_keys(void)
     }
 }
 
+/* One that has itself called until the C library calls no more allocates when the collector has ended. */
+static pthread_key_t last_key;
+static __thread int rounds;
+
+static void end_last(void *value)
+{
+    for (int i = 0; i < 300; i++)
+        free(at_thread_end());
+    if (++rounds < 4)
+        pthread_setspecific(last_key, value);
+}
+
+static void *with_last_key(void *arg)
+{
+    pthread_setspecific(last_key, by_malloc(16));
+    return arg;
+}
+
+static void run_late(void)
+{
+    need(pthread_key_create(&last_key, end_last) == 0);
+    for (int i = 0; i < 10; i++) {
+        pthread_t thread;
+        need(pthread_create(&thread, NULL, with_last_key, NULL) == 0);
+        pthread_join(thread, NULL);
+    }
+}
+
 /* ---- realloc ---- */
 
 SITE void *grows(void)
@@ -541,6 +570,31 @@ static void run_alarms(void)
     setitimer(ITIMER_REAL, &often, NULL);
 }
 
+/* One that ends the process, at any time: the collector may be in the midst of a stack that is new to it. */
+static void handle_by_exit(int number)
+{
+    (void)number;
+    exit(0);
+}
+
+static void run_exits(void)
+{
+    alarm(40);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct itimerval once = {{0, 0}, {0, 500 + i * 37}};
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            signal(SIGALRM, handle_by_exit);
+            setitimer(ITIMER_REAL, &once, NULL);
+            for (;;)
+                run_turns();
+        }
+        int status;
+        need(waitpid(child, &status, 0) == child && status == 0);
+    }
+}
+
 /* ---- processes ---- */
 
 SITE void *by_parent(void)
@@ -714,7 +768,8 @@ static const struct {
     {"breaks", run_breaks}, {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
     {"fork", run_fork},     {"clone", run_clone},     {"vfork", run_vfork},     {"forks", run_forks},
     {"daemon", run_daemon}, {"drop", run_drop},       {"cage", run_cage},       {"turns", run_turns},
-    {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},
+    {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
+    {"exits", run_exits},
 };
 
 static int run_case(const char *name)

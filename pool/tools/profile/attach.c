@@ -39,6 +39,8 @@ static int snapshot(const struct opool__live *live, const char *output)
         return opool__profile_fail(output, strerror(errno));
     if (strcmp(to.file, live->file) == 0)
         return opool__profile_fail(output, "that will be the profile itself");
+    if (access(to.folder, F_OK) == 0)
+        return opool__profile_fail(output, "another run records there");
     if (!opool__live_snapshot(live, to.file, &saved))
         return opool__profile_fail(output, strerror(errno));
     fprintf(stderr, "opool profile: as it is now: %s\n", opool__clean(to.file));

@@ -120,12 +120,11 @@ static bool fits(uint64_t bytes)
 
 /* ---- the file ---- */
 
-static int open_file(void)
+static int open_file(char *path)
 {
-    char path[PATH_MAX + 64];
-    int n = snprintf(path, sizeof path, "%s/%ld-%llx", folder, (long)getpid(),
-                     (unsigned long long)opool__clock_monotonic());
-    if (n < 0 || (size_t)n >= PATH_MAX) {
+    int n =
+        snprintf(path, PATH_MAX, "%s/%ld-%llx", folder, (long)getpid(), (unsigned long long)opool__clock_monotonic());
+    if (n < 0 || n >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return -1;
     }
@@ -183,7 +182,8 @@ static void show(struct opool__profile_header *header)
 static bool make_image(struct opool__profile_header *header)
 {
     struct opool__profile_header *mapped = NULL;
-    int fd = open_file();
+    char path[PATH_MAX];
+    int fd = open_file(path);
     if (fd < 0)
         return false;
     memset(live.populated, 0, sizeof live.populated);
@@ -197,6 +197,8 @@ static bool make_image(struct opool__profile_header *header)
     int error = errno;
     if (mapped && !good)
         munmap(mapped, (size_t)header->image_bytes);
+    if (!good)
+        (void)unlink(path);
     close(fd);
     errno = error;
     opool__image.header = NULL;
@@ -267,6 +269,24 @@ bool opool__image_start(const struct opool__image_setup *setup)
     return make_own_page() && make_image(&header);
 }
 
+/* The child has mapped what its parent had. The loader is not asked: another thread of the parent may have held its
+   lock, and holds it here for ever. */
+static void copy_modules(const struct opool__profile_header *parent)
+{
+    const void *from = (const char *)parent + parent->modules.offset;
+    const struct opool__profile_module *modules = from;
+    /* acquire: elements are zero before they count. */
+    uint32_t used = opool__load_acquire(&parent->modules.used);
+    for (uint32_t i = 0; i < used; i++) {
+        uint32_t number = opool__image_take(&opool__image.header->modules);
+        if (number == UINT32_MAX) {
+            opool__image.header->lost_modules += used - i;
+            return;
+        }
+        opool__image.modules[number] = modules[i];
+    }
+}
+
 /* The parent's stays what it is; that it has a child which is not seen is noted there. */
 bool opool__image_renew(void)
 {
@@ -284,7 +304,10 @@ bool opool__image_renew(void)
     describe_process(&header);
     opool__image_reset_lock();
     bool good = make_image(&header);
-    if (!good) {
+    *live.own = good; /* an old kernel did not wipe it */
+    if (good) {
+        copy_modules(parent);
+    } else {
         opool__image.header = NULL;
         opool__add_relaxed(&parent->lost_children, (uint64_t)1);
     }

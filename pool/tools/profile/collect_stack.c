@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "collect_stack.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unwind.h>
@@ -361,6 +362,7 @@ static void cut(struct unwound *unwound)
 static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uintptr_t *top, uint32_t function)
 {
     struct unwound unwound;
+    int saved = errno;
     unwind(&unwound, caller);
     if (unwound.fixed && unwound.at[unwound.depth - 1] > *top)
         *top = unwound.at[unwound.depth - 1];
@@ -371,6 +373,7 @@ static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uin
         learn_path(&unwound, site == UINT32_MAX ? LOST : site + 1);
     opool__image_unlock();
     opool__modules_need(unwound.frames, unwound.depth);
+    errno = saved;
     return site;
 }
 

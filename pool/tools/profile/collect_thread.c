@@ -43,6 +43,16 @@ static void leave_to_next(struct opool__worker *worker)
     opool__threads_unlock();
 }
 
+/* This thread records no more. First of all it skips none: what is skipped is counted in the worker's totals. */
+static void leave(void)
+{
+    opool__thread.skip = 0;
+    opool__light_barrier(); /* a signal handler of this thread sees it */
+    opool__thread.worker = NULL;
+    opool__thread.totals = NULL;
+    opool__thread.gone = true;
+}
+
 /* Others' destructors free and allocate too, and may run later: it is asked to be called again. */
 static void at_end(void *worker)
 {
@@ -51,9 +61,7 @@ static void at_end(void *worker)
         opool__thread.inside = 0;
         return;
     }
-    opool__thread.worker = NULL;
-    opool__thread.totals = NULL;
-    opool__thread.gone = true;
+    leave();
     opool__thread.inside = 0;
     leave_to_next(worker);
 }
@@ -177,8 +185,8 @@ void opool__threads_renew(void)
         }
     }
     if (own && !number(own)) {
-        own = opool__thread.worker = NULL;
-        opool__thread.gone = true;
+        own = NULL;
+        leave();
     } else if (own) {
         own->totals->begun++;
         opool__image.header->threads_begun = 1;

@@ -158,11 +158,49 @@ static int is_image(const struct dirent *entry)
     return pid_of(entry->d_name) != 0;
 }
 
+static uint64_t nanoseconds(clockid_t clock)
+{
+    struct timespec now;
+    return clock_gettime(clock, &now) == 0 ? (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec : 0;
+}
+
+/* When the process began, by CLOCK_MONOTONIC, up to a tick of the kernel's too early; 0: not known. */
+static uint64_t begin_of(long pid)
+{
+    char name[64], text[1024];
+    unsigned long long ticks;
+    long rate = sysconf(_SC_CLK_TCK);
+    snprintf(name, sizeof name, "/proc/%ld/stat", pid);
+    FILE *file = fopen(name, "re");
+    if (!file)
+        return 0;
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    /* Behind the name, which may hold anything. */
+    const char *rest = strrchr(text, ')');
+    if (!rest || rate <= 0 ||
+        sscanf(rest + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &ticks) !=
+            1)
+        return 0;
+    uint64_t ns = ticks * (1000000000u / (uint64_t)rate), awake = nanoseconds(CLOCK_MONOTONIC);
+    uint64_t asleep = nanoseconds(CLOCK_BOOTTIME) - awake; /* read later: it is not less */
+    return ns > asleep ? ns - asleep : 0;
+}
+
+/* Has another process the number now? It began after the image, whose name says when that was. */
+static bool is_anothers(const char *name, long pid)
+{
+    const uint64_t enough = 100000000; /* the clocks were read one after the other */
+    return begin_of(pid) > strtoull(strchr(name, '-') + 1, NULL, 16) + enough;
+}
+
 /* How the image's process ended, as enum of `ended` has it, if it did not say so itself: it may have executed another
    program since. */
 static uint32_t how_ended(const struct dirent *const *all, int count, int i)
 {
     long pid = pid_of(all[i]->d_name);
+    if (is_anothers(all[i]->d_name, pid))
+        return OPOOL__PROFILE_EXITED;
     for (int later = i + 1; later < count; later++)
         if (pid_of(all[later]->d_name) == pid)
             return OPOOL__PROFILE_EXECED;
@@ -226,12 +264,6 @@ static uint64_t resident(long pid)
         pages = 0;
     fclose(file);
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t nanoseconds(clockid_t clock)
-{
-    struct timespec now;
-    return clock_gettime(clock, &now) == 0 ? (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec : 0;
 }
 
 static void note_use(int fd, long pid)

@@ -226,6 +226,7 @@ OPOOL__EXPORTED void *pvalloc(size_t size)
 void opool__renew(void)
 {
     int saved = errno;
+    uint32_t inside = opool__thread.inside;
     opool__thread.inside = 1;
     bool good = opool__image_renew();
     opool__stack_forget();
@@ -233,25 +234,31 @@ void opool__renew(void)
     opool__shadow_root = NULL;
     if (good) {
         opool__threads_renew();
-        opool__modules_note();
         opool__tick_start();
-        opool__thread.inside = 0;
+        opool__thread.inside = inside;
     } else {
-        opool__thread = (struct opool__thread){.gone = true}; /* what it had is no more */
+        opool__thread = (struct opool__thread){.inside = inside, .gone = true}; /* what it had is no more */
     }
     errno = saved;
 }
 
+/* Handlers of other libraries run between these, and allocate: meanwhile this thread records nothing. A handler of a
+   signal may fork, too: if that came inside, the locks may be this thread's already. */
 static void prepare(void)
 {
+    if (opool__thread.inside++ > 0)
+        return;
     opool__threads_lock();
     opool__image_lock();
 }
 
 static void parent(void)
 {
-    opool__image_unlock();
-    opool__threads_unlock();
+    if (opool__thread.inside == 1) {
+        opool__image_unlock();
+        opool__threads_unlock();
+    }
+    opool__thread.inside--;
 }
 
 /* Without an image nobody else would let go of the locks, and the next fork would wait for them. */
@@ -262,6 +269,7 @@ static void child(void)
     /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
     if (opool__image.header && opool__image.header->pid != (uint32_t)getpid())
         opool__renew();
+    opool__thread.inside--;
 }
 
 /* ---- start and end ---- */
@@ -341,10 +349,13 @@ static __attribute__((constructor)) void start(void)
     errno = saved;
 }
 
+/* A handler of a signal may call exit: if that came inside, the lock may be this thread's already. */
 static __attribute__((destructor)) void end(void)
 {
     if (!*opool__image_own)
         return;
-    opool__tick_end();
+    if (opool__thread.inside++ == 0)
+        opool__tick_end();
+    opool__thread.inside--;
     opool__store_release(&opool__image.header->ended, (uint32_t)OPOOL__PROFILE_EXITED);
 }
