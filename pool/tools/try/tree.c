@@ -46,6 +46,7 @@ static void close_folder(DIR *folder)
 struct family {
     pid_t pid, parent;
     uint64_t faults;
+    bool ended; /* not reaped yet */
 };
 
 /* Behind the name, which may hold anything: state, parent, and, as the 10th field of all, minor faults. */
@@ -58,7 +59,7 @@ static bool read_family(long pid, struct family *out)
     const char *rest = read_text(path, text, sizeof text) ? strrchr(text, ')') : NULL;
     if (!rest || sscanf(rest + 1, " %c %d %*d %*d %*d %*d %*u %lu", &state, &parent, &faults) != 3)
         return false;
-    *out = (struct family){(pid_t)pid, (pid_t)parent, faults};
+    *out = (struct family){(pid_t)pid, (pid_t)parent, faults, state == 'Z' || state == 'X'};
     return true;
 }
 
@@ -107,6 +108,18 @@ static void each(void (*act)(const struct family *family, void *arg), void *arg)
         if (is_ours(&found, found.all[i].pid))
             act(&found.all[i], arg);
     free(found.all);
+}
+
+static void note_life(const struct family *family, void *lives)
+{
+    *(bool *)lives |= !family->ended;
+}
+
+bool opool__tree_lives(void)
+{
+    bool lives = false;
+    each(note_life, &lives);
+    return lives;
 }
 
 /* ---- what they cost ---- */

@@ -19,6 +19,9 @@ struct opool__tree_usage opool__tree_usage(void);
 /* Does one of them accept connections, by TCP or a Unix socket? */
 bool opool__tree_listens(void);
 
+/* Is one of them left that has not ended? */
+bool opool__tree_lives(void);
+
 /* To the children of this process, or to all descendants. */
 void opool__tree_signal(int number, bool all);
 
