@@ -176,11 +176,10 @@ static void print_row(const struct row *row)
 {
     struct summary pooled = summarise(row->pooled, row->rounds), created = summarise(row->created, row->rounds);
     struct summary ratio = summarise(row->ratio, row->rounds);
-    char verdict[40] = "tie"; /* not all rounds say the same */
-    if (ratio.most < 1)
-        snprintf(verdict, sizeof verdict, "%.1fx less", 1 / ratio.median);
-    else if (ratio.least > 1)
-        snprintf(verdict, sizeof verdict, "%.1fx more", ratio.median);
+    double times = ratio.median < 1 ? 1 / ratio.median : ratio.median;
+    char verdict[40] = "tie"; /* not all rounds say the same, or what they say is less than 2 % */
+    if (times >= 1.02 && (ratio.most < 1 || ratio.least > 1))
+        snprintf(verdict, sizeof verdict, "%.*fx %s", times < 1.095 ? 2 : 1, times, ratio.median < 1 ? "less" : "more");
     printf("%-14s %-19s %10.2f %10.2f   %.2f (%.2f..%.2f)  %s\n", row->format->name, row->format->item,
            created.median / 1000, pooled.median / 1000, ratio.median, ratio.least, ratio.most, verdict);
 }

@@ -389,6 +389,9 @@ END
     report $? 'benchmark: JSON has every format, pooled contexts were built once'
     "$bench" --quick program >stdout 2>stderr && grep -Eq '^zstd one-shot +frame of 4 KiB +[0-9]' stdout && grep -q 'on a .* machine' stdout
     report $? 'benchmark: table'
+    "$bench" --rounds 1 program >stdout 2>stderr && # of one round no range can cover 1
+        awk 'NR > 4 && $NF != "tie" && $(NF - 1) + 0 < 1.02 { exit 1 }' stdout
+    report $? 'benchmark: 1.00 is a tie'
     local status
     for status in '1 none' '1 nothing' '1 in' '2 --nonsense' '2 program program'; do
         read -ra words <<<"$status"

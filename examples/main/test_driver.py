@@ -312,6 +312,9 @@ class Files(unittest.TestCase):
             earlier.read(self.folder)
         with self.assertRaisesRegex(UsageError, 'not a file'):
             earlier.read(Path('/dev/null'))
+        os.mkfifo(self.path)
+        with self.assertRaisesRegex(UsageError, 'not a file'):
+            earlier.read(self.path)
 
     def test_foreign(self):
         for content in (b'', b'\xff\xfe\x00', b'\x7fELF' * 100, 'hello', '[' * 100000, '{"a": NaN}', '1' * 5000):
@@ -426,6 +429,12 @@ class Compare(unittest.TestCase):
     def test_one_round(self):
         line = self.line('burst: all go, after the silence, opool')
         self.assertEqual(line[3:], ['1.00 (one round)', 'no change'])
+
+    def test_few_rounds(self):
+        """What is no interval is not called one."""
+        cell = row(self.new, part='micro', workload='pair')['cells']['basic']
+        cell['rounds'] = cell['rounds'][:intervals.LEAST - 1]
+        self.assertRegex(self.line(self.PAIR)[3], r'^1\.0\d \(0\.\d+ to 1\.\d+, range\)$')
 
     def test_other_machine(self):
         self.assertEqual(compare.differences(self.old, self.new), [])

@@ -73,12 +73,12 @@ void opool__put_refused(struct opool *pool, struct opool_head *begun, void *obje
 }
 
 /* The way of the inlined put, for those who can not inline, with the checks of this one; two puts in a row are found
-   at the head. False: nothing was done. A pool that is looked at, or has no caches, has no room in any head; an object
-   in a guard slot is in none of the pool's own. */
+   at the head. False: nothing was done. A pool that is looked at wants to know who called; one without caches has no
+   room in any head; an object in a guard slot is in none of the pool's own. */
 static bool put_by_head(struct opool *pool, void *object)
 {
     struct opool_head *head;
-    if (!pool || pool->type.footprint || !opool__is_slot(&pool->front, object))
+    if (!pool || pool->traced || pool->type.footprint || !opool__is_slot(&pool->front, object))
         return false;
     opool__check_pool(pool, "put", object);
     opool__check_out(pool, "put", object);

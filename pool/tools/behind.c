@@ -19,9 +19,13 @@ bool opool__first_aid_has(const void *at)
     return (const char *)at >= first_aid.memory && (const char *)at < first_aid.memory + sizeof first_aid.memory;
 }
 
-size_t opool__first_aid_rest(const void *at)
+void *opool__first_aid_move(const void *at, size_t size)
 {
-    return (size_t)(first_aid.memory + sizeof first_aid.memory - (const char *)at);
+    size_t most = (size_t)(first_aid.memory + sizeof first_aid.memory - (const char *)at);
+    void *to = malloc(size);
+    if (to)
+        memcpy(to, at, size < most ? size : most);
+    return to;
 }
 
 void *opool__first_aid_take(size_t size)

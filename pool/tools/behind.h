@@ -36,8 +36,8 @@ static inline bool opool__behind_known(void)
 __attribute__((visibility("hidden"))) void *opool__first_aid_take(size_t size);
 __attribute__((visibility("hidden"))) bool opool__first_aid_has(const void *at);
 
-/* How much may be read from there at most. */
-__attribute__((visibility("hidden"))) size_t opool__first_aid_rest(const void *at);
+/* What realloc does with one: a new block, by the malloc that the process uses, which is the wrapped one. */
+__attribute__((visibility("hidden"))) void *opool__first_aid_move(const void *at, size_t size);
 
 /* The process's malloc is not ours: the program brings one that the loader finds first. */
 __attribute__((visibility("hidden"))) bool opool__behind_is_not_used(void);

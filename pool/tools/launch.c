@@ -28,6 +28,16 @@ static int fail(const struct opool__launcher *by, int status, const char *what, 
     return status;
 }
 
+const char *opool__launch_value(const char *name, char **argv, int *at)
+{
+    size_t length = strlen(name);
+    if (strncmp(argv[*at], name, length) != 0 || (argv[*at][length] && argv[*at][length] != '='))
+        return NULL;
+    if (argv[*at][length] == '=')
+        return argv[*at] + length + 1;
+    return argv[*at + 1] ? argv[++*at] : "";
+}
+
 /* ---- which file ---- */
 
 static bool is_program(const char *path, int *error)

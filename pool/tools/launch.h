@@ -19,6 +19,9 @@ struct opool__launcher {
     const char *with_rights; /* advice for one that has rights of its own */
 };
 
+/* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
+const char *opool__launch_value(const char *name, char **argv, int *at);
+
 /* The file that the shell would run for `command`. 0, or an exit status after a line on standard error. */
 int opool__launch_find(const struct opool__launcher *by, const char *command, char *path, size_t size);
 

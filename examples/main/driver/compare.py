@@ -63,8 +63,8 @@ def cell_line(key, found):
     if found['kind'] == 'unit':
         return [name, found['old'], found['new'], '', 'other unit']
     entry = found['entry']
-    spread = f'{entry["ratio"]:.2f} ({entry["low"]:.2f} to {entry["high"]:.2f})' if entry['n'] > 1 else \
-        f'{entry["ratio"]:.2f} (one round)'
+    bounds = 'one round' if entry['n'] == 1 else f'{entry["low"]:.2f} to {entry["high"]:.2f}'
+    spread = f'{entry["ratio"]:.2f} ({bounds}{"" if entry["level"] or entry["n"] == 1 else ", range"})'
     old, new = (f'{number(found[which])} {found["unit"]}' for which in ('old', 'new'))
     return [name, old, new, spread, found['kind']]
 
@@ -97,7 +97,7 @@ def between(old, new):
     if middle is not None:
         notes.append('Two runs never meet the same machine. The middle of all mallocs\' ratios is '
                      f'{middle:.2f}: so much of a change is no change of opool.')
-    return {'notes': notes, 'head': ['cell', 'old', 'new', 'ratio (95 % CI)', ''],
+    return {'notes': notes, 'head': ['cell', 'old', 'new', 'ratio (95 % CI, or range)', ''],
             'lines': [cell_line(key, entry) for key, entry in found.items()], 'summary': summary(found),
             'title': f'Compared with the run of {old["started"]}'}
 

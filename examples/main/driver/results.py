@@ -15,9 +15,9 @@ TEXT = re.compile(r'[^\x00-\x1f\x7f-\x9f]{0,500}')
 
 def read_text(path):
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a named pipe would hold us up
+            raise UsageError(f'{path}: not a file')
         with open(path, 'rb') as file:
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise UsageError(f'{path}: not a file')
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f'{path}: {error.strerror}') from error

@@ -84,17 +84,6 @@ static bool is_size(const char *text)
     return digits > 0 && digits < 8 && !text[digits] && strtoul(text, NULL, 10) <= OPOOL__INTERIOR_MOST;
 }
 
-/* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
-static const char *value_of(const char *name, char **argv, int *at)
-{
-    size_t length = strlen(name);
-    if (strncmp(argv[*at], name, length) != 0 || (argv[*at][length] && argv[*at][length] != '='))
-        return NULL;
-    if (argv[*at][length] == '=')
-        return argv[*at] + length + 1;
-    return argv[*at + 1] ? argv[++*at] : "";
-}
-
 /* 0, or an exit status. */
 static int parse(char **argv, struct arguments *arguments)
 {
@@ -105,9 +94,9 @@ static int parse(char **argv, struct arguments *arguments)
             i++;
             break;
         }
-        if ((value = value_of("--interior", argv, &i)) != NULL)
+        if ((value = opool__launch_value("--interior", argv, &i)) != NULL)
             arguments->interior = value;
-        else if ((value = value_of("--output", argv, &i)) != NULL)
+        else if ((value = opool__launch_value("--output", argv, &i)) != NULL)
             arguments->output = value;
         else
             return refuse("no such option: ", argv[i]);

@@ -61,22 +61,13 @@ EXPORTED void free(void *at)
     opool__behind.free(at);
 }
 
-static void *move_from_first_aid(const void *at, size_t size)
-{
-    size_t most = opool__first_aid_rest(at);
-    void *to = malloc(size);
-    if (to)
-        memcpy(to, at, size < most ? size : most);
-    return to;
-}
-
 EXPORTED void *realloc(void *at, size_t size)
 {
     struct opool__block was;
     if (!at)
         return malloc(size);
     if (opool__first_aid_has(at) || !opool__behind_known())
-        return move_from_first_aid(at, size);
+        return opool__first_aid_move(at, size);
     bool known = opool__blocks_remove(at, &was);
     void *to = opool__behind.realloc(at, size);
     if (to)

@@ -54,7 +54,7 @@ static unsigned left_out(unsigned n)
     size_t i = sizeof rounds / sizeof *rounds - 1;
     while (i > 0 && rounds[i] > n)
         i--;
-    return (unsigned)(shares[i] * RESAMPLES);
+    return (unsigned)(shares[i] * (double)RESAMPLES);
 }
 
 struct ratio opool__bench_ratio(const double *theirs, const double *ours, unsigned n)

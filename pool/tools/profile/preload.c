@@ -116,15 +116,6 @@ OPOOL__EXPORTED void free(void *at)
         free_slow(at);
 }
 
-static void *move_from_first_aid(const void *at, size_t size)
-{
-    size_t most = opool__first_aid_rest(at);
-    void *to = malloc(size);
-    if (to)
-        memcpy(to, at, size < most ? size : most);
-    return to;
-}
-
 /* Without a worker the block is forgotten: what becomes of it can not be noted. */
 static void *move_unrecorded(void *at, size_t size)
 {
@@ -155,7 +146,7 @@ static void *move(void *at, size_t size)
 OPOOL__EXPORTED void *realloc(void *at, size_t size)
 {
     if (!opool__behind_known() || opool__first_aid_has(at))
-        return at ? move_from_first_aid(at, size) : opool__first_aid_take(size);
+        return at ? opool__first_aid_move(at, size) : opool__first_aid_take(size);
     return at ? move(at, size) : RECORDED(opool__behind.realloc(NULL, size), size, 0, 'r');
 }
 

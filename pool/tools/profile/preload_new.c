@@ -23,7 +23,7 @@
 /* The operator behind us, once it was asked for. */
 struct next {
     void *at;
-    uint32_t works; /* it is the allocator's own */
+    void *usual; /* the same, unless it is the allocator's own */
 };
 
 static bool is_allocators(void *at)
@@ -49,18 +49,9 @@ static __attribute__((noinline, cold)) void find(struct next *next, const char *
         opool__say("profile: no C++ library has %s", name);
         abort();
     }
-    opool__store_relaxed(&next->works, (uint32_t)is_allocators(at));
-    /* release: who sees it sees whether it works. */
-    opool__store_release(&next->at, at);
-}
-
-static inline void *known(struct next *next, const char *name)
-{
-    void *at = opool__load_acquire(&next->at);
-    if (OPOOL__LIKELY(at != NULL))
-        return at;
-    find(next, name);
-    return opool__load_acquire(&next->at);
+    opool__store_relaxed(&next->at, at);
+    if (!is_allocators(at))
+        opool__store_relaxed(&next->usual, at);
 }
 
 static inline uint64_t allocations_so_far(void)
@@ -94,39 +85,61 @@ static void correct(uint64_t frees)
         opool__thread.totals->frees = frees;
 }
 
-/* The function behind `name`, of that type. */
-#define NEXT(name, type) \
-    static struct next next; \
-    void *at_ = known(&next, #name); \
+/* The operator at `pointer`, as `call`. */
+#define CALL(pointer, type) \
+    void *at_ = pointer; \
     __typeof__(type) call; \
     memcpy(&call, &at_, sizeof call)
 
+#define OPEN(...) __VA_ARGS__
+
+/* The usual one gets the call as it is, without a register saved and without a frame of ours in its stack; where none
+   is known yet, or the allocator has its own, the other function goes on. */
 #define NEW(name, alignment, parameters, types, ...) \
-    OPOOL__EXPORTED void *name parameters; \
-    OPOOL__EXPORTED void *name parameters \
+    static struct next next_##name; \
+    static __attribute__((noinline)) void *slow_##name(const void *address, const uintptr_t *cfa, uintptr_t base, \
+                                                       OPEN parameters) \
     { \
-        NEXT(name, void *(*)types); \
-        if (!next.works) \
+        const struct opool__caller caller = {address, cfa, base}; \
+        if (!opool__load_relaxed(&next_##name.at)) \
+            find(&next_##name, #name); \
+        CALL(opool__load_relaxed(&next_##name.at), void *(*)types); \
+        if (opool__load_relaxed(&next_##name.usual)) \
             return call(__VA_ARGS__); \
         uint64_t before = allocations_so_far(); \
         void *at = call(__VA_ARGS__); \
         if (allocations_so_far() == before) \
-            record(at, size, alignment, OPOOL__CALLER); \
+            record(at, size, alignment, caller); \
         return at; \
+    } \
+    OPOOL__EXPORTED void *name parameters; \
+    OPOOL__EXPORTED void *name parameters \
+    { \
+        CALL(opool__load_relaxed(&next_##name.usual), void *(*)types); \
+        if (OPOOL__LIKELY(at_ != NULL)) \
+            return call(__VA_ARGS__); \
+        return slow_##name(__builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE, __VA_ARGS__); \
     }
 
 #define DELETE(name, parameters, types, ...) \
+    static struct next next_##name; \
+    static __attribute__((noinline)) void slow_##name parameters \
+    { \
+        if (!opool__load_relaxed(&next_##name.at)) \
+            find(&next_##name, #name); \
+        CALL(opool__load_relaxed(&next_##name.at), void(*) types); \
+        uint64_t frees = opool__load_relaxed(&next_##name.usual) || !at ? 0 : forget(at); \
+        call(__VA_ARGS__); \
+        correct(frees); \
+    } \
     OPOOL__EXPORTED void name parameters; \
     OPOOL__EXPORTED void name parameters \
     { \
-        NEXT(name, void(*) types); \
-        if (!next.works || !at) { \
+        CALL(opool__load_relaxed(&next_##name.usual), void(*) types); \
+        if (OPOOL__LIKELY(at_ != NULL)) \
             call(__VA_ARGS__); \
-            return; \
-        } \
-        uint64_t frees = forget(at); \
-        call(__VA_ARGS__); \
-        correct(frees); \
+        else \
+            slow_##name(__VA_ARGS__); \
     }
 
 NEW(_Znwm, 0, (size_t size), (size_t), size)

@@ -69,17 +69,6 @@ struct arguments {
     const char *mode, *every, *frames, *seconds, *attach;
 };
 
-/* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
-static const char *value_of(const char *name, char **argv, int *at)
-{
-    size_t length = strlen(name);
-    if (strncmp(argv[*at], name, length) != 0 || (argv[*at][length] && argv[*at][length] != '='))
-        return NULL;
-    if (argv[*at][length] == '=')
-        return argv[*at] + length + 1;
-    return argv[*at + 1] ? argv[++*at] : "";
-}
-
 /* 0, or an exit status. */
 static int take_option(char **argv, int *at, struct arguments *arguments)
 {
@@ -99,7 +88,7 @@ static int take_option(char **argv, int *at, struct arguments *arguments)
             return 0;
         }
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        const char *value = value_of(options[i].name, argv, at);
+        const char *value = opool__launch_value(options[i].name, argv, at);
         if (!value)
             continue;
         *options[i].value = value;
@@ -173,7 +162,7 @@ static int attach(struct arguments *arguments)
     char **words = arguments->wish.command;
     const char *what = words[0];
     for (int i = 1; what && words[i]; i++) {
-        const char *value = value_of("--output", words, &i);
+        const char *value = opool__launch_value("--output", words, &i);
         if (!value || !*value)
             return refuse("not understood: ", words[i]);
         arguments->wish.output = value;

@@ -142,7 +142,7 @@ static int read_size_option(const struct origin *origin, const char *name, const
                  {"capacity", 1, INT32_MAX, offsetof(struct opool__try_size, capacity)},
                  {"prefill", 0, INT32_MAX, offsetof(struct opool__try_size, prefill)}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        uint64_t number;
+        uint64_t number = 0;
         if (strcmp(name, known[i].name) != 0)
             continue;
         if (!value)
@@ -227,17 +227,6 @@ static int read_file(const char *path, struct opool__try_config *config)
 
 /* ---- arguments ---- */
 
-/* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
-static const char *value_of(const char *name, char **argv, int *at)
-{
-    size_t length = strlen(name);
-    if (strncmp(argv[*at], name, length) != 0 || (argv[*at][length] && argv[*at][length] != '='))
-        return NULL;
-    if (argv[*at][length] == '=')
-        return argv[*at] + length + 1;
-    return argv[*at + 1] ? argv[++*at] : "";
-}
-
 static int read_small(const char *name, const char *value, uint64_t most, uint32_t *out)
 {
     static const struct origin arguments;
@@ -264,23 +253,23 @@ static int read_argument(char **argv, int *at, struct opool__try_options *option
         options->compare = true;
         return 0;
     }
-    if ((value = value_of("--size", argv, at)) != NULL)
+    if ((value = opool__launch_value("--size", argv, at)) != NULL)
         return read_sizes(value, &options->config);
-    if ((value = value_of("--config", argv, at)) != NULL)
+    if ((value = opool__launch_value("--config", argv, at)) != NULL)
         return read_file(value, &options->config);
-    if ((value = value_of("--context", argv, at)) != NULL)
+    if ((value = opool__launch_value("--context", argv, at)) != NULL)
         return read_context(&arguments, value, &options->config);
-    if ((value = value_of("--epoch", argv, at)) != NULL)
+    if ((value = opool__launch_value("--epoch", argv, at)) != NULL)
         return read_small("--epoch", value, EPOCH_MOST, &options->config.epoch_ms);
-    if ((value = value_of("--rounds", argv, at)) != NULL)
+    if ((value = opool__launch_value("--rounds", argv, at)) != NULL)
         return read_small("--rounds", value, ROUNDS_MOST, &options->rounds);
-    if ((value = value_of("--load", argv, at)) != NULL)
+    if ((value = opool__launch_value("--load", argv, at)) != NULL)
         return read_name("--load", value, &options->load);
-    if ((value = value_of("--units", argv, at)) != NULL)
+    if ((value = opool__launch_value("--units", argv, at)) != NULL)
         return read_name("--units", value, &options->units);
-    if ((value = value_of("--output", argv, at)) != NULL)
+    if ((value = opool__launch_value("--output", argv, at)) != NULL)
         return read_name("--output", value, &options->output);
-    if ((value = value_of("--json", argv, at)) != NULL)
+    if ((value = opool__launch_value("--json", argv, at)) != NULL)
         return read_name("--json", value, &options->json);
     return refuse(&arguments, "no such option: %s", argv[*at]);
 }

@@ -176,15 +176,6 @@ static void *resize(const struct opool__served *served, void *at, size_t size)
     return to;
 }
 
-static void *move_from_first_aid(const void *at, size_t size)
-{
-    size_t most = opool__first_aid_rest(at);
-    void *to = malloc(size);
-    if (to)
-        memcpy(to, at, size < most ? size : most);
-    return to;
-}
-
 EXPORTED void *realloc(void *at, size_t size)
 {
     if (!at)
@@ -193,7 +184,7 @@ EXPORTED void *realloc(void *at, size_t size)
     if (served)
         return resize(served, at, size);
     if (opool__first_aid_has(at) || !opool__behind_known())
-        return move_from_first_aid(at, size);
+        return opool__first_aid_move(at, size);
     count_other();
     return opool__behind.realloc(at, size);
 }
