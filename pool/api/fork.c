@@ -4,8 +4,8 @@
 #include "api/pool.h"
 #include "cache/reclaim.h"
 #include "check/settings.h"
-#include "check/stack.h"
 #include "depot/magazine.h"
+#include "os/asks.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/report.h"
@@ -62,7 +62,7 @@ static void reset_pool(struct opool *pool)
 
 static void prepare(void)
 {
-    opool__stack_fork_prepare();
+    opool__loader_fork_prepare();
     opool__ticker_lock();
     opool__lock_take(&opool__reclaim_lock);
     opool__registry_lock_handles();
@@ -85,7 +85,7 @@ static void parent(void)
     opool__registry_unlock_handles();
     opool__lock_drop(&opool__reclaim_lock);
     opool__ticker_unlock();
-    opool__stack_fork_parent();
+    opool__loader_fork_parent();
 }
 
 /*
@@ -108,7 +108,7 @@ static void correct_counts(struct opool *pool)
 
 static void child(void)
 {
-    opool__stack_fork_child();
+    opool__loader_fork_child();
     opool__leaks_forked();
     opool__log_reset_lock();
     opool__settings_reset_lock();
@@ -124,7 +124,19 @@ static void child(void)
     opool__ticker_forget();
 }
 
+/* The registry lock is held, or no other thread is in this library yet. */
 int opool__fork_init(void)
 {
-    return opool__os.at_fork(prepare, parent, child);
+    static bool registered;
+    int r = registered ? 0 : opool__os.at_fork(prepare, parent, child);
+    registered = r == 0;
+    return r;
 }
+
+#ifndef OPOOL_EXPLORE
+/* Before the first create, during which another thread may fork. Refused: the first create asks again. */
+static __attribute__((constructor)) void start(void)
+{
+    (void)opool__fork_init();
+}
+#endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/settings.h"
+#include "os/asks.h"
 #include "os/os.h"
 #include "os/text.h"
 #include "os/tools.h"
@@ -81,63 +82,14 @@ static struct store *make_store(void)
     return store;
 }
 
-/*
- * How many threads ask the loader now, or FORKING. Threads that come do not wait for each other, nor for a fork that
- * itself still waits: one of them may hold the loader's lock already (it creates a pool while its library is loaded),
- * and another one, inside, wait for that.
- */
-enum { FORKING = 1 << 30 };
-static uint32_t shared_at_loader;
-
-static void enter_loader(void)
-{
-    uint32_t seen = opool__load_relaxed(&shared_at_loader);
-    for (;;) {
-        if (seen == FORKING) {
-            opool__os.wait(&shared_at_loader, FORKING, 0);
-            seen = opool__load_relaxed(&shared_at_loader);
-        } else if (opool__cas_acquire(&shared_at_loader, &seen, seen + 1)) {
-            return;
-        }
-    }
-}
-
-static void leave_loader(void)
-{
-    /* release: a fork that sees 0 sees the loader at rest. */
-    if (opool__sub_release(&shared_at_loader, 1u) == 1)
-        opool__os.wake(&shared_at_loader, INT32_MAX);
-}
-
-void opool__stack_fork_prepare(void)
-{
-    for (;;) {
-        uint32_t seen = 0;
-        if (opool__cas_acquire(&shared_at_loader, &seen, (uint32_t)FORKING))
-            return;
-        opool__os.wait(&shared_at_loader, seen, 0);
-    }
-}
-
-void opool__stack_fork_parent(void)
-{
-    opool__store_release(&shared_at_loader, 0u);
-    opool__os.wake(&shared_at_loader, INT32_MAX);
-}
-
-void opool__stack_fork_child(void)
-{
-    opool__store_relaxed(&shared_at_loader, 0u);
-}
-
 /* False: no stacks here. */
 static bool ask_loader(void)
 {
     void *frames[2];
-    enter_loader();
+    opool__loader_enter();
     opool__os.note_modules();
     bool unwinds = opool__load_relaxed(&shared_started) || opool__os.unwind(frames, 2) != 0;
-    leave_loader();
+    opool__loader_leave();
     return unwinds;
 }
 

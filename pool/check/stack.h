@@ -21,12 +21,6 @@ enum { OPOOL__FRAMES_MOST = 24, OPOOL__STACK_FRAMES = 1 << 20 };
    allocate. Where the system refuses memory, or can not unwind, there are no stacks. Outside all locks. */
 void opool__stack_start(void);
 
-/* Around a fork, before all locks: the parent waits until no thread is inside `start`, where the loader's lock may be
-   held, which nobody would ever drop in the child. */
-void opool__stack_fork_prepare(void);
-void opool__stack_fork_parent(void);
-void opool__stack_fork_child(void);
-
 /* The number of the caller's call stack, the same for equal ones, without the frames of this library at the top; 0:
    there is none to be had. Lock-free, without malloc, and async-signal-safe. Frames of a static copy of this library
    can not be told from the program's: there `from` is better. */

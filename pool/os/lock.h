@@ -8,7 +8,7 @@
  * where a comment says otherwise, and never while a callback of the user runs.
  *
  * The order in which locks may be taken, outermost first:
- *     a fork's turn at the loader (check/stack.c), ticker, reclaim, registry, threads, head, shard, store, slab,
+ *     a fork's turn at the loader (asks.h), ticker, reclaim, registry, threads, head, shard, store, slab,
  *     magazine slabs, guard slots, settings, log
  */
 

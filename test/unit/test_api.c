@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -497,14 +498,15 @@ START_TEST(every_call_fails_once_and_for_ever)
 }
 END_TEST
 
-/* The scenario meets each kind of call, or the loop above says less than it seems to. */
+/* The scenario meets each kind of call, or the loop above says less than it seems to; but handlers of fork are
+   registered before it begins, when the library is loaded. */
 START_TEST(scenario_makes_calls_of_every_kind)
 {
     bool seen[FAULT_CALLS] = {false};
     for (uint32_t i = 0; i < clean.calls; i++)
         seen[clean.trace[i]] = true;
     for (int kind = 0; kind < FAULT_CALLS; kind++)
-        ck_assert_msg(seen[kind], "no call of kind %d", kind);
+        ck_assert_msg(seen[kind] || kind == FAULT_AT_FORK, "no call of kind %d", kind);
 }
 END_TEST
 
@@ -1637,8 +1639,10 @@ START_TEST(no_period_is_below_10_ms)
     struct opool *pool = open_pool(64, (struct opool_options){0});
     ck_assert_int_eq(start_ticking(1), 0);
     uint64_t start = unit_ms(), epoch = opool_epoch_now();
-    while (unit_ms() - start < 200) /* something is idle all the time */
+    while (unit_ms() - start < 200) { /* something is idle all the time */
         opool_put(pool, opool_get(pool));
+        sched_yield(); /* valgrind lets others run at system calls */
+    }
     uint64_t begun = opool_epoch_now() - epoch, passed = unit_ms() - start;
     opool_epoch_stop();
     ck_assert_uint_ge(begun, 2);

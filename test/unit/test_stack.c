@@ -6,6 +6,7 @@
 #include <ucontext.h>
 
 #include "check/stack.h"
+#include "os/asks.h"
 #include "os/os.h"
 #include "os/unwind.h"
 
@@ -676,14 +677,14 @@ START_TEST(forks_wait_for_the_loader_and_it_for_forks)
     ck_assert_int_eq(pthread_create(&first, NULL, start_slowly, NULL), 0);
     ck_assert_int_eq(pthread_create(&second, NULL, start_slowly, NULL), 0);
     await(&shared_asked, 2);
-    opool__stack_fork_prepare();
+    opool__loader_fork_prepare();
     ck_assert_uint_eq(__atomic_load_n(&shared_answered, __ATOMIC_SEQ_CST), 2);
     uint32_t asked = __atomic_load_n(&shared_asked, __ATOMIC_SEQ_CST);
     opool__os.note_modules = note_asked;
     ck_assert_int_eq(pthread_create(&third, NULL, start_slowly, NULL), 0);
     usleep(20000);
     ck_assert_uint_eq(__atomic_load_n(&shared_asked, __ATOMIC_SEQ_CST), asked);
-    opool__stack_fork_parent();
+    opool__loader_fork_parent();
     await(&shared_asked, asked + 1);
     pthread_join(first, NULL);
     pthread_join(second, NULL);
