@@ -80,10 +80,9 @@ static bool put_by_head(struct opool *pool, void *object)
     struct opool_head *head;
     if (!pool || pool->traced || pool->type.footprint || !opool__is_slot(&pool->front, object))
         return false;
-    opool__check_pool(pool, "put", object);
-    opool__check_out(pool, "put", object);
-    if ((head = opool__put_begin(pool, object)) == NULL)
+    if ((head = opool__put_begin(pool, object)) == NULL) /* as of a pool that was destroyed */
         return false;
+    opool__check_out(pool, "put", object);
     if (OPOOL__LIKELY(opool__reset(pool, object)))
         opool__put_end(pool, head, object);
     else
