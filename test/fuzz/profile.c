@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/profile/sites.h"
-#include "tools/profile/view.h"
+#include "tools/profile/report/sites.h"
+#include "tools/profile/report/view.h"
 
 static void write_all(struct view *view)
 {

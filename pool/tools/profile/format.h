@@ -3,7 +3,7 @@
 #define OPOOL_TOOLS_PROFILE_FORMAT_H
 
 /*
- * What the collector (preload.c) writes, live, into a file that it maps, and what `opool profile` reads.
+ * What the collector (collect/preload.c) writes, live, into a file that it maps, and what `opool profile` reads.
  *
  * A profile is one image after the other, each of one process: concatenated files are a profile. An image is a header
  * and five arrays, each at an offset from the image's start. A live image is sparse, with room for more than there

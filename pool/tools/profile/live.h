@@ -4,7 +4,7 @@
 
 /*
  * The tool's side of live images: a folder FILE.live beside the profile FILE, with an image for each process
- * (collect_image.h) and the control file; and FILE.part, to which images are moved when their process has ended, until
+ * (collect/image.h) and the control file; and FILE.part, to which images are moved when their process has ended, until
  * it becomes FILE. Images are what programs wrote: nothing in them is taken for granted.
  *
  * Functions that fail return false and set errno.

@@ -11,7 +11,7 @@
 #include "clean.h"
 #include "format.h"
 #include "launch.h"
-#include "report.h"
+#include "report/report.h"
 #include "tools.h"
 
 enum { EVERY_SAMPLED = 256, EVERY_MOST = 1000000, SECONDS_MOST = 100000000, FRAMES_USUAL = 8 };

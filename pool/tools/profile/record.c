@@ -13,7 +13,7 @@
 #include "launch.h"
 #include "live.h"
 #include "profile.h"
-#include "report.h"
+#include "report/report.h"
 
 #define SHOWN "10" /* sites */
 

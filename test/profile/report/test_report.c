@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "tools/profile/gain.h"
-#include "tools/profile/known.h"
-#include "tools/profile/model.h"
-#include "tools/profile/partition.h"
+#include "tools/profile/report/gain.h"
+#include "tools/profile/report/known.h"
+#include "tools/profile/report/model.h"
+#include "tools/profile/report/partition.h"
 
 /* ---- partitions ---- */
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPOOL_TOOLS_PROFILE_COLLECT_MODULES_H
+#define OPOOL_TOOLS_PROFILE_COLLECT_MODULES_H
+
+/* Which files are mapped where, for who looks up names afterwards. The loader is asked, at the start and where an
+   address is of none that is known: outside all locks of ours, because it has its own. */
+
+#include "image.h"
+
+OPOOL__HIDDEN void opool__modules_note(void);
+
+/* All of these addresses are to be known, if the loader knows them. */
+OPOOL__HIDDEN void opool__modules_need(const uintptr_t *addresses, uint32_t count);
+
+#endif
