@@ -173,7 +173,7 @@ static void write_map(const struct view *view)
 
 static double gain_of(const struct gain *gain, bool high)
 {
-    if (gain->high_share >= 0)
+    if (gain->has_share)
         return fmax(0, high ? gain->high_share * 100 : gain->low_share * 100);
     return fmax(0, high ? gain->high_a_second : gain->low_a_second);
 }

@@ -47,7 +47,7 @@ static void write_gain(const struct view *view, const struct gain *gain)
 {
     key(view, "gain", false);
     fprintf(view->out, "{\"us_per_s\":[%.9g,%.9g],\"cpu\":", gain->low_a_second, gain->high_a_second);
-    if (gain->high_share < 0)
+    if (!gain->has_share)
         fputs("null}", view->out);
     else
         fprintf(view->out, "[%.9g,%.9g]}", gain->low_share, gain->high_share);

@@ -63,10 +63,11 @@ static const char *recorded_text(const struct view *view)
         threads =
             opool__shapes_format(view->memory, "%s threads; ", opool__profile_grouped(view->memory, model->threads));
     return opool__shapes_format(
-        view->memory, "%.1f s recorded, %s; %s%.2f s of CPU; %s allocations (%s/s) from %zu sites, %zu stacks",
+        view->memory, "%.1f s recorded, %s; %s%.2f s of CPU; %s allocation%s (%s/s) from %zu site%s, %zu stack%s",
         model->seconds, mode_text(view), threads, (double)model->cpu_ns / 1e9,
-        opool__profile_grouped(view->memory, model->allocations), opool__profile_short(view->memory, rate),
-        model->site_count, model->stack_count);
+        opool__profile_grouped(view->memory, model->allocations), model->allocations == 1 ? "" : "s",
+        opool__profile_short(view->memory, rate), model->site_count, model->site_count == 1 ? "" : "s",
+        model->stack_count, model->stack_count == 1 ? "" : "s");
 }
 
 static void write_head(const struct view *view)

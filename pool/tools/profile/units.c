@@ -44,30 +44,29 @@ const char *opool__profile_duration(struct memory *memory, uint64_t ns)
     return opool__shapes_format(memory, value < 9.95 && unit > 0 ? "%.1f%s" : "%.0f%s", value, units[unit]);
 }
 
-/* Percents: as many digits as mean something. */
-static const char *percents(struct memory *memory, double low, double high)
+/* Without the sign of what is too little to be shown. */
+static double shown(double value, int digits)
 {
-    const char *format = high * 100 >= 9.95 ? "%.0f..%.0f" : high * 100 >= 0.995 ? "%.1f..%.1f" : "%.2f..%.2f";
-    char text[64];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(text, sizeof text, format, low * 100 + 0.0, high * 100 + 0.0);
-#pragma GCC diagnostic pop
-    return opool__shapes_copy(memory, text);
+    static const double half[] = {0.5, 0.05, 0.005};
+    return fabs(value) < half[digits] ? 0 : value;
+}
+
+static const char *interval(struct memory *memory, double low, double high, int digits, const char *unit)
+{
+    return opool__shapes_format(memory, "%.*f..%.*f %s", digits, shown(low, digits), digits, shown(high, digits), unit);
 }
 
 const char *opool__profile_gain_text(struct memory *memory, const struct gain *gain, bool rates)
 {
-    const char *unit = fabs(gain->high_a_second) >= 1000 ? "ms" : "us";
-    double scale = fabs(gain->high_a_second) >= 1000 ? 1000 : 1;
-    const char *rate =
-        opool__shapes_format(memory, "%.*f..%.*f %s/s", gain->high_a_second / scale < 9.95, gain->low_a_second / scale,
-                             gain->high_a_second / scale < 9.95, gain->high_a_second / scale, unit);
-    if (gain->high_share < 0)
+    bool large = fabs(gain->high_a_second) >= 1000;
+    double scale = large ? 1e-3 : 1, high = gain->high_a_second * scale, percent = gain->high_share * 100;
+    const char *rate = interval(memory, gain->low_a_second * scale, high, fabs(high) < 9.95, large ? "ms/s" : "us/s");
+    if (!gain->has_share)
         return rate;
-    const char *share = percents(memory, gain->low_share, gain->high_share);
-    return rates ? opool__shapes_format(memory, "%s %% of CPU (%s)", share, rate)
-                 : opool__shapes_format(memory, "%s %%", share);
+    /* As many digits as mean something. */
+    int digits = percent >= 9.95 ? 0 : percent >= 0.995 ? 1 : 2;
+    const char *share = interval(memory, gain->low_share * 100, percent, digits, "%");
+    return rates ? opool__shapes_format(memory, "%s of CPU (%s)", share, rate) : share;
 }
 
 /* ---- sentences ---- */
@@ -103,11 +102,11 @@ const char *opool__profile_summary(struct memory *memory, const struct model *mo
     if (noise == 0)
         return opool__shapes_format(memory, "Nothing to do: %s allocations in %.1f s, and none that a pool is for.",
                                     opool__profile_grouped(memory, model->allocations), model->seconds);
+    const char *those = noise == 1 ? "the gain is below noise:"
+                                   : opool__shapes_format(memory, "each gain is below noise; all %zu together", noise);
     return opool__shapes_format(
-        memory,
-        "Nothing to pool for speed: %.1f %% of the allocations come from sites of one size, but each "
-        "gain is below noise; all %zu together %s.",
-        share, noise, opool__profile_gain_text(memory, &rest, true));
+        memory, "Nothing to pool for speed: %.1f %% of the allocations come from sites of one size, but %s %s.", share,
+        those, opool__profile_gain_text(memory, &rest, true));
 }
 
 static const char *megabytes(struct memory *memory, uint64_t bytes)

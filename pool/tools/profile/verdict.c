@@ -77,18 +77,18 @@ static void set_gain(struct judging *judging, struct site *site, const struct sp
     struct gain gain =
         opool__profile_gain(judging->costs, spent, judging->model->seconds, opool__profile_cpu(judging->model));
     site->verdict.gain = gain;
-    site->verdict.is_noise = gain.high_share >= 0 ? gain.high_share < OPOOL__PROFILE_NOISE : false;
+    site->verdict.is_noise = gain.has_share ? gain.high_share < OPOOL__PROFILE_NOISE : gain.high <= 0;
 }
 
-static void no_gain(struct site *site)
+static void no_gain(struct judging *judging, struct site *site)
 {
-    site->verdict.gain = (struct gain){.low_share = 0, .high_share = 0};
+    site->verdict.gain = (struct gain){.has_share = judging->model->cpu_ns > 0};
     site->verdict.is_noise = true;
 }
 
 struct gain opool__profile_together(const struct model *model, bool noise, size_t *count)
 {
-    struct gain sum = {.low_share = model->cpu_ns ? 0 : -1, .high_share = model->cpu_ns ? 0 : -1};
+    struct gain sum = {.low = 0};
     *count = 0;
     for (size_t i = 0; i < model->site_count; i++) {
         const struct judgement *verdict = &model->sites[i]->verdict;
@@ -97,14 +97,9 @@ struct gain opool__profile_together(const struct model *model, bool noise, size_
         ++*count;
         sum.low += verdict->gain.low;
         sum.high += verdict->gain.high;
-        sum.low_a_second += verdict->gain.low_a_second;
-        sum.high_a_second += verdict->gain.high_a_second;
         sum.system += verdict->gain.system;
-        if (model->cpu_ns) {
-            sum.low_share += verdict->gain.low_share;
-            sum.high_share = fmin(sum.high_share + verdict->gain.high_share, 1);
-        }
     }
+    opool__profile_rates(&sum, model->seconds, opool__profile_cpu(model));
     return sum;
 }
 
@@ -271,11 +266,11 @@ static const char *list_classes(struct memory *memory, const struct partition *c
     return text;
 }
 
-static void refuse(struct site *site, const char *why)
+static void refuse(struct judging *judging, struct site *site, const char *why)
 {
     site->verdict.kind = KIND_NO;
     site->verdict.why = why;
-    no_gain(site);
+    no_gain(judging, site);
 }
 
 static void judge_sizes(struct judging *judging, struct site *site)
@@ -288,14 +283,15 @@ static void judge_sizes(struct judging *judging, struct site *site)
                                              (unsigned long long)figures->most);
     double others = part(figures->other_sizes, figures->allocations);
     if (others > others_most) {
-        refuse(site,
+        refuse(judging, site,
                opool__shapes_format(memory,
                                     "sizes vary, %s bytes, and %.0f %% are none of the %zu most frequent: buffers "
                                     "of a ladder (opool/ladder.h), if anything",
                                     range, others * 100, figures->size_count));
     } else if (!unify(judging, site)) {
-        refuse(site, opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
-                                          verdict->classes.classes, verdict->classes.waste * 100));
+        refuse(judging, site,
+               opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
+                                    verdict->classes.classes, verdict->classes.waste * 100));
     } else {
         verdict->kind = KIND_UNIFY;
         verdict->size = verdict->classes.bytes[verdict->classes.classes - 1];
@@ -369,7 +365,7 @@ static bool is_rare(struct judging *judging, const struct site *site)
     struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, opool__profile_cpu(judging->model));
     bool is_seldom = figures->allocations < RARE_COUNT ||
                      (seconds > 0 && (double)figures->allocations / seconds < (double)RARE_A_SECOND);
-    return is_seldom && gain.high_share < OPOOL__PROFILE_NOISE;
+    return is_seldom && (!gain.has_share || gain.high_share < OPOOL__PROFILE_NOISE);
 }
 
 static bool fills_a_pool(const struct site *site)
@@ -404,7 +400,7 @@ static bool judge_kept(struct judging *judging, struct site *site)
         site->verdict.why =
             opool__shapes_format(memory, "rare: %llu allocation%s in %.1f s", (unsigned long long)figures->allocations,
                                  figures->allocations == 1 ? "" : "s", judging->model->seconds);
-    no_gain(site);
+    no_gain(judging, site);
     return true;
 }
 
@@ -413,7 +409,7 @@ static bool judge_grown(struct judging *judging, struct site *site)
     double grown = part(site->figures.grown, site->figures.allocations);
     if (grown <= grown_most)
         return false;
-    refuse(site,
+    refuse(judging, site,
            opool__shapes_format(judging->model->memory,
                                 "its blocks grow by realloc: %.2f times each, %.0f bytes at a time; give them their "
                                 "final size, or a chain of buffers",

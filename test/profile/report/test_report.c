@@ -169,8 +169,33 @@ START_TEST(shares_end_at_the_whole)
     ck_assert_double_le(gain.low_share, 1);
     const struct costs costs = known_costs();
     gain = opool__profile_gain(&costs, &(struct spent){.pairs = 1}, 0, (struct cost){0, 0});
-    ck_assert_double_eq(gain.high_share, -1);
+    ck_assert(!gain.has_share);
     ck_assert_double_eq(gain.high_a_second, 0);
+}
+END_TEST
+
+/* 1000 s of breaks in 10 s with half a second of processor time: the 0.5 s, in the rate, too. */
+START_TEST(no_more_is_gained_than_was_used)
+{
+    struct gain gain = gain_of(&(struct spent){.breaks = 1e9});
+    ck_assert_double_eq_tol(gain.high, 0.5e9, 1e-6);
+    ck_assert_double_eq_tol(gain.high_a_second, 50000, 1e-6);
+    ck_assert_double_le(gain.low, gain.high);
+}
+END_TEST
+
+/* 1e6 pairs: 2 - 6 = -4 ns at the worst, of the 0.5 s; 3 - 5 = -2 ns at best, of the whole second. */
+START_TEST(a_dearer_pool_is_a_loss)
+{
+    struct costs costs = known_costs();
+    costs.pool = (struct cost){5, 6};
+    for (int i = 0; i < COST_SIZES; i++)
+        costs.allocation[i] = (struct cost){2, 3};
+    struct gain gain = opool__profile_gain(&costs, &(struct spent){.pairs = 1e6}, 10, (struct cost){0.5e9, 1e9});
+    ck_assert(gain.has_share);
+    ck_assert_double_eq_tol(gain.low_share, -0.008, 1e-9);
+    ck_assert_double_eq_tol(gain.high_share, -0.002, 1e-9);
+    ck_assert_double_eq_tol(gain.high_a_second, -200, 1e-6);
 }
 END_TEST
 
@@ -355,6 +380,8 @@ int main(void)
     tcase_add_test(gain, timed_calls_raise_the_upper_end);
     tcase_add_test(gain, creation_costs_instructions_and_writing);
     tcase_add_test(gain, shares_end_at_the_whole);
+    tcase_add_test(gain, no_more_is_gained_than_was_used);
+    tcase_add_test(gain, a_dearer_pool_is_a_loss);
     tcase_add_test(gain, sizes_between_are_between);
     tcase_add_test(costs, costs_are_read);
     tcase_add_test(costs, wrong_costs_are_refused);
