@@ -216,9 +216,12 @@ static void write_process(const struct view *view, const struct image *image, bo
     number(view, "lost_modules", header->lost_modules);
     key(view, "timeline", false);
     fputc('[', view->out);
-    for (size_t i = 0; i < image->point_count; i++)
-        fprintf(view->out, "%s[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", i ? "," : "", image->points[i].at_ns,
-                image->points[i].live_bytes, image->points[i].live_blocks, image->points[i].resident_bytes);
+    for (size_t i = 0; i < image->point_count; i++) {
+        const struct opool__profile_point *point = &image->points[i];
+        fprintf(view->out, "%s[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", i ? "," : "", point->at_ns,
+                opool__profile_in_use(header, point->live_bytes), opool__profile_in_use(header, point->live_blocks),
+                point->resident_bytes);
+    }
     fputs("]}", view->out);
 }
 

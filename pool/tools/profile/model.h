@@ -141,6 +141,12 @@ struct model {
     const char *allocator; /* that is not the C library's; NULL: it is */
 };
 
+/** How many events one that was seen stands for. */
+uint64_t opool__profile_scale(const struct opool__profile_header *header);
+
+/** Blocks or bytes in use at a point of the timeline, scaled; of a sum over threads that was torn, 0. */
+uint64_t opool__profile_in_use(const struct opool__profile_header *header, uint64_t seen);
+
 /** Adds everything up. Names are not known yet. */
 void opool__profile_model(struct model *model, const struct images *images);
 
@@ -149,6 +155,9 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
 
 /** Lifetime below which a share of the freed lay, in ns, as the middle of its class; 0: nothing was freed. */
 uint64_t opool__profile_lifetime(const struct figures *figures, double share);
+
+/** Nanoseconds that the freed lived, all together. */
+double opool__profile_lived(const struct figures *figures);
 
 /** The size that most allocations asked for; its count. */
 struct size_count opool__profile_main_size(const struct figures *figures);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <opool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,6 +274,15 @@ static void refuse(struct judging *judging, struct site *site, const char *why)
     no_gain(judging, site);
 }
 
+static void refuse_large(struct judging *judging, struct site *site)
+{
+    refuse(judging, site,
+           opool__shapes_format(judging->model->memory,
+                                "blocks of up to %llu bytes: a pool's objects have at most %zu; keep such a block, and "
+                                "use it again",
+                                (unsigned long long)site->figures.most, OPOOL_SIZE_MAX));
+}
+
 static void judge_sizes(struct judging *judging, struct site *site)
 {
     struct memory *memory = judging->model->memory;
@@ -288,6 +298,8 @@ static void judge_sizes(struct judging *judging, struct site *site)
                                     "sizes vary, %s bytes, and %.0f %% are none of the %zu most frequent: buffers "
                                     "of a ladder (opool/ladder.h), if anything",
                                     range, others * 100, figures->size_count));
+    } else if (figures->most > OPOOL_SIZE_MAX) {
+        refuse_large(judging, site);
     } else if (!unify(judging, site)) {
         refuse(judging, site,
                opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
@@ -307,10 +319,7 @@ static void judge_sizes(struct judging *judging, struct site *site)
 /* Blocks in use on the average: how many come a second, times how long they live (Little's law). */
 static double average_live(const struct model *model, const struct figures *figures)
 {
-    double ns = 0;
-    for (uint32_t i = 0; i < OPOOL__PROFILE_LIFETIMES; i++)
-        ns += (double)figures->lifetimes[i] * 1.2 * (double)opool__profile_lifetime_from(i); /* middle of a class */
-    return model->seconds > 0 ? ns / (model->seconds * 1e9) : 0;
+    return model->seconds > 0 ? opool__profile_lived(figures) / (model->seconds * 1e9) : 0;
 }
 
 /* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time, and where
@@ -425,7 +434,11 @@ static void judge_site(struct judging *judging, struct site *site)
         opool__profile_guess(judging->model->memory, site, size.bytes, &site->type);
     if (site->verdict.of || judge_kept(judging, site) || judge_grown(judging, site))
         return;
-    if (is_one)
+    if (is_one && size.bytes == 0)
+        refuse(judging, site, "asks for 0 bytes: there is nothing to keep");
+    else if (is_one && size.bytes > OPOOL_SIZE_MAX)
+        refuse_large(judging, site);
+    else if (is_one)
         judge_one_size(judging, site, size.bytes);
     else
         judge_sizes(judging, site);
