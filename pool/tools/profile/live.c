@@ -349,7 +349,7 @@ static bool copy_part(const struct opool__live *live, int to, struct opool__save
     if (from < 0)
         return errno == ENOENT;
     while ((n = read(from, buffer, sizeof buffer)) > 0) {
-        if (write(to, buffer, (size_t)n) != n) {
+        if (!opool__save_bytes(to, buffer, (size_t)n)) {
             n = -1;
             break;
         }

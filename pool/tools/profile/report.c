@@ -141,7 +141,7 @@ static bool set_top(struct options *options, const char *word)
     unsigned long long top = strtoull(word, &end, 10);
     options->top = (size_t)top;
     options->has_top = true;
-    return (errno == 0 && end != word && *end == '\0' && word[0] != '-') || fail(word, "not a number of sites") == 0;
+    return (errno == 0 && *end == '\0' && word[0] >= '0' && word[0] <= '9') || fail(word, "not a number of sites") == 0;
 }
 
 static bool take_option(struct options *options, int c)

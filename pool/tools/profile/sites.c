@@ -84,15 +84,22 @@ static bool same_site(const struct sorting *a, const struct sorting *b, enum gro
     return by == BY_FUNCTION ? by_function(a, b) == 0 : by_place(a, b) == 0;
 }
 
-static void add_site(struct model *model, const struct sorting *sorted, size_t count)
+/* Where a function is the site, its place is the busiest one. */
+static void name_site(struct memory *memory, struct site *site, const struct sorting *sorted)
 {
-    struct memory *memory = model->memory;
-    struct site *site = opool__shapes_take(memory, sizeof *site);
+    while (sorted->stack != site->stacks[0])
+        sorted++;
     site->at = sorted->at;
     site->level = sorted->level;
     site->name = !sorted->at           ? "(no frames)"
                  : sorted->function[0] ? sorted->function
                                        : opool__profile_place(memory, sorted->at, sorted->level);
+}
+
+static void add_site(struct model *model, const struct sorting *sorted, size_t count)
+{
+    struct memory *memory = model->memory;
+    struct site *site = opool__shapes_take(memory, sizeof *site);
     site->stacks = opool__shapes_take(memory, count * sizeof(void *));
     site->stack_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -101,6 +108,7 @@ static void add_site(struct model *model, const struct sorting *sorted, size_t c
         opool__profile_add(memory, &site->figures, &sorted[i].stack->figures);
     }
     qsort(site->stacks, count, sizeof(void *), by_allocations);
+    name_site(memory, site, sorted);
     model->sites = opool__shapes_grow(memory, model->sites, model->site_count, sizeof(void *));
     model->sites[model->site_count++] = site;
 }
