@@ -72,7 +72,6 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
     raise_to(&to->most, from->most);
     raise_to(&to->alignment, from->alignment);
     raise_to(&to->burst, from->burst);
-    raise_to(&to->thread_peak, from->thread_peak);
     add(&to->allocations, from->allocations);
     add(&to->bytes, from->bytes);
     add(&to->frees, from->frees);
@@ -81,7 +80,6 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
     add(&to->live_bytes, from->live_bytes);
     add(&to->live_peak, from->live_peak);
     add(&to->live_peak_bytes, from->live_peak_bytes);
-    add(&to->threads, from->threads);
     add(&to->grown, from->grown);
     add(&to->grown_bytes, from->grown_bytes);
     add(&to->moved_bytes, from->moved_bytes);
@@ -142,8 +140,6 @@ static struct figures figures_of(struct memory *memory, const struct opool__prof
         .live_bytes = opool__profile_product(none_if_torn(record->live_bytes - record->taken_bytes), every),
         .live_peak = opool__profile_product(record->live_peak, every),
         .live_peak_bytes = opool__profile_product(record->live_bytes_peak, every),
-        .thread_peak = opool__profile_product(record->live_peak, every),
-        .threads = 1,
         .least = record->least,
         .most = record->most,
         .alignment = record->alignment,
@@ -245,6 +241,7 @@ struct building {
     struct model *model;
     void *binaries, *frames, *stacks;
     const struct image *image;
+    uint64_t process; /* its number */
     struct mapping {
         const struct opool__profile_module *module;
         struct binary *binary;
@@ -406,6 +403,12 @@ static struct stack *add_stack(struct building *building, const struct opool__pr
     return found;
 }
 
+static void add_peak(struct building *building, struct stack *stack, uint32_t thread, uint64_t blocks)
+{
+    stack->peaks = opool__shapes_grow(building->model->memory, stack->peaks, stack->peak_count, sizeof *stack->peaks);
+    stack->peaks[stack->peak_count++] = (struct thread_peak){building->process << 32 | thread, blocks};
+}
+
 static void add_records(struct building *building)
 {
     const struct image *image = building->image;
@@ -418,6 +421,7 @@ static void add_records(struct building *building)
             stacks[record->site] = add_stack(building, &image->sites[record->site]);
         struct figures figures = figures_of(memory, record, every);
         opool__profile_add(memory, &stacks[record->site]->figures, &figures);
+        add_peak(building, stacks[record->site], record->thread, figures.live_peak);
     }
 }
 
@@ -518,6 +522,7 @@ void opool__profile_model(struct model *model, const struct images *images)
     *model = (struct model){.memory = images->memory, .images = images};
     for (size_t i = 0; i < images->count; i++) {
         building.image = &images->all[i];
+        building.process = i;
         add_header(model, &building.image->header);
         model->dropped += building.image->dropped;
         take_modules(&building);

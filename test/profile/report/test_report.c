@@ -265,28 +265,15 @@ START_TEST(figures_add_up)
     struct memory memory = {0};
     struct figures sum = {.allocations = 0};
     struct size_count first[] = {{16, 2}, {64, 3}}, second[] = {{8, 1}, {64, 4}};
-    const struct figures a = {.allocations = 5,
-                              .least = 16,
-                              .most = 64,
-                              .sizes = first,
-                              .size_count = 2,
-                              .burst = 9,
-                              .thread_peak = 3,
-                              .live_peak = 3};
-    const struct figures b = {.allocations = 5,
-                              .least = 8,
-                              .most = 64,
-                              .sizes = second,
-                              .size_count = 2,
-                              .burst = 4,
-                              .thread_peak = 7,
-                              .live_peak = 7};
+    const struct figures a = {
+        .allocations = 5, .least = 16, .most = 64, .sizes = first, .size_count = 2, .burst = 9, .live_peak = 3};
+    const struct figures b = {
+        .allocations = 5, .least = 8, .most = 64, .sizes = second, .size_count = 2, .burst = 4, .live_peak = 7};
     opool__profile_add(&memory, &sum, &a);
     opool__profile_add(&memory, &sum, &b);
     ck_assert_uint_eq(sum.allocations, 10);
     ck_assert_uint_eq(sum.least, 8);
     ck_assert_uint_eq(sum.burst, 9);
-    ck_assert_uint_eq(sum.thread_peak, 7);
     ck_assert_uint_eq(sum.live_peak, 10);
     ck_assert_uint_eq(sum.size_count, 3);
     ck_assert_uint_eq(sum.sizes[0].bytes, 8);
