@@ -357,6 +357,8 @@ int main(void)
     Suite *suite = suite_create("profile report");
     TCase *partition = tcase_create("partition"), *gain = tcase_create("gain"), *costs = tcase_create("costs"),
           *figures = tcase_create("figures"), *names = tcase_create("names");
+    tcase_set_timeout(partition, 60); /* else 4 seconds, which a busy machine may take */
+    tcase_set_timeout(costs, 60);
     tcase_add_test(partition, one_size_wastes_nothing);
     tcase_add_test(partition, waste_is_padding_over_what_is_handed_out);
     tcase_add_test(partition, two_classes_part_where_it_is_cheapest);
