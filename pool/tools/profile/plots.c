@@ -87,7 +87,7 @@ static double at(const struct scale *scale, double value)
 /* A round distance, for at most TICKS steps from 0 to `to`. */
 static double step_of(double to)
 {
-    double each = to / TICKS, unit = pow(10, floor(log10(each)));
+    double each = to / (double)TICKS, unit = pow(10, floor(log10(each)));
     return each <= unit ? unit : each <= 2 * unit ? 2 * unit : each <= 5 * unit ? 5 * unit : 10 * unit;
 }
 
@@ -192,8 +192,8 @@ void opool__profile_plot_gains(const struct view *view)
         count += has_bar(view->sites[i], most);
     count = count < BARS_MOST ? count : BARS_MOST;
     struct scale x = {0, most > 0 ? most : 1, NAMES, WIDTH - VALUES, false};
-    double bottom = TOP + (double)BAR * (double)count, step = step_of(x.to);
-    begin_plot(view, bottom + BOTTOM, "Sites by gain: from the lower to the upper end");
+    double bottom = (double)TOP + (double)BAR * (double)count, step = step_of(x.to);
+    begin_plot(view, bottom + (double)BOTTOM, "Sites by gain: from the lower to the upper end");
     for (int i = 0; i <= TICKS && i * step <= x.to; i++)
         tick_x(view, at(&x, i * step), TOP, bottom, opool__shapes_format(view->memory, "%.4g", i * step));
     for (size_t i = 0; i < view->site_count && count > 0; i++)
