@@ -21,10 +21,24 @@
 
 enum { HEADERS_MOST = 256, LOOK_NS = 100000000, PATIENCE = 10 }; /* looks */
 
-static int fail(const struct opool__launcher *by, int status, const char *what, const char *why)
+int opool__launch_fail(const char *tool, const char *what, const char *why)
 {
     char name[PATH_MAX];
-    fprintf(stderr, "opool %s: %s: %s\n", by->tool, opool__clean_copy(name, sizeof name, what), why);
+    fprintf(stderr, "opool %s: %s%s%s\n", tool, opool__clean_copy(name, sizeof name, what), *why ? ": " : "", why);
+    return OPOOL__LAUNCH_FAILED;
+}
+
+int opool__launch_refuse(const char *tool, const char *what, const char *argument)
+{
+    char text[PATH_MAX];
+    fprintf(stderr, "opool %s: %s%s (opool %s --help says more)\n", tool, what,
+            opool__clean_copy(text, sizeof text, argument), tool);
+    return OPOOL__LAUNCH_FAILED;
+}
+
+static int fail(const struct opool__launcher *by, int status, const char *what, const char *why)
+{
+    opool__launch_fail(by->tool, what, why);
     return status;
 }
 

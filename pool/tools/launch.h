@@ -19,6 +19,12 @@ struct opool__launcher {
     const char *with_rights; /* advice for one that has rights of its own */
 };
 
+/* "opool TOOL: WHAT: WHY" on standard error, without the end where `why` is "". OPOOL__LAUNCH_FAILED. */
+int opool__launch_fail(const char *tool, const char *what, const char *why);
+
+/* Of wrong arguments: "opool TOOL: WHATARGUMENT (opool TOOL --help says more)". The same result. */
+int opool__launch_refuse(const char *tool, const char *what, const char *argument);
+
 /* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
 const char *opool__launch_value(const char *name, char **argv, int *at);
 

@@ -26,7 +26,7 @@ static void report(const char *path, enum grouping by)
     struct memory memory = {0};
     struct images images = {.memory = &memory};
     struct costs costs = {.pool = {3, 4}, .fault = {200, 300}, .brk = {1000, 2000}, .map = {1000, 2000}};
-    struct view view = {.out = fopen("/dev/null", "w"), .memory = &memory, .costs = &costs, .all = true};
+    struct view view = {.out = fopen("/dev/null", "w"), .memory = &memory, .costs = &costs, .wide = true, .all = true};
     struct model model;
     const char *why;
     for (int i = 0; i < COST_SIZES; i++)

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "area.h"
-#include "clean.h"
 #include "launch.h"
 #include "report.h"
 #include "tools.h"
@@ -61,21 +60,6 @@ struct arguments {
     char **command;
 };
 
-static int fail(const char *what, const char *why)
-{
-    char name[PATH_MAX];
-    fprintf(stderr, "opool audit: %s%s%s\n", opool__clean_copy(name, sizeof name, what), *why ? ": " : "", why);
-    return OPOOL__LAUNCH_FAILED;
-}
-
-static int refuse(const char *what, const char *argument)
-{
-    char text[PATH_MAX];
-    fprintf(stderr, "opool audit: %s%s (opool audit --help says more)\n", what,
-            opool__clean_copy(text, sizeof text, argument));
-    return OPOOL__LAUNCH_FAILED;
-}
-
 /* ---- arguments ---- */
 
 static bool is_size(const char *text)
@@ -99,14 +83,15 @@ static int parse(char **argv, struct arguments *arguments)
         else if ((value = opool__launch_value("--output", argv, &i)) != NULL)
             arguments->output = value;
         else
-            return refuse("no such option: ", argv[i]);
+            return opool__launch_refuse(launcher.tool, "no such option: ", argv[i]);
     }
     if (arguments->interior && !is_size(arguments->interior))
-        return refuse("--interior is a number of bytes up to 1048576, not ", arguments->interior);
+        return opool__launch_refuse(launcher.tool, "--interior is a number of bytes up to 1048576, not ",
+                                    arguments->interior);
     if (arguments->output && !*arguments->output)
-        return refuse("--output needs the name of a file", "");
+        return opool__launch_refuse(launcher.tool, "--output needs the name of a file", "");
     if (!argv[i])
-        return refuse("a command is missing", "");
+        return opool__launch_refuse(launcher.tool, "a command is missing", "");
     arguments->command = argv + i;
     return 0;
 }
@@ -169,7 +154,7 @@ static int finish(struct watch *watch, const char *output, int status)
         return good && !ferror(watch->out) ? status : OPOOL__LAUNCH_FAILED;
     good &= !ferror(watch->out);
     if (fclose(watch->out) != 0 || !good)
-        return fail(output, "the report could not be written");
+        return opool__launch_fail(launcher.tool, output, "the report could not be written");
     return status;
 }
 
@@ -181,7 +166,7 @@ static int run(const struct arguments *arguments, struct watch *watch)
     pid_t started;
     watch->file = make_file(&fd);
     if (!watch->file)
-        return fail("no shared memory", strerror(errno));
+        return opool__launch_fail(launcher.tool, "no shared memory", strerror(errno));
     int r = opool__launch_find(&launcher, arguments->command[0], path, sizeof path);
     if (r == 0)
         r = opool__launch_check(&launcher, path);
@@ -206,6 +191,6 @@ int opool__tool_audit(int argc, char **argv)
     if (r != 0)
         return r;
     if (arguments.output && (watch.out = fopen(arguments.output, "we")) == NULL)
-        return fail(arguments.output, strerror(errno));
+        return opool__launch_fail(launcher.tool, arguments.output, strerror(errno));
     return run(&arguments, &watch);
 }

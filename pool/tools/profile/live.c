@@ -341,23 +341,15 @@ static void snapshot_one(struct visit *visit, int fd, const char *path, uint32_t
 }
 
 /* The images whose processes ended before; they are whole already. */
-static bool copy_part(const struct opool__live *live, int to, struct opool__saved *saved)
+static bool copy_part(int from, int to, struct opool__saved *saved)
 {
-    int from = open_part(live, O_RDONLY, LOCK_SH);
     static char buffer[1 << 16];
-    ssize_t n = 0;
-    if (from < 0)
-        return errno == ENOENT;
+    ssize_t n;
     while ((n = read(from, buffer, sizeof buffer)) > 0) {
-        if (write(to, buffer, (size_t)n) != n) {
-            n = -1;
-            break;
-        }
+        if (!opool__save_bytes(to, buffer, (size_t)n))
+            return false;
         saved->images += saved->images == 0; /* some */
     }
-    int error = errno;
-    close(from);
-    errno = error;
     return n == 0;
 }
 
@@ -367,11 +359,16 @@ bool opool__live_snapshot(const struct opool__live *live, const char *file, stru
     if (!join(part, file, ".part"))
         return false;
     struct visit visit = {
-        .live = live, .saved = saved, .part = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+        .live = live, .saved = saved, .part = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666)};
     if (visit.part < 0)
         return false;
-    bool good = copy_part(live, visit.part, saved) && each_image(&visit, snapshot_one);
+    /* Locked until the others have been seen, too: one that was moved into the part meanwhile would be in neither. */
+    int from = open_part(live, O_RDONLY, LOCK_SH);
+    bool good = from >= 0 ? copy_part(from, visit.part, saved) : errno == ENOENT;
+    good = good && each_image(&visit, snapshot_one);
     int error = errno;
+    if (from >= 0)
+        close(from);
     if (close(visit.part) != 0 && good) {
         error = errno;
         good = false;

@@ -3,12 +3,10 @@
 /* `opool profile`: what the arguments ask for. */
 #include "profile.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clean.h"
 #include "format.h"
 #include "launch.h"
 #include "report/report.h"
@@ -51,17 +49,12 @@ static const char help[] =
 
 int opool__profile_fail(const char *what, const char *why)
 {
-    char name[PATH_MAX];
-    fprintf(stderr, "opool profile: %s%s%s\n", opool__clean_copy(name, sizeof name, what), *why ? ": " : "", why);
-    return OPOOL__LAUNCH_FAILED;
+    return opool__launch_fail("profile", what, why);
 }
 
 static int refuse(const char *what, const char *argument)
 {
-    char text[PATH_MAX];
-    fprintf(stderr, "opool profile: %s%s (opool profile --help says more)\n", what,
-            opool__clean_copy(text, sizeof text, argument));
-    return OPOOL__LAUNCH_FAILED;
+    return opool__launch_refuse("profile", what, argument);
 }
 
 struct arguments {

@@ -9,7 +9,7 @@
 
 enum { BUFFER = 1 << 20 };
 
-static bool write_all(int fd, const void *from, size_t bytes)
+bool opool__save_bytes(int fd, const void *from, size_t bytes)
 {
     const char *at = from;
     while (bytes > 0) {
@@ -164,7 +164,7 @@ static bool copy_array(struct copy *copy, struct opool__profile_array *array,
                       array->offset + (uint64_t)i * array->stride))
             return false;
         uint32_t left = sift(copy, count, array->stride, keeps);
-        if (!write_all(copy->to, copy->buffer, (size_t)left * array->stride))
+        if (!opool__save_bytes(copy->to, copy->buffer, (size_t)left * array->stride))
             return false;
         copy->at += (uint64_t)left * array->stride;
         kept += left;
@@ -193,7 +193,7 @@ static bool copy_image(struct copy *copy, off_t start)
         !copy_array(copy, &header->timeline, keep))
         return false;
     header->image_bytes = copy->at;
-    return lseek(copy->to, start, SEEK_SET) >= 0 && write_all(copy->to, header, sizeof *header) &&
+    return lseek(copy->to, start, SEEK_SET) >= 0 && opool__save_bytes(copy->to, header, sizeof *header) &&
            lseek(copy->to, 0, SEEK_END) >= 0;
 }
 

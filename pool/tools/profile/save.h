@@ -4,10 +4,15 @@
 
 /* From a live image, with gaps, to one without. */
 
+#include <stddef.h>
+
 #include "live.h"
 
 /* The header of the image in the file `fd`, held to what the file has; false: it is none. */
 bool opool__save_header(int fd, struct opool__profile_header *header);
+
+/* All of it; false: errno says why. */
+bool opool__save_bytes(int fd, const void *from, size_t bytes);
 
 /* Appends it to `to`, unless it says nothing. `ended`: what is known of its process. False: errno says why, and what
    was written of it is taken back. */

@@ -195,7 +195,7 @@ static bool has_good_start(int fd, bool *is_archive, const char **why)
     return false;
 }
 
-static const char *dwfl_error(struct memory *memory)
+const char *opool__shapes_dwfl_error(struct memory *memory)
 {
     const char *text = dwfl_errmsg(-1);
     return opool__shapes_format(memory, "it can not be read: %s", text ? text : "no reason given");
@@ -295,7 +295,7 @@ static bool is_whole_archive(int fd)
 
 /* ---- the file, opened ---- */
 
-static Dwfl *begin(void)
+Dwfl *opool__shapes_dwfl(void)
 {
     static char *debug_path;
     static const Dwfl_Callbacks callbacks = {
@@ -323,13 +323,13 @@ bool opool__shapes_open(struct file *file, struct memory *memory, const char *pa
         close(fd);
         return false;
     }
-    file->dwfl = begin();
+    file->dwfl = opool__shapes_dwfl();
     bool reported = report(file, path, fd, is_archive);
     if (is_archive && !is_whole_archive(fd))
         file->error = "the archive is malformed, or cut short";
     close(fd);
     if (!reported) {
-        *why = dwfl_error(memory);
+        *why = opool__shapes_dwfl_error(memory);
         opool__shapes_close(file);
         return false;
     }

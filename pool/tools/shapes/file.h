@@ -52,6 +52,11 @@ void opool__shapes_close(struct file *file);
 /** Opens a module's debug information, once. */
 void opool__shapes_open_debug(struct module *module);
 
+/** libdwfl for files that are named one by one; memory that lacks ends the process. */
+Dwfl *opool__shapes_dwfl(void);
+/** What it says is wrong, as a clause. */
+const char *opool__shapes_dwfl_error(struct memory *memory);
+
 /** Size of a regular file; false: `why` says why it is none. */
 bool opool__shapes_file_size(const char *path, unsigned long long *size, const char **why);
 

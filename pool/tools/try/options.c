@@ -23,9 +23,7 @@ struct origin {
 
 int opool__try_fail(const char *what, const char *why)
 {
-    char name[PATH_MAX];
-    fprintf(stderr, "opool try: %s%s%s\n", opool__clean_copy(name, sizeof name, what), *why ? ": " : "", why);
-    return OPOOL__LAUNCH_FAILED;
+    return opool__launch_fail("try", what, why);
 }
 
 static __attribute__((format(printf, 2, 3))) int refuse(const struct origin *origin, const char *format, ...)

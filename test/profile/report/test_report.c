@@ -169,8 +169,33 @@ START_TEST(shares_end_at_the_whole)
     ck_assert_double_le(gain.low_share, 1);
     const struct costs costs = known_costs();
     gain = opool__profile_gain(&costs, &(struct spent){.pairs = 1}, 0, (struct cost){0, 0});
-    ck_assert_double_eq(gain.high_share, -1);
+    ck_assert(!gain.has_share);
     ck_assert_double_eq(gain.high_a_second, 0);
+}
+END_TEST
+
+/* 1000 s of breaks in 10 s with half a second of processor time: the 0.5 s, in the rate, too. */
+START_TEST(no_more_is_gained_than_was_used)
+{
+    struct gain gain = gain_of(&(struct spent){.breaks = 1e9});
+    ck_assert_double_eq_tol(gain.high, 0.5e9, 1e-6);
+    ck_assert_double_eq_tol(gain.high_a_second, 50000, 1e-6);
+    ck_assert_double_le(gain.low, gain.high);
+}
+END_TEST
+
+/* 1e6 pairs: 2 - 6 = -4 ns at the worst, of the 0.5 s; 3 - 5 = -2 ns at best, of the whole second. */
+START_TEST(a_dearer_pool_is_a_loss)
+{
+    struct costs costs = known_costs();
+    costs.pool = (struct cost){5, 6};
+    for (int i = 0; i < COST_SIZES; i++)
+        costs.allocation[i] = (struct cost){2, 3};
+    struct gain gain = opool__profile_gain(&costs, &(struct spent){.pairs = 1e6}, 10, (struct cost){0.5e9, 1e9});
+    ck_assert(gain.has_share);
+    ck_assert_double_eq_tol(gain.low_share, -0.008, 1e-9);
+    ck_assert_double_eq_tol(gain.high_share, -0.002, 1e-9);
+    ck_assert_double_eq_tol(gain.high_a_second, -200, 1e-6);
 }
 END_TEST
 
@@ -240,28 +265,15 @@ START_TEST(figures_add_up)
     struct memory memory = {0};
     struct figures sum = {.allocations = 0};
     struct size_count first[] = {{16, 2}, {64, 3}}, second[] = {{8, 1}, {64, 4}};
-    const struct figures a = {.allocations = 5,
-                              .least = 16,
-                              .most = 64,
-                              .sizes = first,
-                              .size_count = 2,
-                              .burst = 9,
-                              .thread_peak = 3,
-                              .live_peak = 3};
-    const struct figures b = {.allocations = 5,
-                              .least = 8,
-                              .most = 64,
-                              .sizes = second,
-                              .size_count = 2,
-                              .burst = 4,
-                              .thread_peak = 7,
-                              .live_peak = 7};
+    const struct figures a = {
+        .allocations = 5, .least = 16, .most = 64, .sizes = first, .size_count = 2, .burst = 9, .live_peak = 3};
+    const struct figures b = {
+        .allocations = 5, .least = 8, .most = 64, .sizes = second, .size_count = 2, .burst = 4, .live_peak = 7};
     opool__profile_add(&memory, &sum, &a);
     opool__profile_add(&memory, &sum, &b);
     ck_assert_uint_eq(sum.allocations, 10);
     ck_assert_uint_eq(sum.least, 8);
     ck_assert_uint_eq(sum.burst, 9);
-    ck_assert_uint_eq(sum.thread_peak, 7);
     ck_assert_uint_eq(sum.live_peak, 10);
     ck_assert_uint_eq(sum.size_count, 3);
     ck_assert_uint_eq(sum.sizes[0].bytes, 8);
@@ -345,6 +357,8 @@ int main(void)
     Suite *suite = suite_create("profile report");
     TCase *partition = tcase_create("partition"), *gain = tcase_create("gain"), *costs = tcase_create("costs"),
           *figures = tcase_create("figures"), *names = tcase_create("names");
+    tcase_set_timeout(partition, 60); /* else 4 seconds, which a busy machine may take */
+    tcase_set_timeout(costs, 60);
     tcase_add_test(partition, one_size_wastes_nothing);
     tcase_add_test(partition, waste_is_padding_over_what_is_handed_out);
     tcase_add_test(partition, two_classes_part_where_it_is_cheapest);
@@ -355,6 +369,8 @@ int main(void)
     tcase_add_test(gain, timed_calls_raise_the_upper_end);
     tcase_add_test(gain, creation_costs_instructions_and_writing);
     tcase_add_test(gain, shares_end_at_the_whole);
+    tcase_add_test(gain, no_more_is_gained_than_was_used);
+    tcase_add_test(gain, a_dearer_pool_is_a_loss);
     tcase_add_test(gain, sizes_between_are_between);
     tcase_add_test(costs, costs_are_read);
     tcase_add_test(costs, wrong_costs_are_refused);

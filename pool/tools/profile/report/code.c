@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../shapes/report.h"
+#include "../../try/area.h"
 #include "sites.h"
 #include "view.h"
 
@@ -50,16 +51,42 @@ static bool has_type(const struct site *site)
            site->verdict.kind != KIND_UNIFY;
 }
 
+/* A creation is one object, however many sites it has; a type has one pool. */
+static bool share_a_pool(const struct site *site, const struct site *other)
+{
+    if (site->verdict.of || other->verdict.of)
+        return site->verdict.of == other->verdict.of;
+    return has_type(site) && has_type(other) && strcmp(site->type.name, other->type.name) == 0;
+}
+
+/* Of all that share the pool: sites of a type have objects of their own, those of a creation are parts of one. */
+static uint64_t most_at_once(const struct view *view, const struct site *site)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < view->site_count; i++) {
+        const struct site *other = view->sites[i];
+        bool shares = other == site || (opool__profile_is_chosen(view, other) && share_a_pool(site, other));
+        if (shares && site->verdict.of)
+            most = other->figures.live_peak > most ? other->figures.live_peak : most;
+        else if (shares)
+            most = opool__profile_sum(most, other->figures.live_peak);
+    }
+    return most;
+}
+
 static void write_options(const struct view *view, const struct site *site, const char *name)
 {
-    uint64_t prefill = opool__profile_prefill(site);
-    fprintf(view->out,
-            "static const struct opool_options %s_options = {\n"
-            "    .capacity = %" PRIu64 ", /* the most at once was %" PRIu64
-            "; beyond it get gives NULL, errno EAGAIN; 0: no limit */\n"
-            "    .prefill = %" PRIu64 ", /* as one thread had, up to 256 KiB */\n"
-            "};\n",
-            name, opool__profile_capacity(site), site->figures.live_peak, prefill);
+    uint64_t most = most_at_once(view, site);
+    fprintf(view->out, "static const struct opool_options %s_options = {\n    .capacity = %" PRIu64, name,
+            opool__profile_capacity(most));
+    if (most > 0)
+        fprintf(view->out,
+                ", /* the most at once was %" PRIu64 "; beyond it get gives NULL, errno EAGAIN; 0: no limit */\n"
+                "    .prefill = %" PRIu64 ", /* as one thread had, up to 256 KiB */\n",
+                most, opool__profile_prefill(site));
+    else
+        fputs(", /* no limit: how many there were at once was not recorded */\n", view->out);
+    fputs("};\n", view->out);
 }
 
 /* C headers are to be included; what a .c file declares is there already. */
@@ -151,11 +178,19 @@ static void write_context(const struct view *view, const struct site *site, size
     write_options(view, site, opool__shapes_format(view->memory, "%s_pool", name));
 }
 
+static const char *place_of(const struct view *view, const struct site *site)
+{
+    return in_comment(view, site->at ? opool__profile_place(view->memory, site->at, site->level) : site->name);
+}
+
 static void write_definition(const struct view *view, const struct site *site, size_t number)
 {
     const struct judgement *verdict = &site->verdict;
-    fprintf(view->out, "\n/* %s: %s\n", opool__profile_kind(verdict->kind),
-            in_comment(view, site->at ? opool__profile_place(view->memory, site->at, site->level) : site->name));
+    fprintf(view->out, "\n/* %s: %s\n", opool__profile_kind(verdict->kind), place_of(view, site));
+    for (size_t i = 0; i < view->site_count; i++)
+        if (view->sites[i] != site && opool__profile_is_chosen(view, view->sites[i]) &&
+            share_a_pool(site, view->sites[i]))
+            fprintf(view->out, "   and %s\n", place_of(view, view->sites[i]));
     fprintf(view->out, "   %s.\n", in_comment(view, verdict->why));
     fprintf(view->out, "   %s%s.%s */\n", verdict->is_noise ? "No gain in speed: " : "Gain: ",
             opool__profile_gain_text(view->memory, &verdict->gain, true),
@@ -165,26 +200,19 @@ static void write_definition(const struct view *view, const struct site *site, s
     else if (has_type(site))
         write_typed(view, site);
     else if (verdict->kind == KIND_UNIFY)
-        for (unsigned i = 0; i < verdict->classes.classes; i++)
-            write_bytes(view, site, verdict->classes.bytes[i], number);
+        for (unsigned i = 0; i < verdict->classes.classes; i++) {
+            if (verdict->classes.bytes[i] > 0) /* nobody needs an object for malloc(0) */
+                write_bytes(view, site, verdict->classes.bytes[i], number);
+        }
     else
         write_bytes(view, site, verdict->size, number);
 }
 
-/* A creation is one object, however many sites it has; a type has one pool. */
 static bool is_repeated(const struct view *view, size_t at)
 {
-    const struct site *site = view->sites[at];
-    for (size_t i = 0; i < at; i++) {
-        const struct site *other = view->sites[i];
-        if (!opool__profile_is_chosen(view, other))
-            continue;
-        if (site->verdict.of && other->verdict.of == site->verdict.of)
+    for (size_t i = 0; i < at; i++)
+        if (opool__profile_is_chosen(view, view->sites[i]) && share_a_pool(view->sites[at], view->sites[i]))
             return true;
-        if (!site->verdict.of && !other->verdict.of && has_type(site) && has_type(other) &&
-            strcmp(site->type.name, other->type.name) == 0)
-            return true;
-    }
     return false;
 }
 
@@ -211,29 +239,42 @@ static bool has_size(const struct site *site, uint64_t bytes)
     return false;
 }
 
-/* One line a size: sites of one size share a pool there, those too that nobody chose. */
-static void write_size(const struct view *view, size_t at, uint64_t bytes)
+/* Room is for all sites of the size, those too that nobody chose. */
+static void write_room(const struct view *view, uint64_t bytes, uint64_t prefill)
 {
-    uint64_t capacity = 0, prefill = 0, align = 0;
-    const char *names = "";
-    for (size_t i = 0; i < view->site_count; i++) {
-        const struct site *site = view->sites[i];
+    uint64_t capacity = 0, align = 0;
+    for (size_t i = 0; i < view->model->site_count; i++) {
+        const struct site *site = view->model->sites[i];
         if (!has_size(site, bytes))
             continue;
-        capacity = opool__profile_sum(capacity, opool__profile_capacity(site));
+        capacity = opool__profile_sum(capacity, opool__profile_capacity(site->figures.live_peak));
         align = site->figures.alignment > align ? site->figures.alignment : align;
-        if (!opool__profile_is_chosen(view, site) || site->verdict.of)
+    }
+    if (align > 16 && align <= OPOOL_ALIGN_MAX && (align & (align - 1)) == 0) /* more than malloc's own */
+        fprintf(view->out, " align %" PRIu64, align);
+    if (capacity > 0) /* else it was not recorded: no limit */
+        fprintf(view->out, " capacity %" PRIu64 " prefill %" PRIu64, capacity, prefill < 4096 ? prefill : 4096);
+}
+
+/* One line a size: sites of one size share a pool there. What `opool try` has no room for is a comment. */
+static void write_size(const struct view *view, size_t at, uint64_t bytes, unsigned *count)
+{
+    uint64_t prefill = 0;
+    const char *names = "";
+    if (bytes == 0)
+        return;
+    for (size_t i = 0; i < view->site_count; i++) {
+        const struct site *site = view->sites[i];
+        if (!has_size(site, bytes) || !opool__profile_is_chosen(view, site) || site->verdict.of)
             continue;
         if (i < at)
             return;
         prefill = opool__profile_sum(prefill, opool__profile_prefill(site));
         names = opool__shapes_format(view->memory, "%s%s%s", names, names[0] ? ", " : "", site->name);
     }
-    fprintf(view->out, "size %" PRIu64, bytes);
-    if (align > 16 && align <= OPOOL_ALIGN_MAX && (align & (align - 1)) == 0) /* more than malloc's own */
-        fprintf(view->out, " align %" PRIu64, align);
-    fprintf(view->out, " capacity %" PRIu64 " prefill %" PRIu64 " # %s\n", capacity, prefill < 4096 ? prefill : 4096,
-            opool__shapes_clean(view->memory, names));
+    fprintf(view->out, "%ssize %" PRIu64, ++*count > OPOOL__TRY_SIZES ? "# no room: " : "", bytes);
+    write_room(view, bytes, prefill);
+    fprintf(view->out, " # %s\n", opool__shapes_clean(view->memory, names));
 }
 
 static void write_context_line(const struct view *view, size_t at)
@@ -252,6 +293,7 @@ static void write_context_line(const struct view *view, size_t at)
 
 bool opool__profile_write_try(const struct view *view)
 {
+    unsigned count = 0;
     for (size_t i = 0; i < view->site_count; i++) {
         const struct site *site = view->sites[i];
         if (!opool__profile_is_chosen(view, site))
@@ -260,9 +302,9 @@ bool opool__profile_write_try(const struct view *view)
             write_context_line(view, i);
         else if (site->verdict.kind == KIND_UNIFY)
             for (size_t k = 0; k < site->figures.size_count; k++)
-                write_size(view, i, site->figures.sizes[k].bytes);
+                write_size(view, i, site->figures.sizes[k].bytes, &count);
         else
-            write_size(view, i, site->verdict.size);
+            write_size(view, i, site->verdict.size, &count);
     }
     return true;
 }

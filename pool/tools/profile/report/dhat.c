@@ -13,14 +13,12 @@
 static void write_point(const struct view *view, const struct stack *stack, bool first)
 {
     const struct figures *figures = &stack->figures;
-    double lived = 0;
-    for (uint32_t i = 0; i < OPOOL__PROFILE_LIFETIMES; i++)
-        lived += (double)figures->lifetimes[i] * 1.2 * (double)opool__profile_lifetime_from(i);
     fprintf(view->out,
             "%s{\"tb\":%" PRIu64 ",\"tbk\":%" PRIu64 ",\"tl\":%.0f,\"mb\":%" PRIu64 ",\"mbk\":%" PRIu64
             ",\"gb\":%" PRIu64 ",\"gbk\":%" PRIu64 ",\"eb\":%" PRIu64 ",\"ebk\":%" PRIu64 ",\"fs\":[",
-            first ? " " : ",", figures->bytes, figures->allocations, lived / 1000, figures->live_peak_bytes,
-            figures->live_peak, figures->live_peak_bytes, figures->live_peak, figures->live_bytes, figures->live);
+            first ? " " : ",", figures->bytes, figures->allocations, opool__profile_lived(figures) / 1000,
+            figures->live_peak_bytes, figures->live_peak, figures->live_peak_bytes, figures->live_peak,
+            figures->live_bytes, figures->live);
     /* 0 is "[root]". */
     for (size_t i = 0; i < stack->depth; i++)
         fprintf(view->out, "%s%zu", i ? "," : "", stack->frames[i]->number);

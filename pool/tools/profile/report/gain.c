@@ -46,30 +46,38 @@ static double saved_by_time(const struct costs *costs, const struct spent *spent
     return fmin(saved, timed_most * (spent->pairs * pair.high + system));
 }
 
+/* No more than the program used can be gained. Where an end is a loss, it is the other processor time that makes the
+   interval wider. */
+void opool__profile_rates(struct gain *gain, double seconds, struct cost cpu)
+{
+    gain->has_share = cpu.low > 0;
+    if (gain->has_share) {
+        gain->high = fmin(gain->high, cpu.low);
+        gain->low = fmin(gain->low, gain->high);
+        gain->low_share = gain->low / (gain->low < 0 ? cpu.low : cpu.high);
+        gain->high_share = gain->high / (gain->high < 0 ? cpu.high : cpu.low);
+    }
+    if (seconds > 0) {
+        gain->low_a_second = gain->low / 1e3 / seconds;
+        gain->high_a_second = gain->high / 1e3 / seconds;
+    }
+}
+
 /*
  * Low: the allocator at its cheapest against a pool at its dearest; high: the other way round. What was timed in the
  * process has its faults and calls in it already, so the greater of the two is the upper end, not their sum.
  */
 struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, struct cost cpu)
 {
-    struct gain gain = {.low_share = -1, .high_share = -1};
+    struct gain gain = {.low = 0};
     struct cost pair = allocation_of(costs, spent->bytes_each), system = system_of(costs, spent);
-    double timed = spent->timed_pair > 0 ? saved_by_time(costs, spent, pair, system.high) : 0;
     gain.low = spent->pairs * (pair.low - costs->pool.high) + system.low + spent->cpuids * costs->cpuid.low;
     gain.high = spent->pairs * (pair.high - costs->pool.low) + system.high;
-    if (timed > gain.high)
-        gain.high = timed;
+    if (spent->timed_pair > 0)
+        gain.high = fmax(gain.high, saved_by_time(costs, spent, pair, system.high));
     gain.high += spent->cpuids * costs->cpuid.high + spent->filled_kib * costs->fill.high;
     gain.system = system.high;
-    if (seconds > 0) {
-        gain.low_a_second = gain.low / 1e3 / seconds;
-        gain.high_a_second = gain.high / 1e3 / seconds;
-    }
-    if (cpu.low > 0) {
-        gain.low_share = gain.low / cpu.high;
-        gain.high_share = fmin(gain.high / cpu.low, 1);
-        gain.low_share = fmin(gain.low_share, gain.high_share);
-    }
+    opool__profile_rates(&gain, seconds, cpu);
     return gain;
 }
 

@@ -38,14 +38,18 @@ struct spent {
 };
 
 struct gain {
-    double low, high;                   /* ns in all; low may be negative */
+    double low, high;                   /* ns in all; negative where the allocator is the cheaper one */
     double low_a_second, high_a_second; /* us a second of recorded time */
-    double low_share, high_share;       /* of the process's processor time; -1: unknown */
+    bool has_share;                     /* the processor time is known */
+    double low_share, high_share;       /* of that; at most 1 */
     double system;                      /* the part of `high` that breaks, maps and faults are */
 };
 
 /** `cpu`: processor time of the processes, ns, without and with what recording took; 0: unknown. */
 struct gain opool__profile_gain(const struct costs *costs, const struct spent *spent, double seconds, struct cost cpu);
+
+/** Sets rates and shares from `low` and `high`, and bounds these by the processor time. */
+void opool__profile_rates(struct gain *gain, double seconds, struct cost cpu);
 
 /** Measures this machine: some tens of milliseconds. False: a pool, or memory, is not to be had. */
 bool opool__profile_measure(struct costs *costs);

@@ -47,7 +47,7 @@ static void write_gain(const struct view *view, const struct gain *gain)
 {
     key(view, "gain", false);
     fprintf(view->out, "{\"us_per_s\":[%.9g,%.9g],\"cpu\":", gain->low_a_second, gain->high_a_second);
-    if (gain->high_share < 0)
+    if (!gain->has_share)
         fputs("null}", view->out);
     else
         fprintf(view->out, "[%.9g,%.9g]}", gain->low_share, gain->high_share);
@@ -216,9 +216,12 @@ static void write_process(const struct view *view, const struct image *image, bo
     number(view, "lost_modules", header->lost_modules);
     key(view, "timeline", false);
     fputc('[', view->out);
-    for (size_t i = 0; i < image->point_count; i++)
-        fprintf(view->out, "%s[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", i ? "," : "", image->points[i].at_ns,
-                image->points[i].live_bytes, image->points[i].live_blocks, image->points[i].resident_bytes);
+    for (size_t i = 0; i < image->point_count; i++) {
+        const struct opool__profile_point *point = &image->points[i];
+        fprintf(view->out, "%s[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", i ? "," : "", point->at_ns,
+                opool__profile_in_use(header, point->live_bytes), opool__profile_in_use(header, point->live_blocks),
+                point->resident_bytes);
+    }
     fputs("]}", view->out);
 }
 

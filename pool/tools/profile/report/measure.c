@@ -87,10 +87,18 @@ static double pool(void *arg)
 
 /* ---- the system ---- */
 
-static void touch(volatile unsigned char *at, size_t bytes)
+/* As what a profile counts: one for each page of this machine. */
+static size_t pages_of(size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i += 4096)
-        at[i] = 1;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page;
+}
+
+static void touch(volatile unsigned char *at, size_t pages)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < pages; i++)
+        at[i * page] = 1;
 }
 
 static double fault(void *arg)
@@ -99,9 +107,9 @@ static double fault(void *arg)
     unsigned char *memory = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return 1;
-    touch(memory, MAP_BYTES);
+    touch(memory, pages_of(MAP_BYTES));
     munmap(memory, MAP_BYTES);
-    return (double)MAP_BYTES / 4096;
+    return (double)pages_of(MAP_BYTES);
 }
 
 /* Grown, touched and given back, as the allocator does at the top of its heap: two calls. */
@@ -112,7 +120,7 @@ static double move_break(void *arg)
         unsigned char *from = sbrk(BRK_BYTES);
         if ((intptr_t)from == -1)
             return 1;
-        touch(from, BRK_BYTES);
+        touch(from, pages_of(BRK_BYTES));
         if ((intptr_t)sbrk(-(intptr_t)BRK_BYTES) == -1)
             return 1;
     }
@@ -126,7 +134,7 @@ static double map(void *arg)
         unsigned char *memory = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED)
             return 1;
-        touch(memory, 4096);
+        touch(memory, 1);
         munmap(memory, MAP_BYTES);
     }
     return CALLS;
@@ -193,7 +201,7 @@ static void time_alone_and_not(struct cost *cost, double (*work)(void *arg))
 /* Those of the pages that were touched between two calls. */
 static void leave_out_faults(struct cost *cost, const struct cost *fault)
 {
-    const double pages = (double)(BRK_BYTES / 4096) / 2;
+    const double pages = (double)pages_of(BRK_BYTES) / 2;
     double low = cost->low - pages * fault->high, high = cost->high - pages * fault->low;
     cost->high = high > 0 ? high : cost->high;
     cost->low = low > cost->high / 10 ? low : cost->high / 10;
@@ -201,10 +209,12 @@ static void leave_out_faults(struct cost *cost, const struct cost *fault)
 
 bool opool__profile_measure(struct costs *costs)
 {
+    /* Whatever the environment says of programs that are looked for faults. */
+    const struct opool_options usual = {.checks = OPOOL_CHECKS_BASIC};
     struct measured_pool *measured = NULL;
     unsigned char *filled = malloc(FILL_KIB << 10);
     uint64_t clock = 0;
-    if (!filled || measured_pool_create(&measured, NULL) != 0) {
+    if (!filled || measured_pool_create(&measured, &usual) != 0) {
         free(filled);
         return false;
     }

@@ -72,7 +72,6 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
     raise_to(&to->most, from->most);
     raise_to(&to->alignment, from->alignment);
     raise_to(&to->burst, from->burst);
-    raise_to(&to->thread_peak, from->thread_peak);
     add(&to->allocations, from->allocations);
     add(&to->bytes, from->bytes);
     add(&to->frees, from->frees);
@@ -81,7 +80,6 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
     add(&to->live_bytes, from->live_bytes);
     add(&to->live_peak, from->live_peak);
     add(&to->live_peak_bytes, from->live_peak_bytes);
-    add(&to->threads, from->threads);
     add(&to->grown, from->grown);
     add(&to->grown_bytes, from->grown_bytes);
     add(&to->moved_bytes, from->moved_bytes);
@@ -97,10 +95,19 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
 }
 
 /* Modulo 2^64, as it is kept; what is wrong in a broken file, or torn in a live one, is nothing. */
-static uint64_t in_use(uint64_t live, uint64_t taken)
+static uint64_t none_if_torn(uint64_t left)
 {
-    uint64_t left = live - taken;
     return left > INT64_MAX ? 0 : left;
+}
+
+uint64_t opool__profile_scale(const struct opool__profile_header *header)
+{
+    return header->mode == OPOOL__PROFILE_SAMPLED && header->every > 0 ? header->every : 1;
+}
+
+uint64_t opool__profile_in_use(const struct opool__profile_header *header, uint64_t seen)
+{
+    return opool__profile_product(none_if_torn(seen), opool__profile_scale(header));
 }
 
 /* Where fewer calls than this were timed, it was by a pattern of the program's that goes with the collector's: those
@@ -129,12 +136,10 @@ static struct figures figures_of(struct memory *memory, const struct opool__prof
         .bytes = opool__profile_product(record->bytes, every),
         .frees = opool__profile_product(record->frees, every),
         .foreign_frees = opool__profile_product(record->foreign_frees, every),
-        .live = opool__profile_product(in_use(record->live, record->taken), every),
-        .live_bytes = opool__profile_product(in_use(record->live_bytes, record->taken_bytes), every),
+        .live = opool__profile_product(none_if_torn(record->live - record->taken), every),
+        .live_bytes = opool__profile_product(none_if_torn(record->live_bytes - record->taken_bytes), every),
         .live_peak = opool__profile_product(record->live_peak, every),
         .live_peak_bytes = opool__profile_product(record->live_bytes_peak, every),
-        .thread_peak = opool__profile_product(record->live_peak, every),
-        .threads = 1,
         .least = record->least,
         .most = record->most,
         .alignment = record->alignment,
@@ -179,6 +184,14 @@ uint64_t opool__profile_lifetime(const struct figures *figures, double share)
         return from + (opool__profile_lifetime_from(i + 1) - from) / 2;
     }
     return 0;
+}
+
+double opool__profile_lived(const struct figures *figures)
+{
+    double ns = 0;
+    for (uint32_t i = 0; i < OPOOL__PROFILE_LIFETIMES; i++)
+        ns += (double)figures->lifetimes[i] * 1.2 * (double)opool__profile_lifetime_from(i); /* middle of a class */
+    return ns;
 }
 
 struct size_count opool__profile_main_size(const struct figures *figures)
@@ -228,6 +241,7 @@ struct building {
     struct model *model;
     void *binaries, *frames, *stacks;
     const struct image *image;
+    uint64_t process; /* its number */
     struct mapping {
         const struct opool__profile_module *module;
         struct binary *binary;
@@ -389,18 +403,25 @@ static struct stack *add_stack(struct building *building, const struct opool__pr
     return found;
 }
 
+static void add_peak(struct building *building, struct stack *stack, uint32_t thread, uint64_t blocks)
+{
+    stack->peaks = opool__shapes_grow(building->model->memory, stack->peaks, stack->peak_count, sizeof *stack->peaks);
+    stack->peaks[stack->peak_count++] = (struct thread_peak){building->process << 32 | thread, blocks};
+}
+
 static void add_records(struct building *building)
 {
     const struct image *image = building->image;
     struct memory *memory = building->model->memory;
     struct stack **stacks = opool__shapes_take(memory, image->site_count * sizeof(void *));
-    uint64_t every = image->header.mode == OPOOL__PROFILE_SAMPLED && image->header.every > 0 ? image->header.every : 1;
+    uint64_t every = opool__profile_scale(&image->header);
     for (size_t i = 0; i < image->record_count; i++) {
         const struct opool__profile_record *record = &image->records[i];
         if (!stacks[record->site])
             stacks[record->site] = add_stack(building, &image->sites[record->site]);
         struct figures figures = figures_of(memory, record, every);
         opool__profile_add(memory, &stacks[record->site]->figures, &figures);
+        add_peak(building, stacks[record->site], record->thread, figures.live_peak);
     }
 }
 
@@ -466,9 +487,9 @@ static struct retained retained_by(const struct image *image)
 {
     struct retained retained = {0, 0, 0, false};
     for (size_t i = 0; i < image->point_count; i++)
-        raise_to(&retained.peak, image->points[i].live_bytes);
+        raise_to(&retained.peak, opool__profile_in_use(&image->header, image->points[i].live_bytes));
     if (image->point_count > 0) {
-        retained.live = image->points[image->point_count - 1].live_bytes;
+        retained.live = opool__profile_in_use(&image->header, image->points[image->point_count - 1].live_bytes);
         retained.resident = image->points[image->point_count - 1].resident_bytes;
     }
     uint64_t freed = retained.peak - retained.live;
@@ -501,6 +522,7 @@ void opool__profile_model(struct model *model, const struct images *images)
     *model = (struct model){.memory = images->memory, .images = images};
     for (size_t i = 0; i < images->count; i++) {
         building.image = &images->all[i];
+        building.process = i;
         add_header(model, &building.image->header);
         model->dropped += building.image->dropped;
         take_modules(&building);

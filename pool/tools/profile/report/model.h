@@ -8,8 +8,8 @@
 
 /*
  * What profiles say, added up: records of threads, processes and files are the figures of a *stack* (where the calls
- * came from, all frames), and stacks that meet where an allocation is asked for are a *site*. model.c fills in all
- * but names, which symbols.c does, and verdicts (verdict.c).
+ * came from, all frames), and stacks that meet where an allocation is asked for are a *site* (sites.c). model.c fills
+ * in all but names, which symbols.c does, and verdicts (verdict.c).
  */
 
 /* A file that code came from. */
@@ -47,8 +47,8 @@ struct figures {
     uint64_t allocations, bytes, frees, foreign_frees;
     uint64_t live, live_bytes;           /* at the end */
     uint64_t live_peak, live_peak_bytes; /* sum of the threads' peaks: at most so many at once */
-    uint64_t thread_peak;                /* the greatest peak of one thread */
-    uint64_t threads;                    /* that allocated or freed */
+    uint64_t thread_peak;                /* of a site: the greatest of one thread's, as such a sum */
+    uint64_t threads;                    /* of a site: that allocated or freed */
     uint64_t least, most, alignment;
     uint64_t grown, grown_bytes, moved_bytes;
     uint64_t faults; /* in the calls, scaled to all of them */
@@ -62,11 +62,19 @@ struct figures {
     uint64_t other_sizes; /* allocations of none of those */
 };
 
+/* The most that one thread of one process had in use. */
+struct thread_peak {
+    uint64_t thread; /* different ones for different processes */
+    uint64_t blocks;
+};
+
 struct stack {
     char function; /* 'm'alloc, 'c'alloc, 'r'ealloc, 'a'ligned */
     size_t depth;
     struct frame *frames[OPOOL__PROFILE_FRAMES];
     struct figures figures;
+    struct thread_peak *peaks; /* one a record */
+    size_t peak_count;
     struct site *site;
 };
 
@@ -141,6 +149,12 @@ struct model {
     const char *allocator; /* that is not the C library's; NULL: it is */
 };
 
+/** How many events one that was seen stands for. */
+uint64_t opool__profile_scale(const struct opool__profile_header *header);
+
+/** Blocks or bytes in use at a point of the timeline, scaled; of a sum over threads that was torn, 0. */
+uint64_t opool__profile_in_use(const struct opool__profile_header *header, uint64_t seen);
+
 /** Adds everything up. Names are not known yet. */
 void opool__profile_model(struct model *model, const struct images *images);
 
@@ -149,6 +163,9 @@ void opool__profile_add(struct memory *memory, struct figures *to, const struct 
 
 /** Lifetime below which a share of the freed lay, in ns, as the middle of its class; 0: nothing was freed. */
 uint64_t opool__profile_lifetime(const struct figures *figures, double share);
+
+/** Nanoseconds that the freed lived, all together. */
+double opool__profile_lived(const struct figures *figures);
 
 /** The size that most allocations asked for; its count. */
 struct size_count opool__profile_main_size(const struct figures *figures);

@@ -35,6 +35,7 @@ static const char help[] =
     "  -b, --by VIEW         what one site is: site (the default), the call that asks for memory, leaving out "
     "functions\n"
     "                        like xmalloc; stack, each way to it; function, all calls of a function\n"
+    "  -w, --wide            table: also the count, and histograms of sizes and lifetimes\n"
     "      --skip PATTERN    leave out functions of this name, too (shell pattern; may be repeated)\n"
     "      --all             code and try: also sites whose gain is below noise\n"
     "      --costs LIST      use these costs, in ns, instead of measuring this machine: "
@@ -87,7 +88,7 @@ struct options {
     enum sort sort;
     enum grouping by;
     size_t top;
-    bool has_top, all, no_symbols, help;
+    bool has_top, all, wide, no_symbols, help;
     char **skips;
     size_t skip_count;
 };
@@ -140,7 +141,7 @@ static bool set_top(struct options *options, const char *word)
     unsigned long long top = strtoull(word, &end, 10);
     options->top = (size_t)top;
     options->has_top = true;
-    return (errno == 0 && end != word && *end == '\0' && word[0] != '-') || fail(word, "not a number of sites") == 0;
+    return (errno == 0 && *end == '\0' && word[0] >= '0' && word[0] <= '9') || fail(word, "not a number of sites") == 0;
 }
 
 static bool take_option(struct options *options, int c)
@@ -170,6 +171,9 @@ static bool take_option(struct options *options, int c)
     case 'a':
         options->all = true;
         return true;
+    case 'w':
+        options->wide = true;
+        return true;
     case 'y':
         options->no_symbols = true;
         return true;
@@ -184,15 +188,22 @@ static bool take_option(struct options *options, int c)
 static bool read_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"all", no_argument, NULL, 'a'},         {"by", required_argument, NULL, 'b'},
-        {"costs", required_argument, NULL, 'c'}, {"format", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},        {"match", required_argument, NULL, 'm'},
-        {"no-symbols", no_argument, NULL, 'y'},  {"output", required_argument, NULL, 'o'},
-        {"skip", required_argument, NULL, 'S'},  {"sort", required_argument, NULL, 's'},
-        {"top", required_argument, NULL, 'n'},   {NULL, 0, NULL, 0},
+        {"all", no_argument, NULL, 'a'},
+        {"by", required_argument, NULL, 'b'},
+        {"costs", required_argument, NULL, 'c'},
+        {"format", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
+        {"match", required_argument, NULL, 'm'},
+        {"no-symbols", no_argument, NULL, 'y'},
+        {"output", required_argument, NULL, 'o'},
+        {"skip", required_argument, NULL, 'S'},
+        {"sort", required_argument, NULL, 's'},
+        {"top", required_argument, NULL, 'n'},
+        {"wide", no_argument, NULL, 'w'},
+        {NULL, 0, NULL, 0},
     };
     optind = 0; /* another sub-command may have read its own */
-    for (int c; (c = getopt_long(argc, argv, "b:f:hm:n:o:s:", names, NULL)) != -1;)
+    for (int c; (c = getopt_long(argc, argv, "b:f:hm:n:o:s:w", names, NULL)) != -1;)
         if (!take_option(options, c))
             return false;
     return true;
@@ -402,6 +413,7 @@ int opool__profile_work(void *arg, FILE *out)
                         .costs = &costs,
                         .width = work->width,
                         .is_terminal = work->is_terminal,
+                        .wide = work->options->wide,
                         .all = work->options->all};
     int status = get_costs(work->options, &costs, &why) ? STATUS_GOOD : STATUS_BAD;
     if (status != STATUS_GOOD) {

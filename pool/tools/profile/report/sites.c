@@ -84,15 +84,47 @@ static bool same_site(const struct sorting *a, const struct sorting *b, enum gro
     return by == BY_FUNCTION ? by_function(a, b) == 0 : by_place(a, b) == 0;
 }
 
-static void add_site(struct model *model, const struct sorting *sorted, size_t count)
+static int by_thread(const void *left, const void *right)
 {
-    struct memory *memory = model->memory;
-    struct site *site = opool__shapes_take(memory, sizeof *site);
+    return compare(((const struct thread_peak *)left)->thread, ((const struct thread_peak *)right)->thread);
+}
+
+/* What a thread had at most by each of the stacks it may not have had at once: their sum is a bound. */
+static void count_threads(struct memory *memory, struct site *site)
+{
+    size_t count = 0, at = 0;
+    uint64_t blocks = 0;
+    for (size_t i = 0; i < site->stack_count; i++)
+        count += site->stacks[i]->peak_count;
+    struct thread_peak *all = opool__shapes_take(memory, count * sizeof *all);
+    for (size_t i = 0; i < site->stack_count; at += site->stacks[i++]->peak_count)
+        memcpy(all + at, site->stacks[i]->peaks, site->stacks[i]->peak_count * sizeof *all);
+    qsort(all, count, sizeof *all, by_thread);
+    for (size_t i = 0; i < count; i++) {
+        bool is_first = i == 0 || all[i].thread != all[i - 1].thread;
+        blocks = opool__profile_sum(is_first ? 0 : blocks, all[i].blocks);
+        site->figures.threads += is_first;
+        if (blocks > site->figures.thread_peak)
+            site->figures.thread_peak = blocks;
+    }
+}
+
+/* Where a function is the site, its place is the busiest one. */
+static void name_site(struct memory *memory, struct site *site, const struct sorting *sorted)
+{
+    while (sorted->stack != site->stacks[0])
+        sorted++;
     site->at = sorted->at;
     site->level = sorted->level;
     site->name = !sorted->at           ? "(no frames)"
                  : sorted->function[0] ? sorted->function
                                        : opool__profile_place(memory, sorted->at, sorted->level);
+}
+
+static void add_site(struct model *model, const struct sorting *sorted, size_t count)
+{
+    struct memory *memory = model->memory;
+    struct site *site = opool__shapes_take(memory, sizeof *site);
     site->stacks = opool__shapes_take(memory, count * sizeof(void *));
     site->stack_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -101,6 +133,8 @@ static void add_site(struct model *model, const struct sorting *sorted, size_t c
         opool__profile_add(memory, &site->figures, &sorted[i].stack->figures);
     }
     qsort(site->stacks, count, sizeof(void *), by_allocations);
+    name_site(memory, site, sorted);
+    count_threads(memory, site);
     model->sites = opool__shapes_grow(memory, model->sites, model->site_count, sizeof(void *));
     model->sites[model->site_count++] = site;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../../shapes/entry.h"
+#include "../../shapes/file.h"
 #include "symbols.h"
 
 enum { INLINED_MOST = 32, SEGMENTS_MOST = 1024 };
@@ -61,35 +62,14 @@ static bool has_same_id(const struct binary *binary, Dwfl_Module *module)
     return length == (int)binary->id_bytes && memcmp(id, binary->id, binary->id_bytes) == 0;
 }
 
-static const char *why_unreadable(struct memory *memory)
-{
-    const char *text = dwfl_errmsg(-1);
-    return opool__shapes_format(memory, "it can not be read: %s", text ? text : "no reason given");
-}
-
-static Dwfl *begin(struct memory *memory)
-{
-    static char *debug_path;
-    static const Dwfl_Callbacks callbacks = {
-        .find_elf = dwfl_build_id_find_elf,
-        .find_debuginfo = dwfl_standard_find_debuginfo,
-        .section_address = dwfl_offline_section_address,
-        .debuginfo_path = &debug_path,
-    };
-    Dwfl *dwfl = dwfl_begin(&callbacks);
-    if (!dwfl)
-        opool__shapes_take(memory, SIZE_MAX); /* ends here, as all that lacks memory does */
-    dwfl_report_begin(dwfl);
-    return dwfl;
-}
-
 static const char *open_module(struct memory *memory, const struct binary *binary, struct debug *debug)
 {
     GElf_Addr bias;
+    dwfl_report_begin(debug->dwfl);
     debug->module = dwfl_report_offline(debug->dwfl, binary->path, binary->path, -1);
     dwfl_report_end(debug->dwfl, NULL, NULL);
     if (!debug->module || !dwfl_module_getelf(debug->module, &bias))
-        return why_unreadable(memory);
+        return opool__shapes_dwfl_error(memory);
     if (!has_same_id(binary, debug->module))
         return "the file on disk is another build than the one that ran: the build-id differs";
     debug->dwarf = dwfl_module_getdwarf(debug->module, &debug->bias);
@@ -101,7 +81,7 @@ static void open_binary(struct memory *memory, struct binary *binary)
     if (binary->symbols || binary->trouble || !is_usable(binary))
         return;
     struct debug *debug = opool__shapes_take(memory, sizeof *debug);
-    debug->dwfl = begin(memory);
+    debug->dwfl = opool__shapes_dwfl();
     binary->trouble = open_module(memory, binary, debug);
     if (binary->trouble)
         dwfl_end(debug->dwfl);

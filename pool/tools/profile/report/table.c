@@ -46,29 +46,6 @@ static void write_wrapped(const struct view *view, const char *text, unsigned in
 
 /* ---- the head ---- */
 
-static const char *mode_text(const struct view *view)
-{
-    const struct opool__profile_header *header = &view->model->images->all[0].header;
-    if (header->mode == OPOOL__PROFILE_SAMPLED)
-        return opool__shapes_format(view->memory, "one allocation in %u", header->every);
-    return header->mode == OPOOL__PROFILE_COUNTS ? "counts only" : "every allocation";
-}
-
-static const char *recorded_text(const struct view *view)
-{
-    const struct model *model = view->model;
-    double rate = model->seconds > 0 ? (double)model->allocations / model->seconds : 0;
-    const char *threads = "";
-    if (model->threads > 1)
-        threads =
-            opool__shapes_format(view->memory, "%s threads; ", opool__profile_grouped(view->memory, model->threads));
-    return opool__shapes_format(
-        view->memory, "%.1f s recorded, %s; %s%.2f s of CPU; %s allocations (%s/s) from %zu sites, %zu stacks",
-        model->seconds, mode_text(view), threads, (double)model->cpu_ns / 1e9,
-        opool__profile_grouped(view->memory, model->allocations), opool__profile_short(view->memory, rate),
-        model->site_count, model->stack_count);
-}
-
 static void write_head(const struct view *view)
 {
     const struct model *model = view->model;
@@ -79,7 +56,7 @@ static void write_head(const struct view *view)
                            ? opool__shapes_format(view->memory, " and %zu more processes", model->images->count - 1)
                            : "";
     write_wrapped(view, opool__shapes_format(view->memory, "%s (pid %u)%s", clean(view, name), header->pid, more), 0);
-    write_wrapped(view, recorded_text(view), 0);
+    write_wrapped(view, opool__profile_recorded_text(view->memory, model), 0);
     for (size_t i = 0; i < view->note_count; i++)
         write_wrapped(view, opool__shapes_format(view->memory, "note: %s", clean(view, view->notes[i])), 0);
     write_wrapped(view, opool__profile_summary(view->memory, model), 0);
@@ -121,25 +98,20 @@ static const char *gain_column(const struct view *view, const struct site *site)
     return opool__profile_gain_text(view->memory, &site->verdict.gain, false);
 }
 
-static const char *share_column(const struct view *view, uint64_t part, uint64_t of)
-{
-    return of == 0 ? "-" : opool__shapes_format(view->memory, "%.0f%%", 100 * (double)part / (double)of);
-}
-
 static void write_columns(const struct view *view, const struct site *site)
 {
     struct memory *memory = view->memory;
     const struct figures *figures = &site->figures;
     const char *bold = view->is_terminal && opool__profile_is_chosen(view, site) ? "\033[1m" : "";
     double rate = view->model->seconds > 0 ? (double)figures->allocations / view->model->seconds : 0;
-    uint64_t p50 = opool__profile_lifetime(figures, 0.5), p99 = opool__profile_lifetime(figures, 0.99);
     fprintf(view->out, "%s%-7s%s %12s %6s %6s %6s %6s %6s %6s %5s %6s %6s  %s\n", bold,
             opool__profile_kind(site->verdict.kind), bold[0] ? "\033[0m" : "", opool__profile_sizes_text(memory, site),
-            opool__profile_short(memory, rate), p50 ? opool__profile_duration(memory, p50) : "-",
-            p99 ? opool__profile_duration(memory, p99) : "-", opool__profile_short(memory, (double)figures->live),
-            opool__profile_short(memory, (double)figures->live_peak),
-            opool__profile_short(memory, (double)figures->thread_peak),
-            share_column(view, figures->foreign_frees, figures->frees),
+            opool__profile_short(memory, rate), opool__profile_lifetime_text(memory, figures, 0.5),
+            opool__profile_lifetime_text(memory, figures, 0.99),
+            opool__profile_blocks_text(memory, figures, figures->live),
+            opool__profile_blocks_text(memory, figures, figures->live_peak),
+            opool__profile_blocks_text(memory, figures, figures->thread_peak),
+            opool__profile_share_text(memory, figures->foreign_frees, figures->frees),
             opool__profile_short(memory, (double)figures->faults),
             opool__profile_short(memory, (double)figures->breaks + (double)figures->maps), gain_column(view, site));
 }
@@ -157,6 +129,16 @@ static const char *gain_text(const struct view *view, const struct site *site)
                                 opool__profile_short(view->memory, (double)site->figures.live_peak_bytes / 1e6));
 }
 
+/* What has no column. */
+static void write_more(const struct view *view, const struct site *site)
+{
+    const struct figures *figures = &site->figures;
+    write_wrapped(view, opool__profile_count_text(view->memory, figures), INDENT);
+    write_wrapped(view, opool__profile_size_classes(view->memory, figures), INDENT);
+    if (opool__profile_lifetime(figures, 0.5) > 0)
+        write_wrapped(view, opool__profile_lifetime_classes(view->memory, figures), INDENT);
+}
+
 static void write_site(const struct view *view, const struct site *site)
 {
     const char *type = opool__profile_type_text(view->memory, &site->type);
@@ -165,6 +147,10 @@ static void write_site(const struct view *view, const struct site *site)
     write_wrapped(view, clean(view, site->verdict.why), INDENT);
     if (site->figures.least != site->figures.most)
         write_wrapped(view, opool__profile_size_list(view->memory, &site->figures), INDENT);
+    if (site->figures.grown > 0)
+        write_wrapped(view, opool__profile_grown_text(view->memory, &site->figures), INDENT);
+    if (view->wide)
+        write_more(view, site);
     if (type)
         write_wrapped(view, clean(view, type), INDENT);
     if (opool__profile_is_poolable(site))

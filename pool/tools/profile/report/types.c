@@ -25,7 +25,8 @@ struct search {
     const char *names[TYPES_MOST];
     size_t count, more; /* more: that found no room */
     size_t looked;
-    bool on_line; /* the first one is by a variable of the line */
+    bool on_line;              /* the first one is by a variable of the line */
+    const struct debug *debug; /* where they were found */
 };
 
 /* ---- types ---- */
@@ -151,6 +152,7 @@ static bool look_at_function(struct search *search, const struct frame *frame, s
     int count = dwarf_getscopes(&unit, address, &around);
     int physical = count > 0 ? dwarf_getscopes_die(&around[0], &scopes) : 0;
     search->line = level < frame->line_count ? frame->lines[level].line : 0;
+    search->debug = frame->binary->symbols;
     bool passes_on = look_at_level(search, scopes, physical, level);
     free(scopes);
     free(around);
@@ -232,7 +234,7 @@ static void judge(struct memory *memory, const struct debug *debug, Dwarf_Die *t
     guess->definition = report.definition ? report.definition->fixed : NULL;
 }
 
-static void say(struct search *search, const struct debug *debug, struct type_guess *guess)
+static void say(struct search *search, struct type_guess *guess)
 {
     const char *file = opool__shapes_file(&search->types[0]);
     guess->name = search->names[0];
@@ -243,7 +245,7 @@ static void say(struct search *search, const struct debug *debug, struct type_gu
                                       : search->names[i];
     if (search->more > 0)
         guess->others = opool__shapes_format(search->memory, "%s and %zu more", guess->others, search->more);
-    judge(search->memory, debug, &search->types[0], guess);
+    judge(search->memory, search->debug, &search->types[0], guess);
 }
 
 void opool__profile_guess(struct memory *memory, const struct site *site, uint64_t size, struct type_guess *guess)
@@ -255,13 +257,15 @@ void opool__profile_guess(struct memory *memory, const struct site *site, uint64
     if (!site->at)
         return;
     look_at_functions(&search, site);
-    if (search.count > 0)
+    if (search.count > 0) {
         guess->sure = search.on_line ? SURE_LINE : SURE_FUNCTION;
-    else if (opool__profile_unit(site->at, &unit, &address))
+    } else if (opool__profile_unit(site->at, &unit, &address)) {
+        search.debug = site->at->binary->symbols;
         look_at_types(&search, &unit);
+    }
     if (search.count == 0)
         return;
     if (guess->sure == SURE_NOT)
         guess->sure = SURE_SIZE;
-    say(&search, site->at->binary->symbols, guess);
+    say(&search, guess);
 }

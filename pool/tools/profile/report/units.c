@@ -44,30 +44,29 @@ const char *opool__profile_duration(struct memory *memory, uint64_t ns)
     return opool__shapes_format(memory, value < 9.95 && unit > 0 ? "%.1f%s" : "%.0f%s", value, units[unit]);
 }
 
-/* Percents: as many digits as mean something. */
-static const char *percents(struct memory *memory, double low, double high)
+/* Without the sign of what is too little to be shown. */
+static double shown(double value, int digits)
 {
-    const char *format = high * 100 >= 9.95 ? "%.0f..%.0f" : high * 100 >= 0.995 ? "%.1f..%.1f" : "%.2f..%.2f";
-    char text[64];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(text, sizeof text, format, low * 100 + 0.0, high * 100 + 0.0);
-#pragma GCC diagnostic pop
-    return opool__shapes_copy(memory, text);
+    static const double half[] = {0.5, 0.05, 0.005};
+    return fabs(value) < half[digits] ? 0 : value;
+}
+
+static const char *interval(struct memory *memory, double low, double high, int digits, const char *unit)
+{
+    return opool__shapes_format(memory, "%.*f..%.*f %s", digits, shown(low, digits), digits, shown(high, digits), unit);
 }
 
 const char *opool__profile_gain_text(struct memory *memory, const struct gain *gain, bool rates)
 {
-    const char *unit = fabs(gain->high_a_second) >= 1000 ? "ms" : "us";
-    double scale = fabs(gain->high_a_second) >= 1000 ? 1000 : 1;
-    const char *rate =
-        opool__shapes_format(memory, "%.*f..%.*f %s/s", gain->high_a_second / scale < 9.95, gain->low_a_second / scale,
-                             gain->high_a_second / scale < 9.95, gain->high_a_second / scale, unit);
-    if (gain->high_share < 0)
+    bool large = fabs(gain->high_a_second) >= 1000;
+    double scale = large ? 1e-3 : 1, high = gain->high_a_second * scale, percent = gain->high_share * 100;
+    const char *rate = interval(memory, gain->low_a_second * scale, high, fabs(high) < 9.95, large ? "ms/s" : "us/s");
+    if (!gain->has_share)
         return rate;
-    const char *share = percents(memory, gain->low_share, gain->high_share);
-    return rates ? opool__shapes_format(memory, "%s %% of CPU (%s)", share, rate)
-                 : opool__shapes_format(memory, "%s %%", share);
+    /* As many digits as mean something. */
+    int digits = percent >= 9.95 ? 0 : percent >= 0.995 ? 1 : 2;
+    const char *share = interval(memory, gain->low_share * 100, percent, digits, "%");
+    return rates ? opool__shapes_format(memory, "%s of CPU (%s)", share, rate) : share;
 }
 
 /* ---- sentences ---- */
@@ -83,6 +82,28 @@ static double one_size_share(const struct model *model)
             one += (double)figures->allocations;
     }
     return all > 0 ? one / all : 0;
+}
+
+static const char *mode_text(struct memory *memory, const struct model *model)
+{
+    const struct opool__profile_header *header = &model->images->all[0].header;
+    if (header->mode == OPOOL__PROFILE_SAMPLED)
+        return opool__shapes_format(memory, "one allocation in %u", header->every);
+    return header->mode == OPOOL__PROFILE_COUNTS ? "counts only" : "every allocation";
+}
+
+const char *opool__profile_recorded_text(struct memory *memory, const struct model *model)
+{
+    double rate = model->seconds > 0 ? (double)model->allocations / model->seconds : 0;
+    const char *threads = "";
+    if (model->threads > 1)
+        threads = opool__shapes_format(memory, "%s threads; ", opool__profile_grouped(memory, model->threads));
+    return opool__shapes_format(
+        memory, "%.1f s recorded, %s; %s%.2f s of CPU; %s allocation%s (%s/s) from %zu site%s, %zu stack%s",
+        model->seconds, mode_text(memory, model), threads, (double)model->cpu_ns / 1e9,
+        opool__profile_grouped(memory, model->allocations), model->allocations == 1 ? "" : "s",
+        opool__profile_short(memory, rate), model->site_count, model->site_count == 1 ? "" : "s", model->stack_count,
+        model->stack_count == 1 ? "" : "s");
 }
 
 const char *opool__profile_summary(struct memory *memory, const struct model *model)
@@ -103,11 +124,11 @@ const char *opool__profile_summary(struct memory *memory, const struct model *mo
     if (noise == 0)
         return opool__shapes_format(memory, "Nothing to do: %s allocations in %.1f s, and none that a pool is for.",
                                     opool__profile_grouped(memory, model->allocations), model->seconds);
+    const char *those = noise == 1 ? "the gain is below noise:"
+                                   : opool__shapes_format(memory, "each gain is below noise; all %zu together", noise);
     return opool__shapes_format(
-        memory,
-        "Nothing to pool for speed: %.1f %% of the allocations come from sites of one size, but each "
-        "gain is below noise; all %zu together %s.",
-        share, noise, opool__profile_gain_text(memory, &rest, true));
+        memory, "Nothing to pool for speed: %.1f %% of the allocations come from sites of one size, but %s %s.", share,
+        those, opool__profile_gain_text(memory, &rest, true));
 }
 
 static const char *megabytes(struct memory *memory, uint64_t bytes)
@@ -143,6 +164,87 @@ const char *opool__profile_sizes_text(struct memory *memory, const struct site *
         return opool__profile_grouped(memory, figures->most);
     return opool__shapes_format(memory, "%s..%s", opool__profile_short(memory, (double)figures->least),
                                 opool__profile_short(memory, (double)figures->most));
+}
+
+/* ---- columns and lines of a site ---- */
+
+const char *opool__profile_lifetime_text(struct memory *memory, const struct figures *figures, double share)
+{
+    uint64_t ns = opool__profile_lifetime(figures, share);
+    return ns > 0 ? opool__profile_duration(memory, ns) : "-";
+}
+
+/* Who records counts alone sees no frees, and so no blocks in use. */
+static bool knows_frees(const struct figures *figures)
+{
+    return figures->live_peak > 0 || figures->frees > 0 || figures->allocations == 0;
+}
+
+const char *opool__profile_blocks_text(struct memory *memory, const struct figures *figures, uint64_t blocks)
+{
+    return knows_frees(figures) ? opool__profile_short(memory, (double)blocks) : "-";
+}
+
+const char *opool__profile_share_text(struct memory *memory, uint64_t part, uint64_t of)
+{
+    return of == 0 ? "-" : opool__shapes_format(memory, "%.0f%%", 100 * (double)part / (double)of);
+}
+
+const char *opool__profile_grown_text(struct memory *memory, const struct figures *figures)
+{
+    return opool__shapes_format(memory, "grown by realloc %s time%s, by %s bytes in all; %s bytes were copied",
+                                opool__profile_grouped(memory, figures->grown), figures->grown == 1 ? "" : "s",
+                                opool__profile_grouped(memory, figures->grown_bytes),
+                                opool__profile_grouped(memory, figures->moved_bytes));
+}
+
+const char *opool__profile_count_text(struct memory *memory, const struct figures *figures)
+{
+    const char *text =
+        opool__shapes_format(memory, "%s allocation%s, %s bytes", opool__profile_grouped(memory, figures->allocations),
+                             figures->allocations == 1 ? "" : "s", opool__profile_grouped(memory, figures->bytes));
+    if (!knows_frees(figures))
+        return text;
+    return opool__shapes_format(memory, "%s; %s freed, %s of them by another thread", text,
+                                opool__profile_grouped(memory, figures->frees),
+                                opool__profile_grouped(memory, figures->foreign_frees));
+}
+
+/* "HEAD 512 99.0 %, 1,024 1.0 %": each class by its lower end, if it has a part that shows. */
+static const char *list_classes(struct memory *memory, const char *text, const uint64_t *counts, int classes,
+                                const char *(*lower_end)(struct memory *, int))
+{
+    double all = 0;
+    const char *comma = "";
+    for (int i = 0; i < classes; i++)
+        all += (double)counts[i];
+    for (int i = 0; i < classes; i++)
+        if ((double)counts[i] >= all / 2000 && counts[i] > 0) {
+            text = opool__shapes_format(memory, "%s%s %s %.1f %%", text, comma, lower_end(memory, i),
+                                        100 * (double)counts[i] / all);
+            comma = ",";
+        }
+    return text;
+}
+
+static const char *size_from(struct memory *memory, int class)
+{
+    return opool__profile_grouped(memory, class > 0 ? (uint64_t)1 << class : 0);
+}
+
+static const char *lifetime_from(struct memory *memory, int class)
+{
+    return opool__profile_duration(memory, opool__profile_lifetime_from((uint32_t) class));
+}
+
+const char *opool__profile_size_classes(struct memory *memory, const struct figures *figures)
+{
+    return list_classes(memory, "bytes from", figures->size_classes, OPOOL__PROFILE_SIZE_CLASSES, size_from);
+}
+
+const char *opool__profile_lifetime_classes(struct memory *memory, const struct figures *figures)
+{
+    return list_classes(memory, "lifetimes from", figures->lifetimes, OPOOL__PROFILE_LIFETIMES, lifetime_from);
 }
 
 enum { SIZES_SHOWN = 6 };
@@ -208,12 +310,12 @@ bool opool__profile_is_chosen(const struct view *view, const struct site *site)
     return opool__profile_is_poolable(site) && (view->all || site->verdict.for_memory || !site->verdict.is_noise);
 }
 
-uint64_t opool__profile_capacity(const struct site *site)
+uint64_t opool__profile_capacity(uint64_t most)
 {
     uint64_t capacity = 64;
-    while (capacity < UINT64_MAX / 4 && capacity < 2 * (site->figures.live_peak & INT64_MAX))
+    while (capacity < UINT64_MAX / 4 && capacity / 2 < most)
         capacity *= 2;
-    return capacity;
+    return most > 0 ? capacity : 0;
 }
 
 /* More would be memory that a quiet day never needs. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <opool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,18 +78,18 @@ static void set_gain(struct judging *judging, struct site *site, const struct sp
     struct gain gain =
         opool__profile_gain(judging->costs, spent, judging->model->seconds, opool__profile_cpu(judging->model));
     site->verdict.gain = gain;
-    site->verdict.is_noise = gain.high_share >= 0 ? gain.high_share < OPOOL__PROFILE_NOISE : false;
+    site->verdict.is_noise = gain.has_share ? gain.high_share < OPOOL__PROFILE_NOISE : gain.high <= 0;
 }
 
-static void no_gain(struct site *site)
+static void no_gain(struct judging *judging, struct site *site)
 {
-    site->verdict.gain = (struct gain){.low_share = 0, .high_share = 0};
+    site->verdict.gain = (struct gain){.has_share = judging->model->cpu_ns > 0};
     site->verdict.is_noise = true;
 }
 
 struct gain opool__profile_together(const struct model *model, bool noise, size_t *count)
 {
-    struct gain sum = {.low_share = model->cpu_ns ? 0 : -1, .high_share = model->cpu_ns ? 0 : -1};
+    struct gain sum = {.low = 0};
     *count = 0;
     for (size_t i = 0; i < model->site_count; i++) {
         const struct judgement *verdict = &model->sites[i]->verdict;
@@ -97,14 +98,9 @@ struct gain opool__profile_together(const struct model *model, bool noise, size_
         ++*count;
         sum.low += verdict->gain.low;
         sum.high += verdict->gain.high;
-        sum.low_a_second += verdict->gain.low_a_second;
-        sum.high_a_second += verdict->gain.high_a_second;
         sum.system += verdict->gain.system;
-        if (model->cpu_ns) {
-            sum.low_share += verdict->gain.low_share;
-            sum.high_share = fmin(sum.high_share + verdict->gain.high_share, 1);
-        }
     }
+    opool__profile_rates(&sum, model->seconds, opool__profile_cpu(model));
     return sum;
 }
 
@@ -271,11 +267,20 @@ static const char *list_classes(struct memory *memory, const struct partition *c
     return text;
 }
 
-static void refuse(struct site *site, const char *why)
+static void refuse(struct judging *judging, struct site *site, const char *why)
 {
     site->verdict.kind = KIND_NO;
     site->verdict.why = why;
-    no_gain(site);
+    no_gain(judging, site);
+}
+
+static void refuse_large(struct judging *judging, struct site *site)
+{
+    refuse(judging, site,
+           opool__shapes_format(judging->model->memory,
+                                "blocks of up to %llu bytes: a pool's objects have at most %zu; keep such a block, and "
+                                "use it again",
+                                (unsigned long long)site->figures.most, OPOOL_SIZE_MAX));
 }
 
 static void judge_sizes(struct judging *judging, struct site *site)
@@ -288,14 +293,17 @@ static void judge_sizes(struct judging *judging, struct site *site)
                                              (unsigned long long)figures->most);
     double others = part(figures->other_sizes, figures->allocations);
     if (others > others_most) {
-        refuse(site,
+        refuse(judging, site,
                opool__shapes_format(memory,
                                     "sizes vary, %s bytes, and %.0f %% are none of the %zu most frequent: buffers "
                                     "of a ladder (opool/ladder.h), if anything",
                                     range, others * 100, figures->size_count));
+    } else if (figures->most > OPOOL_SIZE_MAX) {
+        refuse_large(judging, site);
     } else if (!unify(judging, site)) {
-        refuse(site, opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
-                                          verdict->classes.classes, verdict->classes.waste * 100));
+        refuse(judging, site,
+               opool__shapes_format(memory, "sizes vary, %s bytes: in %u classes %.0f %% would be padding", range,
+                                    verdict->classes.classes, verdict->classes.waste * 100));
     } else {
         verdict->kind = KIND_UNIFY;
         verdict->size = verdict->classes.bytes[verdict->classes.classes - 1];
@@ -311,10 +319,7 @@ static void judge_sizes(struct judging *judging, struct site *site)
 /* Blocks in use on the average: how many come a second, times how long they live (Little's law). */
 static double average_live(const struct model *model, const struct figures *figures)
 {
-    double ns = 0;
-    for (uint32_t i = 0; i < OPOOL__PROFILE_LIFETIMES; i++)
-        ns += (double)figures->lifetimes[i] * 1.2 * (double)opool__profile_lifetime_from(i); /* middle of a class */
-    return model->seconds > 0 ? ns / (model->seconds * 1e9) : 0;
+    return model->seconds > 0 ? opool__profile_lived(figures) / (model->seconds * 1e9) : 0;
 }
 
 /* Many in a row and all gone again, many times: a set that is only replaced has as many in use all the time, and where
@@ -369,7 +374,7 @@ static bool is_rare(struct judging *judging, const struct site *site)
     struct gain gain = opool__profile_gain(judging->costs, &spent, seconds, opool__profile_cpu(judging->model));
     bool is_seldom = figures->allocations < RARE_COUNT ||
                      (seconds > 0 && (double)figures->allocations / seconds < (double)RARE_A_SECOND);
-    return is_seldom && gain.high_share < OPOOL__PROFILE_NOISE;
+    return is_seldom && (!gain.has_share || gain.high_share < OPOOL__PROFILE_NOISE);
 }
 
 static bool fills_a_pool(const struct site *site)
@@ -404,7 +409,7 @@ static bool judge_kept(struct judging *judging, struct site *site)
         site->verdict.why =
             opool__shapes_format(memory, "rare: %llu allocation%s in %.1f s", (unsigned long long)figures->allocations,
                                  figures->allocations == 1 ? "" : "s", judging->model->seconds);
-    no_gain(site);
+    no_gain(judging, site);
     return true;
 }
 
@@ -413,7 +418,7 @@ static bool judge_grown(struct judging *judging, struct site *site)
     double grown = part(site->figures.grown, site->figures.allocations);
     if (grown <= grown_most)
         return false;
-    refuse(site,
+    refuse(judging, site,
            opool__shapes_format(judging->model->memory,
                                 "its blocks grow by realloc: %.2f times each, %.0f bytes at a time; give them their "
                                 "final size, or a chain of buffers",
@@ -429,7 +434,11 @@ static void judge_site(struct judging *judging, struct site *site)
         opool__profile_guess(judging->model->memory, site, size.bytes, &site->type);
     if (site->verdict.of || judge_kept(judging, site) || judge_grown(judging, site))
         return;
-    if (is_one)
+    if (is_one && size.bytes == 0)
+        refuse(judging, site, "asks for 0 bytes: there is nothing to keep");
+    else if (is_one && size.bytes > OPOOL_SIZE_MAX)
+        refuse_large(judging, site);
+    else if (is_one)
         judge_one_size(judging, site, size.bytes);
     else
         judge_sizes(judging, site);

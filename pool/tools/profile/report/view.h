@@ -21,6 +21,7 @@ struct view {
     enum sort sort;
     unsigned width; /* of the terminal; 0: no limit */
     bool is_terminal;
+    bool wide;                /* table: what has no column, too */
     bool all;                 /* code, try: those without a gain, too */
     const char *const *notes; /* what a reader has to know */
     size_t note_count;
@@ -45,6 +46,8 @@ const char *opool__profile_grouped(struct memory *memory, uint64_t number);
 const char *opool__profile_duration(struct memory *memory, uint64_t ns);
 /** "1.5..3.0 % of CPU (15..30 ms/s)"; the part in brackets only with `rates`. */
 const char *opool__profile_gain_text(struct memory *memory, const struct gain *gain, bool rates);
+/** What was recorded, and how. */
+const char *opool__profile_recorded_text(struct memory *memory, const struct model *model);
 /** One sentence or two: what to do, all in all. */
 const char *opool__profile_summary(struct memory *memory, const struct model *model);
 /** What was in use, and what was resident; NULL: it is not known. */
@@ -53,6 +56,19 @@ const char *opool__profile_memory_text(struct memory *memory, const struct model
 const char *opool__profile_sizes_text(struct memory *memory, const struct site *site);
 /** The most frequent sizes: "sizes 64 (50.0 %), 1,000 (40.0 %), others (10.0 %)". */
 const char *opool__profile_size_list(struct memory *memory, const struct figures *figures);
+/** A lifetime below which a share of the freed lay; "-": nothing was freed. */
+const char *opool__profile_lifetime_text(struct memory *memory, const struct figures *figures, double share);
+/** A number of blocks in use; "-": that was not recorded. */
+const char *opool__profile_blocks_text(struct memory *memory, const struct figures *figures, uint64_t blocks);
+/** "33%"; "-": of nothing. */
+const char *opool__profile_share_text(struct memory *memory, uint64_t part, uint64_t of);
+/** "grown by realloc 5 times, by 1,024 bytes in all; ..." */
+const char *opool__profile_grown_text(struct memory *memory, const struct figures *figures);
+/** "5 allocations, 320 bytes; 4 freed, 0 of them by another thread" */
+const char *opool__profile_count_text(struct memory *memory, const struct figures *figures);
+/** Histograms: "bytes from 32 50.0 %, 64 50.0 %", "lifetimes from 64ns 100.0 %". */
+const char *opool__profile_size_classes(struct memory *memory, const struct figures *figures);
+const char *opool__profile_lifetime_classes(struct memory *memory, const struct figures *figures);
 /** The type that was guessed and how sure that is; NULL: none. */
 const char *opool__profile_type_text(struct memory *memory, const struct type_guess *type);
 
@@ -61,8 +77,9 @@ void opool__profile_json_string(FILE *out, struct memory *memory, const char *te
 
 /** Is code to be written for the site? */
 bool opool__profile_is_chosen(const struct view *view, const struct site *site);
-/** Objects at once: twice the most that were seen, as a power of two from 64 on. */
-uint64_t opool__profile_capacity(const struct site *site);
+/** Objects at once: twice the `most` that were seen, as a power of two from 64 on; 0, no limit, where `most` is 0: not
+    known. */
+uint64_t opool__profile_capacity(uint64_t most);
 /** Objects to begin with: the most that one thread had, up to 128 and 256 KiB. */
 uint64_t opool__profile_prefill(const struct site *site);
 
