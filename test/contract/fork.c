@@ -630,7 +630,7 @@ static void fork_amid_first_creates(useconds_t later)
     usleep(later);
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(50); /* a busy machine, and sanitizers */
         create_with_full_checks(NULL);
         _exit(EXIT_SUCCESS);
     }
