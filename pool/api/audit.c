@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pool.h"
+#include "os/asks.h"
 #include "os/os.h"
 #include "shape/sanitizer.h"
 
@@ -9,14 +10,23 @@
 static const struct opool__auditor *shared_auditor;
 static uint32_t shared_found;
 
+static const struct opool__auditor *ask(void)
+{
+    const struct opool__auditor *found;
+    opool__loader_enter();
+    if ((found = opool__sanitizer_auditor()) == NULL)
+        found = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
+    opool__loader_leave();
+    return found;
+}
+
 void opool__audit_find(void)
 {
     if (opool__load_acquire(&shared_found))
         return;
-    /* Who comes at the same time finds the same. */
-    const struct opool__auditor *found = NULL;
-    if (opool__audit_wanted() && (found = opool__sanitizer_auditor()) == NULL)
-        found = opool__os.symbol(OPOOL__AUDITOR_SYMBOL);
+    /* Wanted or not is asked before the turn at the loader: the answer may call the user's log, which may fork, and a
+       fork waits until nobody is at the loader. Who comes at the same time finds the same. */
+    const struct opool__auditor *found = opool__audit_wanted() ? ask() : NULL;
     opool__store_relaxed(&shared_auditor, found);
     /* release: who sees it sees the auditor. */
     opool__store_release(&shared_found, 1u);

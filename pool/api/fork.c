@@ -124,7 +124,7 @@ static void child(void)
     opool__ticker_forget();
 }
 
-/* The registry lock is held, or no other thread is in this library yet. */
+/* Under the registry lock: twice registered, prepare would wait for itself. */
 int opool__fork_init(void)
 {
     static bool registered;
@@ -134,9 +134,12 @@ int opool__fork_init(void)
 }
 
 #ifndef OPOOL_EXPLORE
-/* Before the first create, during which another thread may fork. Refused: the first create asks again. */
+/* Before the first create, during which another thread may fork. Refused: the first create asks again. In a static
+   program constructors of others may come first, and start threads that create pools. */
 static __attribute__((constructor)) void start(void)
 {
+    opool__lock_take(&opool__registry_lock);
     (void)opool__fork_init();
+    opool__lock_drop(&opool__registry_lock);
 }
 #endif

@@ -3,7 +3,6 @@
 
 #include "api/pool.h"
 #include "cache/barrier.h"
-#include "os/asks.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "shape/sanitizer.h"
@@ -36,9 +35,7 @@ int opool__process_init(void)
 {
     /* Asks the loader, whose lock a constructor that creates a pool holds, and may call the user's log: not inside our
        lock. */
-    opool__loader_enter();
     opool__audit_find();
-    opool__loader_leave();
     opool__lock_take(&opool__registry_lock);
     int r = init_locked();
     opool__lock_drop(&opool__registry_lock);

@@ -73,14 +73,13 @@ void opool__put_refused(struct opool *pool, struct opool_head *begun, void *obje
 }
 
 /* The way of the inlined put, for those who can not inline, with the checks of this one; two puts in a row are found
-   at the head. False: nothing was done. A pool that is looked at wants to know who called; one without caches has no
-   room in any head; an object in a guard slot is in none of the pool's own. */
+   at the head, where the inlined put finds them. False: nothing was done. So it is of what is no slot of the pool, as
+   an object in a guard slot, and where no head has room: of pools that are looked at, have no caches, or were
+   destroyed. */
 static bool put_by_head(struct opool *pool, void *object)
 {
     struct opool_head *head;
-    if (!pool || pool->traced || pool->type.footprint || !opool__is_slot(&pool->front, object))
-        return false;
-    if ((head = opool__put_begin(pool, object)) == NULL) /* as of a pool that was destroyed */
+    if (!pool || pool->type.footprint || (head = opool__put_begin(pool, object)) == NULL)
         return false;
     opool__check_out(pool, "put", object);
     if (OPOOL__LIKELY(opool__reset(pool, object)))

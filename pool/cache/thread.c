@@ -6,6 +6,7 @@
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/state.h"
+#include "os/tools.h"
 
 /* A refused thread asks again after this many misses: memory may be back. */
 enum { RETRY_AFTER = 64 };
@@ -53,6 +54,7 @@ static struct opool__thread *make_record(void)
     }
     struct opool__thread *record = (struct opool__thread *)(void *)((char *)map + head_bytes);
     record->heads = map;
+    opool__tools_released(record); /* to ThreadSanitizer what the system gave was written by this thread */
     return record;
 }
 
@@ -68,6 +70,7 @@ void opool__thread_free(struct opool__thread *thread)
 {
     if (!thread->in_use)
         return;
+    opool__tools_released(thread); /* whose heads the program's own code touched */
     thread->in_use = false;
     thread->next_free = free_records;
     free_records = thread;
@@ -86,6 +89,7 @@ static struct opool__thread *acquire_record(void)
     if (record)
         record->in_use = true;
     opool__lock_drop(&opool__threads_lock);
+    opool__tools_acquired(record);
     return record;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "os/asks.h"
 #include "os/os.h"
 
 /* Not there in a static program. */
@@ -24,9 +25,10 @@ static member_function *find_helper(void)
     static member_function *shared_helper;
     static uint32_t shared_asked;
     if (!opool__load_acquire(&shared_asked)) {
-        if (opool__load)
-            opool__store_relaxed(
-                &shared_helper, (member_function *)(uintptr_t)opool__load(OPOOL__NAMES_LIBRARY, "opool__names_member"));
+        opool__loader_enter();
+        void *found = opool__load ? opool__load(OPOOL__NAMES_LIBRARY, "opool__names_member") : NULL;
+        opool__loader_leave();
+        opool__store_relaxed(&shared_helper, (member_function *)(uintptr_t)found);
         /* release: who sees it sees the helper. */
         opool__store_release(&shared_asked, 1u);
     }

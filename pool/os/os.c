@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <opool/atomic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,10 +57,36 @@ static int os_commit(void *at, size_t bytes)
     return result(mprotect(at, bytes, PROT_READ | PROT_WRITE), saved);
 }
 
+static size_t os_page_size(void)
+{
+    long size = sysconf(_SC_PAGESIZE);
+    return size > 0 ? (size_t)size : 4096;
+}
+
+/* Purged memory is taken for zero. But what runs the program may say that it gave pages back, and keep them: QEMU in
+   place of a processor did until version 7.1. */
+static bool purge_is_true(void)
+{
+    size_t page = os_page_size();
+    volatile unsigned char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return true;
+    at[0] = 1;
+    bool is = madvise((void *)(uintptr_t)at, page, MADV_DONTNEED) != 0 || at[0] == 0;
+    (void)munmap((void *)(uintptr_t)at, page);
+    return is;
+}
+
 static int os_purge(void *at, size_t bytes)
 {
+    enum { UNTRIED, TRUE, FALSE };
+    static uint32_t shared_tried;
     int saved = errno;
-    return result(madvise(at, bytes, MADV_DONTNEED), saved);
+    /* Who tries at the same time finds the same. */
+    if (opool__load_relaxed(&shared_tried) == UNTRIED)
+        opool__store_relaxed(&shared_tried, purge_is_true() ? (uint32_t)TRUE : (uint32_t)FALSE);
+    errno = ENOSYS;
+    return result(opool__load_relaxed(&shared_tried) == TRUE ? madvise(at, bytes, MADV_DONTNEED) : -1, saved);
 }
 
 static int os_protect(void *at, size_t bytes)
@@ -204,12 +231,6 @@ static size_t os_address_limit(void)
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     return (size_t)limit.rlim_cur;
-}
-
-static size_t os_page_size(void)
-{
-    long size = sysconf(_SC_PAGESIZE);
-    return size > 0 ? (size_t)size : 4096;
 }
 
 static unsigned os_processors(void)

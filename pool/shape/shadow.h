@@ -81,7 +81,7 @@ static inline uint64_t opool__shadow_leaf_number(uintptr_t at)
 static inline uint64_t *opool__shadow_find(uintptr_t at)
 {
     uint64_t number = opool__shadow_leaf_number(at);
-    /* relaxed, three times: behind a pointer are the system's zeroes, and words that have an order of their own. */
+    /* Fresh, three times: behind a pointer are the system's zeroes, and words that have an order of their own. */
     struct opool__shadow_root *root = opool__load_fresh(&opool__shadow_root);
     if (!root || number >> (OPOOL__NODE_BITS + OPOOL__ROOT_BITS))
         return NULL;

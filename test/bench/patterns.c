@@ -75,10 +75,9 @@ static uint64_t run_workers(unsigned threads, void *(*run)(void *))
 
 /*
  * Lever and Boreham: half of the threads only allocate, the others only free. Objects go from one half to the other in
- * batches, and a batch is itself allocated by the one and freed by the other. The original's queue has no bound, so
- * that its memory tells how fast it was; this one has.
+ * batches, the last one first, and a batch is itself allocated by the one and freed by the other.
  */
-enum { BATCH = 4096, QUEUE = 32 };
+enum { BATCH = 4096, QUEUE = 100 };
 
 OPOOL_REF_TYPE(small_ref, struct object_64);
 
@@ -171,7 +170,7 @@ static uint64_t xmalloc_test(unsigned threads, uint64_t operations)
  * Berger: many writes to a small object, then the next one. An allocator that places objects of two threads in one
  * cache line makes both slow: cache-thrash sees whether it does so by itself (active false sharing), cache-scratch
  * whether it does when the objects lay there before, given to the threads by one (passive). Nearly all time is of the
- * writes.
+ * writes; in the original, which writes some hundred times as often, all of it.
  */
 enum { WRITES = 1000 };
 
@@ -224,9 +223,10 @@ static uint64_t cache_scratch(unsigned threads, uint64_t operations)
 
 /*
  * Larson and Krishnan: a server's threads replace random ones of the objects that they hold, end after a while, and
- * leave what they hold to a successor; so most objects are freed by another thread than allocated them.
+ * leave what they hold to a successor, who frees what it did not allocate. As many objects, and as much work of a
+ * generation at full scale, as mimalloc-bench asks for.
  */
-enum { HELD = 1000, GENERATIONS = 10 };
+enum { HELD = 5000, GENERATIONS = 8 };
 
 static struct object_256 *held[PATTERN_THREADS_MOST][HELD];
 
@@ -341,15 +341,20 @@ static uint64_t mleak(unsigned threads, uint64_t operations)
 /* ---- rptest ---- */
 
 /*
- * Of rpmalloc, with blocks of one size: each thread replaces a tenth of the blocks that it holds in each loop, here and
- * there; in every second loop it gets as many again and leaves them to its neighbour, and puts what was left to it.
+ * Of rpmalloc, with blocks of one size: in each loop a thread frees some of the blocks that it holds, then what was
+ * left to it, then allocates some, in the place of others where there are any; here and there, with two steps through
+ * its table, so that these are seldom the blocks that it freed last. In every second loop it allocates as many again
+ * and leaves them to its neighbour. The original's neighbours may be left any number of bundles; these have room for
+ * one.
  */
-enum { BLOCKS = 1000, REPLACED = 100, CROSS_RATE = 2 };
+enum { BLOCKS = 1000, SOME_LEAST = 31, SOME_MOST = 100, GET_STEP = 7, PUT_STEP = 11, CROSS_RATE = 2 };
+_Static_assert((int)BLOCKS <= (int)HELD, "the table is that of larson");
 
 OPOOL_REF_TYPE(large_ref, struct object_256);
 
 struct bundle {
-    large_ref blocks[REPLACED];
+    size_t count;
+    large_ref blocks[SOME_MOST];
 };
 SOURCE_RAW(bundle, struct bundle);
 
@@ -359,40 +364,64 @@ static void put_bundle(struct bundle *bundle)
 {
     if (!bundle)
         return;
-    for (size_t i = 0; i < REPLACED; i++)
+    for (size_t i = 0; i < bundle->count; i++)
         large_put(large_ref_get(bundle->blocks[i]));
     bundle_put(bundle);
 }
 
-static void leave_bundle(struct worker *worker)
+static void leave_bundle(struct worker *worker, size_t count)
 {
     struct bundle *bundle = bundle_get();
-    for (size_t i = 0; i < REPLACED; i++)
-        bundle->blocks[i] = large_ref_of(large_get());
-    worker->got += REPLACED + 1;
+    for (bundle->count = 0; bundle->count < count; bundle->count++)
+        bundle->blocks[bundle->count] = large_ref_of(large_get());
+    worker->got += count + 1;
     /* What the neighbour did not take yet comes back. */
     put_bundle(__atomic_exchange_n(&left_to[(worker->index + 1) % worker->threads], bundle, __ATOMIC_ACQ_REL));
-    put_bundle(__atomic_exchange_n(&left_to[worker->index], NULL, __ATOMIC_ACQ_REL));
+}
+
+static size_t some(struct worker *worker)
+{
+    worker->random = next_random(worker->random);
+    return SOME_LEAST + below(worker->random, SOME_MOST - SOME_LEAST);
+}
+
+/* Both return where the next one goes on. */
+static size_t put_some(struct object_256 **blocks, size_t at, size_t count)
+{
+    for (; count > 0; count--, at = (at + PUT_STEP) % BLOCKS) {
+        if (blocks[at])
+            large_put(blocks[at]);
+        blocks[at] = NULL;
+    }
+    return at;
+}
+
+static size_t get_some(struct object_256 **blocks, size_t at, size_t count)
+{
+    for (; count > 0; count--, at = (at + GET_STEP) % BLOCKS) {
+        if (blocks[at])
+            large_put(blocks[at]);
+        blocks[at] = large_get();
+    }
+    return at;
 }
 
 static void *replace_and_leave(void *void_worker)
 {
     struct worker *worker = void_worker;
     struct object_256 **blocks = held[worker->index];
-    for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = large_get();
-    worker->got += BLOCKS;
+    size_t put_at = 0, get_at = 0;
+    memset(blocks, 0, BLOCKS * sizeof *blocks);
     for (uint64_t loop = 0; worker->got < worker->operations; loop++) {
-        for (size_t i = loop % (BLOCKS / REPLACED); i < BLOCKS; i += BLOCKS / REPLACED) {
-            large_put(blocks[i]);
-            blocks[i] = large_get();
-        }
-        worker->got += REPLACED;
+        put_at = put_some(blocks, put_at, some(worker) * 8 / 10);
+        put_bundle(__atomic_exchange_n(&left_to[worker->index], NULL, __ATOMIC_ACQ_REL));
+        size_t count = some(worker);
+        get_at = get_some(blocks, get_at, count);
+        worker->got += count;
         if (loop % CROSS_RATE == 0)
-            leave_bundle(worker);
+            leave_bundle(worker, count);
     }
-    for (size_t i = 0; i < BLOCKS; i++)
-        large_put(blocks[i]);
+    (void)put_some(blocks, 0, BLOCKS);
     return NULL;
 }
 
@@ -413,13 +442,14 @@ const struct pattern patterns[PATTERNS] = {
     {"cache-scratch", "3000 writes to each object; the first ones got by one thread for all", 8, 1, 30000,
      cache_scratch},
     {"cache-thrash", "3000 writes to each object", 8, 1, 30000, cache_thrash},
-    {"larson", "1000 objects a thread, replaced at random; threads end and leave them to others", 256, 1, 4000000,
+    {"larson", "5000 objects a thread, replaced at random; threads end and leave them to others", 256, 1, 4000000,
      larson},
     {"glibc-simple", "25 to 1600 at once, put half first in first out, half last in first out", 64, 1, 8000000,
      glibc_simple},
     {"mleak", "threads that get an object, leave it, and end", 128, 1, 2000, mleak},
-    {"rptest", "1000 objects a thread, a tenth replaced in each loop, a tenth left to another thread in every second",
-     256, 1, 4000000, rptest},
+    {"rptest",
+     "some of 1000 objects a thread put and some got in each loop, some left to another thread in every second", 256, 1,
+     4000000, rptest},
 };
 
 struct tally pattern_run(const struct pattern *pattern, unsigned threads, uint64_t operations, uint64_t *got)

@@ -630,7 +630,7 @@ static void fork_amid_first_creates(useconds_t later)
     usleep(later);
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(50); /* a busy machine, and sanitizers */
         create_with_full_checks(NULL);
         _exit(EXIT_SUCCESS);
     }
@@ -655,6 +655,35 @@ START_TEST(a_child_of_the_first_creates)
 }
 END_TEST
 
+/* What the first create says of a setting goes to the log, which may do anything. */
+static void fork_for_a_line(const char *line, void *lines)
+{
+    int status;
+    CHILD_ASSERT(strstr(line, "OPOOL_AUDIT") != NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        struct opool *pool = new_pool((struct opool_options){.checks = OPOOL_CHECKS_FULL});
+        opool_put(pool, opool_get(pool));
+        _exit(EXIT_SUCCESS);
+    }
+    CHILD_ASSERT(waitpid(child, &status, 0) == child && status == 0);
+    ++*(int *)lines;
+}
+
+START_TEST(the_log_of_the_first_create_may_fork)
+{
+    int lines = 0;
+    alarm(60); /* a fork that waits for its own thread waits for ever */
+    ck_assert_int_eq(setenv("OPOOL_AUDIT", "perhaps", 1), 0);
+    opool_log_set(fork_for_a_line, &lines);
+    struct opool *pool = new_pool((struct opool_options){0});
+    ck_assert_int_eq(lines, 1);
+    opool_log_set(NULL, NULL);
+    opool_destroy(&pool);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fork");
@@ -668,6 +697,7 @@ int main(void)
     tcase_add_test(tcase, a_callback_may_fork);
     tcase_add_test(tcase, an_object_being_built_is_out_in_the_child);
     tcase_add_test(tcase, waiters_of_the_parent_do_not_exist_in_the_child);
+    tcase_add_test(tcase, the_log_of_the_first_create_may_fork);
     if (!THREAD_SANITIZER) /* which takes threads that ended in the parent for leaks of the child */
         tcase_add_test(tcase, a_child_of_the_first_creates);
     tcase_add_loop_test(tcase, fork_at_any_moment, 0, 2);

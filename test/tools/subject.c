@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct item {
@@ -425,6 +426,37 @@ static void neighbours(void)
         pthread_join(threads[i], NULL);
 }
 
+/* A thread gets what the library kept for one that ended, of which the program's own code knows nothing. */
+static long leader;
+static struct raw *lent;
+
+static void *leads(void *arg)
+{
+    raw_pool_put(raws, raw_pool_get(raws));
+    __atomic_store_n(&leader, syscall(SYS_gettid), __ATOMIC_RELAXED);
+    return arg;
+}
+
+static void *follows(void *arg)
+{
+    char path[64];
+    long before;
+    while ((before = __atomic_load_n(&leader, __ATOMIC_RELAXED)) == 0)
+        usleep(1000);
+    snprintf(path, sizeof path, "/proc/self/task/%ld", before);
+    while (access(path, F_OK) == 0)
+        usleep(1000);
+    raw_pool_put(raws, lent);
+    raw_pool_put(raws, raw_pool_get(raws));
+    return arg;
+}
+
+static void one_after_the_other(void)
+{
+    lent = raw_pool_get(raws);
+    run_two(leads, follows);
+}
+
 /* ---- leaks ---- */
 
 static void owned_idle(void)
@@ -631,6 +663,7 @@ static const struct {
     CASE(stale_touch),
     CASE(threads),
     CASE(neighbours),
+    CASE(one_after_the_other),
     CASE(owned_idle),
     CASE(owned_out),
     CASE(owned_checked),

@@ -585,7 +585,7 @@ START_TEST(close_does_not_wait_for_a_stopped_thread)
     ck_assert(!opool__reclaim_close(&cache, false));
     uint64_t passed = unit_ms() - start;
     ck_assert_uint_ge(passed, 9);
-    ck_assert_uint_lt(passed, 2000); /* 10 ms, and what a busy machine adds */
+    ck_assert_uint_lt(passed, 30000); /* 10 ms, and what a busy machine adds */
     ck_assert_uint_eq(cache.steal_timeouts, 1);
     ck_assert_uint_eq(opool__cache_read(&cache).steal_timeouts, 1);
     ck_assert_uint_eq(cache.shared_number, number); /* nobody else may have it */
@@ -1170,6 +1170,13 @@ static void reclaim_all(void)
     opool__reclaim_end();
 }
 
+static uint64_t fake_now = 5000000000;
+
+static uint64_t tell_fake_now(void)
+{
+    return fake_now;
+}
+
 START_TEST(release_takes_what_it_can_at_once)
 {
     struct worker asleep, stopped;
@@ -1183,9 +1190,8 @@ START_TEST(release_takes_what_it_can_at_once)
     tell(&stopped, PUT, 4);
     __atomic_store_n(&head_of(stopped.record)->busy, 1u, __ATOMIC_RELAXED);
     fault_heal();
-    uint64_t start = unit_ms();
+    opool__os.now = tell_fake_now; /* a wait would never end */
     reclaim_all();
-    ck_assert_uint_lt(unit_ms() - start, 1000);
     ck_assert_uint_eq(fault.count[FAULT_BARRIER], 1);
     expect_idle(4, 1 + 2 + 3);
     ck_assert_uint_eq(cache.stolen, 2 + 3);
@@ -1201,13 +1207,6 @@ END_TEST
 /* ---- the tight mode ---- */
 
 enum { TIGHT_CAPACITY = 16 };
-
-static uint64_t fake_now = 5000000000;
-
-static uint64_t tell_fake_now(void)
-{
-    return fake_now;
-}
 
 static void start_tight(void)
 {
@@ -1272,7 +1271,7 @@ START_TEST(a_stopped_owner_hands_in)
     ck_assert(!opool__reclaim_tighten(&cache));
     uint64_t passed = unit_ms() - start;
     ck_assert_uint_ge(passed, 9);
-    ck_assert_uint_lt(passed, 2000);
+    ck_assert_uint_lt(passed, 30000);
     ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHTENING);
     ck_assert_uint_eq(cache.steal_timeouts, 1);
     ck_assert_uint_eq(depot.store.shared_idle, 3); /* the others are there */
@@ -1338,9 +1337,8 @@ START_TEST(without_barriers_running_owners_may_hide)
     start_worker(&worker);
     tell(&worker, PUT, 4);
     fault_all(fault_kind(FAULT_BARRIER));
-    uint64_t start = unit_ms();
+    opool__os.now = tell_fake_now; /* no use in waiting, which would never end */
     ck_assert(!opool__reclaim_tighten(&cache));
-    ck_assert_uint_lt(unit_ms() - start, 9); /* no use in waiting */
     ck_assert_uint_eq(depot.store.shared_tight, OPOOL__TIGHTENING);
     ck_assert_uint_eq(tell(&worker, PUT, 1), 0); /* hands in */
     ck_assert_uint_eq(depot.store.shared_idle, 4);

@@ -189,7 +189,7 @@ static bool check_shape(struct load *load)
     return refuse(text, size);
 }
 
-/* Handing over takes two. Without a word about threads each pattern has as many as it needs. */
+/* Handing over takes two. 0: not a word about threads, and each pattern has as many as it needs. */
 static bool check_threads(struct options *options)
 {
     unsigned threads = options->load.threads;
@@ -213,7 +213,7 @@ bool opool__bench_check(const struct load *load)
            holders = load->pattern == PATTERN_HANDOFF ? load->threads / 2 : load->threads;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t half = pages > 0 ? (size_t)pages / 2 * (size_t)page : SIZE_MAX / 2;
-    /* live < 2^31, holders <= 2^10, size <= 2^24: where size_t is 64 bits the product would overflow at most once. */
+    /* Divided: the product may be more than a size_t holds. */
     if (live <= half / load->size / holders)
         return true;
     fprintf(stderr,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -17,7 +18,13 @@
 #include "../clean.h"
 #include "patterns.h"
 
-enum { ARGUMENTS = 16, NUMBERS = 7, OUTPUT_MOST = 8192, PATIENCE_MS = 60000 };
+enum {
+    ARGUMENTS = 16,
+    NUMBERS = 7,
+    OUTPUT_MOST = 8192,
+    PATIENCE_MS = 60000,
+    SLOWEST = 16 << 10 /* bytes of objects a millisecond, where the system gets the memory from */
+};
 
 extern char **environ;
 
@@ -114,7 +121,7 @@ static bool read_all(int fd, char *output, int64_t deadline)
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         if (left <= 0)
             return false;
-        if (poll(&ready, 1, (int)left) <= 0)
+        if (poll(&ready, 1, left < INT_MAX ? (int)left : INT_MAX) <= 0)
             continue;
         char text[512];
         ssize_t got = read(fd, text, sizeof text);
@@ -180,6 +187,13 @@ static void wait_for(pid_t child, int fd, int64_t deadline, struct figure *figur
         explain(output, status, figure);
 }
 
+/* Milliseconds after which a child is taken for one that hangs: on a machine that is slow, and busy. */
+static int64_t patience(const struct load *load)
+{
+    uint64_t work = (uint64_t)load->milliseconds * load->threads * 20;
+    return (int64_t)(PATIENCE_MS + work + (uint64_t)load->size * opool__bench_live(load) * load->threads / SLOWEST);
+}
+
 void opool__bench_run(const struct load *load, const char *measure, const struct surroundings *surroundings,
                       struct figure *figure)
 {
@@ -201,7 +215,7 @@ void opool__bench_run(const struct load *load, const char *measure, const struct
     if (child < 0)
         say(figure, strerror(errno));
     else
-        wait_for(child, pipes[0], now_ms() + PATIENCE_MS + (int64_t)load->milliseconds * load->threads * 20, figure);
+        wait_for(child, pipes[0], now_ms() + patience(load), figure);
     close(pipes[0]);
     free(start.environment);
 }
