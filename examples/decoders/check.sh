@@ -44,9 +44,11 @@ tidy() {
     ! find . -name '*.unpack-*' | grep -q .
 }
 
-# Real content: a program, and text.
+# Real content: a program, as long on each machine, and text.
 make_content() {
-    head -c 3000000 "$(readlink -f "$(command -v bash)")" >program
+    local shell
+    shell=$(readlink -f "$(command -v bash)")
+    while cat "$shell"; do :; done 2>/dev/null | head -c 3000000 >program
     cat "${BASH_SOURCE[0]}" /etc/services /etc/passwd 2>/dev/null >text
     head -c 2 text >two
     : >nothing
@@ -293,9 +295,10 @@ full_disk() {
     (ulimit -f 1000 && "$unpack" -j 2 -o out in/program.zst in/many1.zst in/program-1.gz >stdout 2>stderr) || status=$?
     [ "$status" = 1 ] && [ "$(grep -c 'writing: File too large' stderr)" = 2 ] && [ "$(ls -A out)" = many1 ]
     report $? "limit on file sizes: status $status"
+    # One after the other: what two write at once leaves no room to a third.
     # shellcheck disable=SC2016 # expanded inside
     local inside='mount -t tmpfs -o size=1m none out || exit 77
-        "$0" -j 2 -o out in/program.zst in/many1.zst in/program-1.gz >stdout 2>stderr; echo $? $(ls -A out) >inside'
+        "$0" -j 1 -o out in/program.zst in/many1.zst in/program-1.gz >stdout 2>stderr; echo $? $(ls -A out) >inside'
     unshare -rm bash -c "$inside" "$unpack" 2>/dev/null || status=77
     if [ "$status" = 77 ]; then
         skip 'full file system: no right to mount one'
@@ -313,17 +316,34 @@ full_disk() {
     report $? 'figures to a full device: exit 1, the file is there'
 }
 
+# A window of 128 MiB where there are 117 of addresses.
+no_memory() {
+    rm -rf out && mkdir out
+    if ! (ulimit -v 120000 && "$unpack" --help) >/dev/null 2>&1; then
+        skip 'no memory: this build does not start with less'
+        return
+    fi
+    (ulimit -v 120000 && "$unpack" -j 1 --memory=malloc -o out in/window27.zst in/many1.zst >stdout 2>stderr)
+    [ $? = 1 ] && grep -q 'window27.zst: no memory to decode' stderr && [ "$(ls -A out)" = many1 ]
+    report $? 'no memory for a window: said, and the others go on'
+}
+
 # A reader that goes away ends nothing: the files are unpacked, the lost output is an error. SIGPIPE would leave
 # temporary files behind.
 closed_pipe() {
+    local gone both
+    mkfifo pipe
+    # shellcheck disable=SC2094 # nothing is read
+    exec {both}<>pipe {gone}>pipe {both}>&- # the one reader that there was has left
     rm -rf out && mkdir out
-    { sleep 0.2; "$unpack" --stats -o out in/two.zst 2>stderr; echo $? >status; } | true
-    [ "$(cat status)" = 1 ] && grep -q 'standard output: Broken pipe' stderr && cmp -s out/two two
-    report $? "closed pipe: $(cat status)"
+    "$unpack" --stats -o out in/two.zst 1>&"$gone" 2>stderr
+    [ $? = 1 ] && grep -q 'standard output: Broken pipe' stderr && cmp -s out/two two
+    report $? 'closed pipe'
     rm -rf out && mkdir out
-    { { sleep 0.2; "$unpack" --progress -o out in/two.zst bad/cut.gz 2>&1 >/dev/null; echo $? >status; } | true; }
-    [ "$(cat status)" = 1 ] && cmp -s out/two two
-    report $? "closed pipe for progress: $(cat status)"
+    "$unpack" --progress -o out in/two.zst bad/cut.gz >stdout 2>&"$gone"
+    [ $? = 1 ] && cmp -s out/two two
+    report $? 'closed pipe for progress'
+    exec {gone}>&-
 }
 
 progress() {
@@ -352,21 +372,39 @@ usage() {
     report $? 'help'
 }
 
-# Interrupted in the middle: ends by that signal, nothing half done is left. 240 MB keep it busy long enough.
-interrupt() {
-    local process status=0 i
+# begin ARGUMENT...: starts unpack, and waits until it writes, or is over. Its number is in `process`.
+begin() {
     rm -rf out && mkdir out
-    for i in $(seq 80); do cat in/program.zst; done >long.zst
-    (exec "$unpack" -j 1 -o out long.zst in/two.zst 2>stderr) &
+    (exec "$unpack" -j 1 -o out "$@" 2>stderr) &
     process=$!
-    for i in $(seq 100); do
-        [ -z "$(ls -A out)" ] || break
+    while [ -z "$(ls -A out)" ] && kill -0 "$process" 2>/dev/null; do
         sleep 0.02
     done
-    kill -TERM "$process"
-    wait "$process" || status=$?
+}
+
+# Interrupted in the middle: ends by that signal, nothing half done is left. Where the signal came too late, more input
+# keeps it busy for longer.
+interrupt() {
+    local process status=0 i
+    for i in $(seq 80); do cat in/program.zst; done >long.zst
+    for i in 1 2 3 4; do
+        begin long.zst in/two.zst
+        kill -TERM "$process" 2>/dev/null
+        status=0
+        wait "$process" || status=$?
+        [ "$status" = 0 ] || break
+        cat long.zst long.zst >longer && mv longer long.zst
+    done
     [ "$status" = 143 ] && grep -q interrupted stderr && [ -z "$(ls -A out)" ]
     report $? "interrupted: status $status"
+    trap '' HUP # as nohup has it
+    begin long.zst in/two.zst
+    trap - HUP
+    kill -HUP "$process" 2>/dev/null
+    status=0
+    wait "$process" || status=$?
+    [ "$status" = 0 ] && [ -s out/long ] && cmp -s out/two two
+    report $? "a signal that is ignored ends nothing: status $status"
 }
 
 benchmark() {
@@ -415,6 +453,7 @@ discarded
 warnings
 outputs
 full_disk
+no_memory
 closed_pipe
 progress
 usage
