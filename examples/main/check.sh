@@ -147,7 +147,9 @@ for key, cells in wanted.items():
         assert all(built <= gets for gets, built in zip(keep['gets'], keep['built'])), key
         assert min(keep['gets']) < 100 or max(keep['built']) <= 8, (key, keep['built'])
 assert len(results['memory']) == 2 * ('burst' in parts) + ('server' in parts)
-assert all(len(points) >= 10 for lines in results['memory'] for points in lines['lines'].values())
+# Of a burst: its peak and the ends of both silences, however busy the machine was.
+least = {'burst': 3, 'server': 1}
+assert all(len(points) >= least[lines['part']] for lines in results['memory'] for points in lines['lines'].values())
 if {'micro', 'decode', 'cost'} <= set(parts):
     assert len(results['targets']) >= 10 and all(t['result'] in ('met', 'missed') for t in results['targets'])
 assert all(results['machine'][name] for name in ('processor', 'kernel', 'virtual_machine'))

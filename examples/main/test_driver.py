@@ -28,6 +28,7 @@ from unittest import mock
 MAIN = Path(__file__).resolve().parent
 sys.path.insert(0, str(MAIN / 'driver'))
 
+import burst  # pylint: disable=wrong-import-position
 import compare  # pylint: disable=wrong-import-position
 import figures  # pylint: disable=wrong-import-position
 import intervals  # pylint: disable=wrong-import-position
@@ -617,6 +618,25 @@ class Quiet(Progress):
         pass
 
 
+class Burst(unittest.TestCase):
+    """What the program prints, as it is taken."""
+
+    LINES = ['rss 0.2 1000', 'rss 101.0 30000', 'burst 1 100.0 130.0 25.5', 'rss 400.0 2800', 'rss 401.5 29000',
+             'burst 2 400.0 430.0 40.0', 'rss 700.0 2900']
+
+    def test_figures(self):
+        got = burst.evaluate([line.split() for line in self.LINES])
+        self.assertEqual({**got, 'samples': None},
+                         {'samples': None, 'peak_kib': 30000, 'idle_kib': 2800, 'end_kib': 2900, 'back_ms': 270.0,
+                          'first_cpu_ms': 25.5, 'second_cpu_ms': 40.0})
+        self.assertEqual(got['samples'][1], [101.0, 30000])
+
+    def test_lines_are_missing(self):
+        for lines in ([], self.LINES[:5], [line for line in self.LINES if line.startswith('burst')]):
+            with self.assertRaisesRegex(JobError, 'two bursts'):
+                burst.evaluate([line.split() for line in lines])
+
+
 class Programs(unittest.TestCase):
     """Fake programs in the place of those that measure."""
 
@@ -705,6 +725,13 @@ class Programs(unittest.TestCase):
     def test_full_is_seven_of_everything(self):
         full = mode.FULL
         self.assertGreaterEqual(min(full.least, full.burst_rounds, full.server_calls), 7)
+
+    def test_default_has_intervals_in_five_minutes(self):
+        """Of all but the server's burst; what one round takes over its time, at most some seconds a part, comes on top."""
+        short = mode.SHORT
+        self.assertGreaterEqual(min(short.least, short.burst_rounds, short.server_calls * short.server_rounds),
+                                intervals.LEAST)
+        self.assertLess(sum(short.seconds.values()) + burst.seconds(short, MALLOCS) + server.seconds(short), 305)
 
     def test_server_options(self):
         _, missing = self.serve('import sys; sys.stderr.write(" ".join(sys.argv[1:])); sys.exit(3)')

@@ -46,7 +46,7 @@ def parse_arguments():
         '       [--output DIR] [--pictures DIR] [--programs DIR] [FILE...]',
         description='What opool gains and costs, measured here: zstd frames and other decoders, a micro-benchmark, '
         'memory after a burst, an HTTP server under load, each with pools and with glibc as it is and tuned, jemalloc, '
-        'mimalloc and tcmalloc. Four minutes after the build.',
+        'mimalloc and tcmalloc. Five minutes after the build.',
         epilog='FILE: what to compress and decode, the first 16 MiB of all (4 with --quick); default: text and '
         'programs of the system. '
         'Exit status: 0 done (whether figures are met or missed), 1 failed, or a file or folder can not be used, '
