@@ -6,6 +6,7 @@ Usage: test_driver.py; the last line is "N passed, N failed, N skipped".
 """
 import contextlib
 import html.parser
+import importlib.util
 import io
 import json
 import math
@@ -827,6 +828,46 @@ class Programs(unittest.TestCase):
                 return
             time.sleep(0.05)
         self.fail('the child runs on')
+
+
+class Job(unittest.TestCase):
+    """Parts that fail."""
+
+    @classmethod
+    def setUpClass(cls):
+        spec = importlib.util.spec_from_file_location('driver_main', MAIN / 'driver' / '__main__.py')
+        cls.driver = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(cls.driver)
+
+    def test_one_fails(self):
+        """The others have their figures, and the report says what is missing."""
+        def fails():
+            raise JobError('out of luck')
+
+        missing = {}
+        got = self.driver.measure_parts(['decode', 'micro', 'burst'],
+                                        {'decode': fails, 'micro': lambda: 5, 'burst': lambda: 6}, missing)
+        self.assertEqual((got, missing), ({'micro': 5, 'burst': 6}, {'decode': 'failed: out of luck'}))
+
+    def test_all_fail(self):
+        with self.assertRaisesRegex(JobError, '^first$'):
+            self.driver.measure_parts(['decode', 'micro'], {'decode': mock.Mock(side_effect=JobError('first')),
+                                                            'micro': mock.Mock(side_effect=JobError('second'))}, {})
+
+    def test_status(self):
+        """1 when a part failed, and the files are written."""
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(self.driver, 'measure_all') as measured, contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()) as said, \
+                mock.patch.object(sys, 'argv', ['run', '--output', folder, sys.executable]):
+            measured.return_value = {**facts(), 'missing': {'burst': 'failed: out of luck'}}, {'cost': costs()}
+            self.assertEqual(self.driver.job(self.driver.parse_arguments()), 1)
+            self.assertEqual(said.getvalue(), 'run: burst failed: out of luck\n')
+            self.assertEqual(sorted(os.listdir(folder)), ['results.html', 'results.json'])
+
+    def test_no_room(self):
+        with self.assertRaisesRegex(JobError, '/: no room for 1.0 MiB: No space left.*TMPDIR names another'):
+            measure.write_scratch(Path('/dev/full'), bytes(1 << 20))
 
 
 class Arguments(unittest.TestCase):

@@ -29,6 +29,7 @@ from progress import Progress
 
 MAIN = Path(__file__).resolve().parent.parent
 ROOT = MAIN.parent.parent
+FAILED = 'failed: '
 
 
 def parts_of(text):
@@ -85,6 +86,20 @@ def expected_seconds(mode, parts, mallocs):
     return sum(seconds[part] for part in parts)
 
 
+def measure_parts(parts, ways, missing):
+    """What each part measured. One that fails takes nothing from the others: it is missing, and `missing` says why."""
+    samples, first = {}, None
+    for part in parts:
+        try:
+            samples[part] = ways[part]()
+        except JobError as error:
+            missing[part] = f'{FAILED}{error}'
+            first = first or error
+    if not samples:
+        raise first
+    return samples
+
+
 def measure_all(arguments, content, scratch):
     """The facts that the report needs, and what each part measured."""
     mode, parts = arguments.mode, arguments.only
@@ -101,7 +116,7 @@ def measure_all(arguments, content, scratch):
         'server': lambda: server.measure(programs, scratch, mode, progress),
         'cost': lambda: cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, mode, progress)}
     try:
-        samples = {part: ways[part]() for part in parts}
+        samples = measure_parts(parts, ways, programs.missing)
     finally:
         progress.close()
     facts['versions'] |= programs.sources()
@@ -143,7 +158,10 @@ def job(arguments):
         results = figures.evaluate(*measure_all(arguments, content, scratch))
         compared = compare.between(old, results) if old else None
         write(results, compared, output, pictures)
-    return 0
+    failed = {part: why for part, why in results['missing'].items() if why.startswith(FAILED)}
+    for part, why in failed.items():
+        sys.stderr.write(f'run: {part} {why}\n')
+    return 1 if failed else 0
 
 
 def close_quietly():
@@ -155,11 +173,18 @@ def close_quietly():
             pass
 
 
+def open_output():
+    """A job that was started with standard output closed writes its files all the same."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, 'w', encoding='utf-8')
+
+
 def stop(number, frame):
     raise KeyboardInterrupt
 
 
 def main():
+    open_output()
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -5,6 +5,7 @@ import statistics
 import subprocess
 
 from errors import JobError
+from measure import write_scratch
 from progress import rounds
 
 FEW, MANY = 1, 25
@@ -62,7 +63,7 @@ def definitions(include, scratch, mode, progress):
     for name in raw:
         for count in (FEW, MANY):
             files[name, count] = scratch / f'{name}-{count}.c'
-            files[name, count].write_text(source(count, name == 'used'), encoding='utf-8')
+            write_scratch(files[name, count], source(count, name == 'used').encode())
 
     def one_round(number):
         progress.working(f'cost: round {number + 1}')
@@ -75,14 +76,21 @@ def definitions(include, scratch, mode, progress):
                    'min': round(min(values), 4), 'max': round(max(values), 4)} for name, values in raw.items()}
 
 
+def output_of(argv, what):
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise JobError(f'{argv[0]}: {error.strerror}') from error
+    if done.returncode != 0:
+        raise JobError(f'{argv[0]} failed on {what}: {(done.stderr.strip().splitlines() or ["no message"])[0]}')
+    return done.stdout
+
+
 def code_bytes(main, include, scratch):
     """Bytes of a function that does nothing but one inlined get, or put, with the parts gcc moved away (.cold)."""
     target = scratch / 'inlined.o'
-    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(main / 'inlined.c'), '-o', str(target)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise JobError(f'gcc failed on inlined.c: {(done.stderr.strip().splitlines() or ["no message"])[0]}')
-    listing = subprocess.run(['objdump', '-t', str(target)], capture_output=True, text=True, check=True).stdout
+    output_of(['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(main / 'inlined.c'), '-o', str(target)], 'inlined.c')
+    listing = output_of(['objdump', '-t', str(target)], 'inlined.o')
     found = {'get': 0, 'put': 0}
     for line in listing.splitlines():
         words = line.split()  # address flags... section size name
