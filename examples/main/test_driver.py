@@ -41,7 +41,7 @@ import report  # pylint: disable=wrong-import-position
 import results as earlier  # pylint: disable=wrong-import-position
 import server  # pylint: disable=wrong-import-position
 from errors import JobError, UsageError  # pylint: disable=wrong-import-position
-from progress import Progress  # pylint: disable=wrong-import-position
+from progress import Interrupts, Progress  # pylint: disable=wrong-import-position
 
 MALLOCS = list(measure.MALLOCS)
 ROUNDS = 7
@@ -868,6 +868,31 @@ class Job(unittest.TestCase):
     def test_no_room(self):
         with self.assertRaisesRegex(JobError, '/: no room for 1.0 MiB: No space left.*TMPDIR names another'):
             measure.write_scratch(Path('/dev/full'), bytes(1 << 20))
+
+
+class Interrupted(unittest.TestCase):
+    def setUp(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_not_lost(self):
+        """One that comes while an object goes."""
+        class Last:
+            def __del__(self):
+                signal.raise_signal(signal.SIGTERM)
+
+        interrupts = Interrupts()
+        interrupts.catch()
+        with mock.patch.object(sys, 'unraisablehook'):
+            del [Last()][0]
+        with mock.patch('progress.interrupts', interrupts), contextlib.redirect_stderr(io.StringIO()), \
+                self.assertRaises(KeyboardInterrupt):
+            Progress(1).working('on')
+
+    def test_ignored(self):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        Interrupts().catch()
+        self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
 
 class Arguments(unittest.TestCase):

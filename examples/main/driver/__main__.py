@@ -25,7 +25,7 @@ import server
 from errors import JobError
 from mode import FULL, NOT_ASKED, PARTS, QUICK, SHORT
 from output import Output
-from progress import Progress
+from progress import Progress, interrupts
 
 MAIN = Path(__file__).resolve().parent.parent
 ROOT = MAIN.parent.parent
@@ -179,16 +179,10 @@ def open_output():
         sys.stdout = open(os.devnull, 'w', encoding='utf-8')
 
 
-def stop(number, frame):
-    raise KeyboardInterrupt
-
-
 def main():
     open_output()
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, stop)
+    interrupts.catch()
     try:
         return job(arguments)
     except BrokenPipeError:
