@@ -868,6 +868,7 @@ class Job(unittest.TestCase):
     def test_no_room(self):
         with self.assertRaisesRegex(JobError, '/: no room for 1.0 MiB: No space left.*TMPDIR names another'):
             measure.write_scratch(Path('/dev/full'), bytes(1 << 20))
+        self.assertTrue(Path('/dev/full').exists())
 
 
 class Interrupted(unittest.TestCase):

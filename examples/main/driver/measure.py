@@ -108,9 +108,12 @@ class Samples(dict):
 
 
 def write_scratch(path, data):
+    """What did not fit takes no room from what comes next."""
     try:
         path.write_bytes(data)
     except OSError as error:
+        if path.is_file():
+            path.unlink()
         raise JobError(f'{path.parent.parent}: no room for {len(data) / (1 << 20):.1f} MiB: {error.strerror}; '
                        'TMPDIR names another folder') from error
 
