@@ -25,7 +25,10 @@ h2 {{ font-size: 1.2em; margin-top: 2.2em; border-bottom: 1px solid #ddd; }}
 table {{ border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .15em .7em; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; }}
-.words td {{ text-align: left; white-space: normal; }}
+.words td + td {{ text-align: left; white-space: normal; }}
+.words {{ font-size: 14px; }}
+.ratios {{ font-size: 13px; }}
+.ratios th, .ratios td {{ padding: .15em .45em; }}
 .scroll {{ overflow-x: auto; }}
 .less {{ color: #17692f; }}
 .more {{ color: #a3241b; }}
@@ -96,7 +99,7 @@ def ratios(rows):
     lines = [[row['name'], *(ratio_text(row['against'][row['ours'][0]][other]) if other in row['cells'] else ''
                              for other in others), rows_n(row)] for row in rows]
     return '<p>Ratio of opool to each, and its interval; below 1 is less.</p>\n' + \
-        html_table(['', *map(report.label, others), 'n'], lines)
+        html_table(['', *map(report.label, others), 'n'], lines, 'ratios')
 
 
 def rows_n(row):
