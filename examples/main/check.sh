@@ -167,7 +167,7 @@ folder_holds() {
 in_browser() {
     local browser
     browser=$(command -v chromium || command -v google-chrome) || { skip 'page in a browser: no chromium' && return; }
-    timeout 60 "$browser" --headless --no-sandbox --disable-gpu --host-resolver-rules='MAP * ~NOTFOUND' \
+    timeout 200 "$browser" --headless --no-sandbox --disable-gpu --host-resolver-rules='MAP * ~NOTFOUND' \
         --user-data-dir="$work/browser" --dump-dom "file://$1" >"$work/dom" 2>/dev/null
     [ "$(grep -c '<svg' "$work/dom")" = "$(grep -c '<svg' "$1")" ] && grep -q '</html>' "$work/dom"
     report $? 'page in a browser'

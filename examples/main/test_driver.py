@@ -632,6 +632,13 @@ class Burst(unittest.TestCase):
                           'first_cpu_ms': 25.5, 'second_cpu_ms': 40.0})
         self.assertEqual(got['samples'][1], [101.0, 30000])
 
+    def test_thinned(self):
+        """What is level needs few points, a rise begins where it began."""
+        level = [[10.0 * i, 1000] for i in range(1, 30)]
+        got = burst.thinned([[0.0, 1000], *level, [300.0, 5000], [310.0, 5010], [320.0, 5000]])
+        self.assertEqual(got[-4:], [[250.0, 1000], [290.0, 1000], [300.0, 5000], [320.0, 5000]])
+        self.assertEqual(len(got), 9)
+
     def test_lines_are_missing(self):
         for lines in ([], self.LINES[:5], [line for line in self.LINES if line.startswith('burst')]):
             with self.assertRaisesRegex(JobError, 'two bursts'):

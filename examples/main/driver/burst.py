@@ -20,9 +20,10 @@ def seconds(mode, mallocs):
 
 
 def thinned(samples):
+    """Each change with the sample before it: a line drawn through what is left rises where it rose."""
     kept = samples[:1]
-    for at, kib in samples[1:-1]:
-        if at - kept[-1][0] >= THIN_MS or abs(kib - kept[-1][1]) >= 100:
+    for (at, kib), (_, following) in zip(samples[1:-1], samples[2:]):
+        if at - kept[-1][0] >= THIN_MS or abs(kib - kept[-1][1]) >= 100 or abs(following - kib) >= 100:
             kept.append([at, kib])
     return kept + samples[-1:]
 
