@@ -66,6 +66,8 @@ errors() {
     local output=$work/out
     refused 'file that is not there' 1 "$work/none" --output "$output" "$input" "$work/none"
     refused 'folder as a file' 1 "$work: " --output "$output" "$work"
+    mkfifo "$work/fifo"
+    refused 'pipe as a file' 1 "$work/fifo: a pipe" --output "$output" "$work/fifo"
     refused 'empty file' 1 'empty' --output "$output" /dev/null
     if [ "$(id -u)" != 0 ]; then
         cp "$input" "$work/locked" && chmod 000 "$work/locked"
