@@ -41,7 +41,8 @@ import report  # pylint: disable=wrong-import-position
 import results as earlier  # pylint: disable=wrong-import-position
 import server  # pylint: disable=wrong-import-position
 from errors import JobError, UsageError  # pylint: disable=wrong-import-position
-from progress import Interrupts, Progress  # pylint: disable=wrong-import-position
+from interrupts import Interrupts  # pylint: disable=wrong-import-position
+from progress import Progress  # pylint: disable=wrong-import-position
 
 MALLOCS = list(measure.MALLOCS)
 ROUNDS = 7
@@ -896,6 +897,15 @@ class Interrupted(unittest.TestCase):
         with mock.patch('progress.interrupts', interrupts), contextlib.redirect_stderr(io.StringIO()), \
                 self.assertRaises(KeyboardInterrupt):
             Progress(1).working('on')
+
+    def test_held(self):
+        """While a child comes into being, and not longer."""
+        interrupts, went_on = Interrupts(), False
+        interrupts.catch()
+        with self.assertRaises(KeyboardInterrupt), interrupts:
+            signal.raise_signal(signal.SIGTERM)
+            went_on = True
+        self.assertTrue(went_on)
 
     def test_ignored(self):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -23,9 +23,10 @@ import report
 import results as earlier
 import server
 from errors import JobError
+from interrupts import interrupts
 from mode import FULL, NOT_ASKED, PARTS, QUICK, SHORT
 from output import Output
-from progress import Progress, interrupts
+from progress import Progress
 
 MAIN = Path(__file__).resolve().parent.parent
 ROOT = MAIN.parent.parent

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 
 from errors import JobError
+from interrupts import interrupts
 from measure import write_scratch
 from progress import rounds
 
@@ -41,22 +42,29 @@ def source(count, used):
     return text
 
 
+def start(argv, scratch):
+    """gcc has children, and files of its own: where we are interrupted nothing of both is to stay."""
+    try:
+        return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                env={**os.environ, 'TMPDIR': str(scratch)})
+    except OSError as error:
+        raise JobError(f'gcc: {error.strerror}') from error
+
+
 def compile_file(path, include, scratch):
     """Processor milliseconds that gcc took: other programs on the machine do not count. Gives scratch/NAME.o."""
     argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(path), '-o', str(scratch / f'{path.stem}.o')]
-    # gcc has children, and files of its own: where we are interrupted nothing of both is to stay.
+    process = None
     try:
-        process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                                   env={**os.environ, 'TMPDIR': str(scratch)})
-    except OSError as error:
-        raise JobError(f'gcc: {error.strerror}') from error
-    try:
+        with interrupts:
+            process = start(argv, scratch)
         message = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:

@@ -1,33 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How far the job is, on standard error: one line that is rewritten on a terminal, else a line a finished step."""
-import signal
 import sys
 import time
 
-
-class Interrupts:
-    """Signals that end the job, as KeyboardInterrupt. One that comes while Python tears down an object is printed and lost:
-    each step looks whether one came."""
-
-    def __init__(self):
-        self.came = False
-
-    def catch(self):
-        """But for those that who started us ignores, as nohup does."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self.stop)
-
-    def stop(self, *_):
-        self.came = True
-        raise KeyboardInterrupt
-
-    def look(self):
-        if self.came:
-            raise KeyboardInterrupt
-
-
-interrupts = Interrupts()
+from interrupts import interrupts
 
 
 class Progress:
