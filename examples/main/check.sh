@@ -311,6 +311,11 @@ no_output() {
     "$run" --quick "${programs[@]}" --only cost --output "$work/unheard" "$input" >&- 2>"$work/stderr" || status=$?
     [ "$status" = 0 ] && ! grep -q Traceback "$work/stderr" && folder_holds "$work/unheard" results.html results.json
     report $? "standard output is closed: status $status"
+    local odd=$work/$'odd \xff'
+    mkdir "$odd" && status=0
+    PYTHONIOENCODING=ascii "$run" --quick "${programs[@]}" --only cost --output "$odd" "$input" >"$work/stdout" 2>"$work/stderr" || status=$?
+    [ "$status" = 0 ] && folder_holds "$odd" results.html results.json && grep -q '^written: .*odd' "$work/stdout"
+    report $? "a folder whose name can not be shown: status $status, $(tail -n 1 "$work/stderr")"
 }
 
 input=$work/input

@@ -175,9 +175,11 @@ def close_quietly():
 
 
 def open_output():
-    """A job that was started with standard output closed writes its files all the same."""
+    """A job that was started with standard output closed writes its files all the same; and no name of a folder or of a
+    machine is an error where the terminal can not show it."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, 'w', encoding='utf-8')
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def main():
