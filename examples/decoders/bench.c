@@ -60,7 +60,7 @@ static bool check_output(const struct format *format, const struct set *set)
 /* Nanoseconds an item, or a negative number after a line on standard error. */
 static double measure(const struct format *format, decode_function *decode, const struct set *set, double milliseconds)
 {
-    double begin = processor_time(), end;
+    double begin, end;
     size_t items = 0;
     memset(set->output, 0x55, set->size);
     begin = processor_time();

@@ -95,16 +95,17 @@ static struct timespec in_milliseconds(long milliseconds)
     return at;
 }
 
-/* Files that end between two lines do not make more lines. */
+/* Files that end between two lines do not make more lines. The last line tells of the end, also of a run that was over
+   before anybody looked. */
 static void follow_progress(struct run *run)
 {
     pthread_mutex_lock(&run->lock);
-    while (atomic_load(&totals.done) < run->count && !atomic_load(&totals.stop)) {
+    do {
         struct timespec until = in_milliseconds(run->terminal ? 100 : 1000);
         while (atomic_load(&totals.done) < run->count && pthread_cond_timedwait(&run->ended, &run->lock, &until) == 0)
             ;
         show_progress(run);
-    }
+    } while (atomic_load(&totals.done) < run->count && !atomic_load(&totals.stop));
     if (run->terminal && run->shown)
         fputc('\n', stderr);
     run->shown = false;
@@ -168,16 +169,22 @@ static void on_signal(int number)
     atomic_store(&totals.stop, number);
 }
 
-/* A closed pipe and a file size limit are errors of writing here; the others end the run after what is half done was
-   removed. */
+/* Ends the run after what is half done was removed, unless who started us wants it ignored, as nohup does. */
+static void end_by(int number)
+{
+    struct sigaction old, action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(number, &action, NULL);
+}
+
+/* A closed pipe and a file size limit are errors of writing here. */
 static void set_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    end_by(SIGINT);
+    end_by(SIGTERM);
+    end_by(SIGHUP);
 }
 
 static bool print_stats(const struct run *run, bool stats)

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <zstd_errors.h>
+
 #include "zstd_contexts.h"
 
 /* Larger windows than this are not kept: one odd file must not cost 128 MiB until the end of the run. */
@@ -136,13 +138,20 @@ static bool give_back(const struct memory *memory, const struct decoder *decoder
     return whole;
 }
 
+static bool explain(struct flow *flow, size_t error)
+{
+    if (ZSTD_getErrorCode(error) == ZSTD_error_memory_allocation)
+        return flow_fail(flow, "no memory to decode");
+    return flow_fail(flow, "damaged: %s", ZSTD_getErrorName(error));
+}
+
 static bool decode_whole(struct decoder *decoder, struct flow *flow, size_t size)
 {
     unsigned char *out = flow->buffers->out;
     size_t result =
         ZSTD_decompressDCtx(decoder->context, out, sizeof flow->buffers->out, flow->buffers->in + flow->at, size);
     if (ZSTD_isError(result))
-        return flow_fail(flow, "damaged: %s", ZSTD_getErrorName(result));
+        return explain(flow, result);
     flow->at += size;
     return flow_write(flow, out, result);
 }
@@ -158,7 +167,7 @@ static bool decode_pieces(struct decoder *decoder, struct flow *flow)
         ZSTD_outBuffer out = {buffers->out, sizeof buffers->out, 0};
         size_t result = ZSTD_decompressStream(decoder->context, &out, &in);
         if (ZSTD_isError(result))
-            return flow_fail(flow, "damaged: %s", ZSTD_getErrorName(result));
+            return explain(flow, result);
         flow->at += in.pos;
         if (!flow_write(flow, buffers->out, out.pos))
             return false;

@@ -2,7 +2,8 @@
 
 /*
  * Memory over time: a burst, silence, the burst again, silence. Four threads hold 100,000 objects of 256 bytes at once,
- * give them back, and sleep. Resident memory is sampled each 10 ms.
+ * give them back, and sleep. Resident memory is sampled each 10 ms, and for certain when all are held and when a
+ * silence ends: a busy machine may keep the one who samples waiting.
  *
  *     burst METHOD MILLISECONDS STAYS
  *     METHOD: malloc         the allocator as it is, or one that LD_PRELOAD names
@@ -15,6 +16,7 @@
  */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <opool.h>
 #include <pthread.h>
@@ -36,7 +38,7 @@ static struct object_pool *pool;
 static bool pooled, failed;
 static int stays;
 static struct object *objects[THREADS][SHARE];
-static pthread_barrier_t start, full, over;
+static pthread_barrier_t start, full, seen, over;
 
 static double now_ms(clockid_t clock)
 {
@@ -67,6 +69,7 @@ static void burst(struct object **own)
             memset(own[i], i, sizeof *own[i]);
     }
     pthread_barrier_wait(&full);
+    pthread_barrier_wait(&seen);
     for (int i = 0; i < SHARE; i++)
         if (own[i] && (stays == 0 || i % stays)) {
             put(own[i]);
@@ -88,25 +91,27 @@ static void *run(void *arg)
 /* ---- sampling, by the main thread and one that samples while it waits ---- */
 
 static double began;
+static int statm;
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
+
+static void print_resident(void)
+{
+    char text[200];
+    long resident;
+    pthread_mutex_lock(&output);
+    ssize_t length = pread(statm, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%*d %ld", &resident) == 1)
+        printf("rss %.1f %ld\n", now_ms(CLOCK_MONOTONIC) - began, resident * (sysconf(_SC_PAGESIZE) / 1024));
+    pthread_mutex_unlock(&output);
+}
 
 static void *sample(void *stop)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    long resident, kib = sysconf(_SC_PAGESIZE) / 1024;
-    while (file && !__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
-        struct timespec pause = {0, SAMPLE_MS * 1000000L};
-        rewind(file);
-        if (fscanf(file, "%*d %ld", &resident) == 1) {
-            pthread_mutex_lock(&output);
-            printf("rss %.1f %ld\n", now_ms(CLOCK_MONOTONIC) - began, resident * kib);
-            pthread_mutex_unlock(&output);
-        }
-        fflush(file); /* what is buffered would be read again */
-        nanosleep(&pause, NULL);
+    while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
+        print_resident();
+        nanosleep(&(struct timespec){0, SAMPLE_MS * 1000000L}, NULL);
     }
-    if (file)
-        fclose(file);
     return NULL;
 }
 
@@ -115,6 +120,9 @@ static void one_burst(int number, bool trims, long silence_ms)
     struct timespec silence = {silence_ms / 1000, silence_ms % 1000 * 1000000L};
     double from = now_ms(CLOCK_MONOTONIC) - began, cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     pthread_barrier_wait(&start);
+    pthread_barrier_wait(&full);
+    print_resident();
+    pthread_barrier_wait(&seen);
     pthread_barrier_wait(&over);
     if (trims)
         malloc_trim(0);
@@ -124,6 +132,16 @@ static void one_burst(int number, bool trims, long silence_ms)
     printf("burst %d %.1f %.1f %.2f\n", number, from, to, cpu);
     pthread_mutex_unlock(&output);
     nanosleep(&silence, NULL);
+    print_resident();
+}
+
+/* They wait at the barriers for those that could not be had: nothing goes on without them. */
+static void start_thread(pthread_t *thread, void *(*function)(void *), void *argument)
+{
+    if (pthread_create(thread, NULL, function, argument) == 0)
+        return;
+    fputs("burst: not enough threads\n", stderr);
+    exit(1);
 }
 
 static void print_source(void)
@@ -148,17 +166,21 @@ int main(int argc, char **argv)
         fputs("burst: no pool, or no thread that ticks\n", stderr);
         return 1;
     }
+    statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (statm < 0) {
+        fputs("burst: /proc/self/statm can not be read\n", stderr);
+        return 1;
+    }
     print_source();
     pthread_barrier_init(&start, NULL, THREADS + 1);
-    pthread_barrier_init(&full, NULL, THREADS);
+    pthread_barrier_init(&full, NULL, THREADS + 1);
+    pthread_barrier_init(&seen, NULL, THREADS + 1);
     pthread_barrier_init(&over, NULL, THREADS + 1);
     pthread_t threads[THREADS], sampler;
     began = now_ms(CLOCK_MONOTONIC);
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&threads[i], NULL, run, objects[i]) != 0)
-            return 1;
-    if (pthread_create(&sampler, NULL, sample, &stop) != 0)
-        return 1;
+        start_thread(&threads[i], run, objects[i]);
+    start_thread(&sampler, sample, &stop);
     nanosleep(&(struct timespec){0, 100000000}, NULL);
     for (int i = 0; i < BURSTS; i++)
         one_burst(i + 1, trims, silence);
@@ -169,5 +191,5 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     if (failed)
         fputs("burst: out of memory\n", stderr);
-    return failed ? 1 : 0;
+    return fflush(stdout) == 0 && !failed ? 0 : 1;
 }

@@ -6,6 +6,7 @@ Usage: test_driver.py; the last line is "N passed, N failed, N skipped".
 """
 import contextlib
 import html.parser
+import importlib.util
 import io
 import json
 import math
@@ -28,6 +29,7 @@ from unittest import mock
 MAIN = Path(__file__).resolve().parent
 sys.path.insert(0, str(MAIN / 'driver'))
 
+import burst  # pylint: disable=wrong-import-position
 import compare  # pylint: disable=wrong-import-position
 import figures  # pylint: disable=wrong-import-position
 import intervals  # pylint: disable=wrong-import-position
@@ -39,6 +41,7 @@ import report  # pylint: disable=wrong-import-position
 import results as earlier  # pylint: disable=wrong-import-position
 import server  # pylint: disable=wrong-import-position
 from errors import JobError, UsageError  # pylint: disable=wrong-import-position
+from interrupts import Interrupts  # pylint: disable=wrong-import-position
 from progress import Progress  # pylint: disable=wrong-import-position
 
 MALLOCS = list(measure.MALLOCS)
@@ -617,6 +620,32 @@ class Quiet(Progress):
         pass
 
 
+class Burst(unittest.TestCase):
+    """What the program prints, as it is taken."""
+
+    LINES = ['rss 0.2 1000', 'rss 101.0 30000', 'burst 1 100.0 130.0 25.5', 'rss 400.0 2800', 'rss 401.5 29000',
+             'burst 2 400.0 430.0 40.0', 'rss 700.0 2900']
+
+    def test_figures(self):
+        got = burst.evaluate([line.split() for line in self.LINES])
+        self.assertEqual({**got, 'samples': None},
+                         {'samples': None, 'peak_kib': 30000, 'idle_kib': 2800, 'end_kib': 2900, 'back_ms': 270.0,
+                          'first_cpu_ms': 25.5, 'second_cpu_ms': 40.0})
+        self.assertEqual(got['samples'][1], [101.0, 30000])
+
+    def test_thinned(self):
+        """What is level needs few points, a rise begins where it began."""
+        level = [[10.0 * i, 1000] for i in range(1, 30)]
+        got = burst.thinned([[0.0, 1000], *level, [300.0, 5000], [310.0, 5010], [320.0, 5000]])
+        self.assertEqual(got[-4:], [[250.0, 1000], [290.0, 1000], [300.0, 5000], [320.0, 5000]])
+        self.assertEqual(len(got), 9)
+
+    def test_lines_are_missing(self):
+        for lines in ([], self.LINES[:5], [line for line in self.LINES if line.startswith('burst')]):
+            with self.assertRaisesRegex(JobError, 'two bursts'):
+                burst.evaluate([line.split() for line in lines])
+
+
 class Programs(unittest.TestCase):
     """Fake programs in the place of those that measure."""
 
@@ -705,6 +734,13 @@ class Programs(unittest.TestCase):
     def test_full_is_seven_of_everything(self):
         full = mode.FULL
         self.assertGreaterEqual(min(full.least, full.burst_rounds, full.server_calls), 7)
+
+    def test_default_has_intervals_in_five_minutes(self):
+        """Of all but the server's burst; what one round takes over its time, at most some seconds a part, comes on top."""
+        short = mode.SHORT
+        self.assertGreaterEqual(min(short.least, short.burst_rounds, short.server_calls * short.server_rounds),
+                                intervals.LEAST)
+        self.assertLess(sum(short.seconds.values()) + burst.seconds(short, MALLOCS) + server.seconds(short), 305)
 
     def test_server_options(self):
         _, missing = self.serve('import sys; sys.stderr.write(" ".join(sys.argv[1:])); sys.exit(3)')
@@ -800,6 +836,81 @@ class Programs(unittest.TestCase):
                 return
             time.sleep(0.05)
         self.fail('the child runs on')
+
+
+class Job(unittest.TestCase):
+    """Parts that fail."""
+
+    @classmethod
+    def setUpClass(cls):
+        spec = importlib.util.spec_from_file_location('driver_main', MAIN / 'driver' / '__main__.py')
+        cls.driver = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(cls.driver)
+
+    def test_one_fails(self):
+        """The others have their figures, and the report says what is missing."""
+        def fails():
+            raise JobError('out of luck')
+
+        missing = {}
+        got = self.driver.measure_parts(['decode', 'micro', 'burst'],
+                                        {'decode': fails, 'micro': lambda: 5, 'burst': lambda: 6}, missing)
+        self.assertEqual((got, missing), ({'micro': 5, 'burst': 6}, {'decode': 'failed: out of luck'}))
+
+    def test_all_fail(self):
+        with self.assertRaisesRegex(JobError, '^first$'):
+            self.driver.measure_parts(['decode', 'micro'], {'decode': mock.Mock(side_effect=JobError('first')),
+                                                            'micro': mock.Mock(side_effect=JobError('second'))}, {})
+
+    def test_status(self):
+        """1 when a part failed, and the files are written."""
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(self.driver, 'measure_all') as measured, contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()) as said, \
+                mock.patch.object(sys, 'argv', ['run', '--output', folder, sys.executable]):
+            measured.return_value = {**facts(), 'missing': {'burst': 'failed: out of luck'}}, {'cost': costs()}
+            self.assertEqual(self.driver.job(self.driver.parse_arguments()), 1)
+            self.assertEqual(said.getvalue(), 'run: burst failed: out of luck\n')
+            self.assertEqual(sorted(os.listdir(folder)), ['results.html', 'results.json'])
+
+    def test_no_room(self):
+        with self.assertRaisesRegex(JobError, '/: no room for 1.0 MiB: No space left.*TMPDIR names another'):
+            measure.write_scratch(Path('/dev/full'), bytes(1 << 20))
+        self.assertTrue(Path('/dev/full').exists())
+
+
+class Interrupted(unittest.TestCase):
+    def setUp(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_not_lost(self):
+        """One that comes while an object goes."""
+        class Last:
+            def __del__(self):
+                signal.raise_signal(signal.SIGTERM)
+
+        interrupts = Interrupts()
+        interrupts.catch()
+        with mock.patch.object(sys, 'unraisablehook'):
+            del [Last()][0]
+        with mock.patch('progress.interrupts', interrupts), contextlib.redirect_stderr(io.StringIO()), \
+                self.assertRaises(KeyboardInterrupt):
+            Progress(1).working('on')
+
+    def test_held(self):
+        """While a child comes into being, and not longer."""
+        interrupts, went_on = Interrupts(), False
+        interrupts.catch()
+        with self.assertRaises(KeyboardInterrupt), interrupts:
+            signal.raise_signal(signal.SIGTERM)
+            went_on = True
+        self.assertTrue(went_on)
+
+    def test_ignored(self):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        Interrupts().catch()
+        self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
 
 class Arguments(unittest.TestCase):

@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent / 'main' / 'driver'))
 
 import measure  # pylint: disable=wrong-import-position
 from errors import JobError  # pylint: disable=wrong-import-position
+from interrupts import interrupts  # pylint: disable=wrong-import-position
 from output import Output  # pylint: disable=wrong-import-position
 
 POOL, GLIBC, TUNED = 'pool', measure.GLIBC, measure.TUNED
@@ -59,27 +60,6 @@ def more_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-class Interrupts:
-    """SIGINT and SIGTERM, which wait while a child comes into being: it is known before we end."""
-
-    def __init__(self):
-        self.held = self.came = False
-
-    def handle(self, *_):
-        self.came = True
-        if not self.held:
-            raise KeyboardInterrupt
-
-    def __enter__(self):
-        self.held = True
-
-    def __exit__(self, *_):
-        self.held = False
-        if self.came:
-            raise KeyboardInterrupt
-
-
-interrupts = Interrupts()
 children = []
 
 
@@ -459,8 +439,7 @@ def job(arguments):
 
 def main():
     arguments = parse_arguments()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupts.handle)
+    interrupts.catch()
     try:
         job(arguments)
         sys.stdout.flush()

@@ -23,12 +23,14 @@ import report
 import results as earlier
 import server
 from errors import JobError
+from interrupts import interrupts
 from mode import FULL, NOT_ASKED, PARTS, QUICK, SHORT
 from output import Output
 from progress import Progress
 
 MAIN = Path(__file__).resolve().parent.parent
 ROOT = MAIN.parent.parent
+FAILED = 'failed: '
 
 
 def parts_of(text):
@@ -46,7 +48,7 @@ def parse_arguments():
         '       [--output DIR] [--pictures DIR] [--programs DIR] [FILE...]',
         description='What opool gains and costs, measured here: zstd frames and other decoders, a micro-benchmark, '
         'memory after a burst, an HTTP server under load, each with pools and with glibc as it is and tuned, jemalloc, '
-        'mimalloc and tcmalloc. Four minutes after the build.',
+        'mimalloc and tcmalloc. Five minutes after the build.',
         epilog='FILE: what to compress and decode, the first 16 MiB of all (4 with --quick); default: text and '
         'programs of the system. '
         'Exit status: 0 done (whether figures are met or missed), 1 failed, or a file or folder can not be used, '
@@ -85,6 +87,20 @@ def expected_seconds(mode, parts, mallocs):
     return sum(seconds[part] for part in parts)
 
 
+def measure_parts(parts, ways, missing):
+    """What each part measured. One that fails takes nothing from the others: it is missing, and `missing` says why."""
+    samples, first = {}, None
+    for part in parts:
+        try:
+            samples[part] = ways[part]()
+        except JobError as error:
+            missing[part] = f'{FAILED}{error}'
+            first = first or error
+    if not samples:
+        raise first
+    return samples
+
+
 def measure_all(arguments, content, scratch):
     """The facts that the report needs, and what each part measured."""
     mode, parts = arguments.mode, arguments.only
@@ -101,7 +117,7 @@ def measure_all(arguments, content, scratch):
         'server': lambda: server.measure(programs, scratch, mode, progress),
         'cost': lambda: cost.measure(MAIN, ROOT / 'pool' / 'include', scratch, mode, progress)}
     try:
-        samples = {part: ways[part]() for part in parts}
+        samples = measure_parts(parts, ways, programs.missing)
     finally:
         progress.close()
     facts['versions'] |= programs.sources()
@@ -143,7 +159,10 @@ def job(arguments):
         results = figures.evaluate(*measure_all(arguments, content, scratch))
         compared = compare.between(old, results) if old else None
         write(results, compared, output, pictures)
-    return 0
+    failed = {part: why for part, why in results['missing'].items() if why.startswith(FAILED)}
+    for part, why in failed.items():
+        sys.stderr.write(f'run: {part} {why}\n')
+    return 1 if failed else 0
 
 
 def close_quietly():
@@ -155,15 +174,18 @@ def close_quietly():
             pass
 
 
-def stop(number, frame):
-    raise KeyboardInterrupt
+def open_output():
+    """A job that was started with standard output closed writes its files all the same; and no name of a folder or of a
+    machine is an error where the terminal can not show it."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, 'w', encoding='utf-8')
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def main():
+    open_output()
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, stop)
+    interrupts.catch()
     try:
         return job(arguments)
     except BrokenPipeError:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Resident memory over time: a burst, silence, and both again, under pools and mallocs."""
+from errors import JobError
 from measure import GLIBC, Samples, in_turn
 
 TRIM = 'glibc, malloc_trim'
@@ -15,13 +16,14 @@ def configurations(mallocs):
 
 def seconds(mode, mallocs):
     """Of all rounds."""
-    return mode.burst_rounds * len(STAYS) * len(configurations(mallocs)) * (2 * mode.silence_ms / 1000 + 0.5)
+    return mode.burst_rounds * len(STAYS) * len(configurations(mallocs)) * (2 * mode.silence_ms / 1000 + 0.2)
 
 
 def thinned(samples):
+    """Each change with the sample before it: a line drawn through what is left rises where it rose."""
     kept = samples[:1]
-    for at, kib in samples[1:-1]:
-        if at - kept[-1][0] >= THIN_MS or abs(kib - kept[-1][1]) >= 100:
+    for (at, kib), (_, following) in zip(samples[1:-1], samples[2:]):
+        if at - kept[-1][0] >= THIN_MS or abs(kib - kept[-1][1]) >= 100 or abs(following - kib) >= 100:
             kept.append([at, kib])
     return kept + samples[-1:]
 
@@ -29,8 +31,10 @@ def thinned(samples):
 def evaluate(lines):
     samples = [[float(words[1]), int(words[2])] for words in lines if words[0] == 'rss']
     bursts = [[float(word) for word in words[2:]] for words in lines if words[0] == 'burst']
-    (_, first_over, first_cpu), (second, _, second_cpu) = bursts
-    before_second = [kib for at, kib in samples if at < second]
+    before_second = [kib for at, kib in samples if len(bursts) == 2 and at <= bursts[1][0]]
+    if not before_second:
+        raise JobError('burst: two bursts and resident sizes before the second were to be printed')
+    (_, first_over, first_cpu), (_, _, second_cpu) = bursts
     peak, idle = max(kib for _, kib in samples), before_second[-1]
     back = next((at for at, kib in samples if at > first_over and kib <= idle + (peak - idle) // 20), first_over)
     return {'samples': thinned(samples), 'peak_kib': peak, 'idle_kib': idle, 'end_kib': samples[-1][1],

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a pool costs a program: time of the compiler for a definition, bytes of code for an inlined call."""
+import contextlib
 import os
+import signal
 import statistics
 import subprocess
 
 from errors import JobError
+from interrupts import interrupts
+from measure import write_scratch
 from progress import rounds
 
 FEW, MANY = 1, 25
@@ -38,16 +42,29 @@ def source(count, used):
     return text
 
 
-def compile_file(path, include):
-    """Processor milliseconds that gcc took: other programs on the machine do not count."""
-    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(path), '-o', str(path.with_suffix('.o'))]
-    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+def start(argv, scratch):
+    """gcc has children, and files of its own: where we are interrupted nothing of both is to stay."""
     try:
+        return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                env={**os.environ, 'TMPDIR': str(scratch)})
+    except OSError as error:
+        raise JobError(f'gcc: {error.strerror}') from error
+
+
+def compile_file(path, include, scratch):
+    """Processor milliseconds that gcc took: other programs on the machine do not count. Gives scratch/NAME.o."""
+    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(path), '-o', str(scratch / f'{path.stem}.o')]
+    process = None
+    try:
+        with interrupts:
+            process = start(argv, scratch)
         message = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
-        process.kill()
-        process.wait()
+        if process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -62,12 +79,12 @@ def definitions(include, scratch, mode, progress):
     for name in raw:
         for count in (FEW, MANY):
             files[name, count] = scratch / f'{name}-{count}.c'
-            files[name, count].write_text(source(count, name == 'used'), encoding='utf-8')
+            write_scratch(files[name, count], source(count, name == 'used').encode())
 
     def one_round(number):
         progress.working(f'cost: round {number + 1}')
         for name, values in raw.items():
-            few, many = (compile_file(files[name, count], include) for count in (FEW, MANY))
+            few, many = (compile_file(files[name, count], include, scratch) for count in (FEW, MANY))
             values.append((many - few) / (MANY - FEW))
 
     rounds(mode.seconds['cost'], max(3, mode.least), 'cost: compiling', progress, one_round)
@@ -75,14 +92,21 @@ def definitions(include, scratch, mode, progress):
                    'min': round(min(values), 4), 'max': round(max(values), 4)} for name, values in raw.items()}
 
 
+def symbols(path):
+    """What objdump -t prints of an object file."""
+    try:
+        done = subprocess.run(['objdump', '-t', str(path)], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise JobError(f'objdump: {error.strerror}') from error
+    if done.returncode != 0:
+        raise JobError(f'objdump failed on {path.name}: {(done.stderr.strip().splitlines() or ["no message"])[0]}')
+    return done.stdout
+
+
 def code_bytes(main, include, scratch):
     """Bytes of a function that does nothing but one inlined get, or put, with the parts gcc moved away (.cold)."""
-    target = scratch / 'inlined.o'
-    argv = ['gcc', '-std=c11', '-O2', '-c', f'-I{include}', str(main / 'inlined.c'), '-o', str(target)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise JobError(f'gcc failed on inlined.c: {(done.stderr.strip().splitlines() or ["no message"])[0]}')
-    listing = subprocess.run(['objdump', '-t', str(target)], capture_output=True, text=True, check=True).stdout
+    compile_file(main / 'inlined.c', include, scratch)
+    listing = symbols(scratch / 'inlined.o')
     found = {'get': 0, 'put': 0}
     for line in listing.splitlines():
         words = line.split()  # address flags... section size name

@@ -3,7 +3,7 @@
 import json
 
 from errors import JobError
-from measure import GLIBC, Samples, in_turn
+from measure import GLIBC, Samples, in_turn, write_scratch
 from progress import rounds
 
 PROGRAM = '../decoders/decoders-bench'
@@ -38,7 +38,7 @@ def measure(programs, content, scratch, mode, progress):
         programs.missing['decoders'] = 'decoders-bench was not built: zlib was not there'
         return samples
     path = scratch / 'decoders-content'
-    path.write_bytes(content.bytes * (LEAST // len(content.bytes) + 1))
+    write_scratch(path, content.bytes * (LEAST // len(content.bytes) + 1))
     options = [*(['--quick'] if mode.name == 'quick' else []), '--json', '--rounds', ROUNDS, path]
 
     def one_round(number):

@@ -30,6 +30,8 @@ class Content:
 def read_given(paths, limit):
     content = Content()
     for path in paths:
+        if path.is_fifo():
+            raise JobError(f'{path}: a pipe, which can be read once only, and perhaps never')
         try:
             content.add(path, limit)
             if len(content.bytes) >= limit:

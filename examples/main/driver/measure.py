@@ -107,15 +107,22 @@ class Samples(dict):
         self.setdefault(row, {}).setdefault(configuration, []).append(values)
 
 
+def write_scratch(path, data):
+    """What did not fit takes no room from what comes next."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        if path.is_file():
+            path.unlink()
+        raise JobError(f'{path.parent.parent}: no room for {len(data) / (1 << 20):.1f} MiB: {error.strerror}; '
+                       'TMPDIR names another folder') from error
+
+
 def pack(programs, content, scratch, progress):
     """Compresses the input once: an ordinary .zst file of independent frames for each size."""
     progress.working('decode: compressing')
     original = scratch / 'content'
-    try:
-        original.write_bytes(content.bytes)
-    except OSError as error:
-        raise JobError(f'{scratch.parent}: no room for {len(content.bytes) >> 20} MiB of input: {error.strerror}; '
-                       'TMPDIR names another folder') from error
+    write_scratch(original, content.bytes)
     files = []
     for frame in FRAMES:
         path = scratch / f'frames-{frame}.zst'

@@ -21,5 +21,5 @@ class Mode:
 
 
 QUICK = Mode('quick', {'decode': 3, 'micro': 5, 'decoders': 3, 'cost': 1}, 2, 3, 300, 1, 1, 1, 1, 3)
-SHORT = Mode('short', {'decode': 20, 'micro': 40, 'decoders': 30, 'cost': 5}, 6, 20, 1500, 1, 2, 3, 1, 4)
+SHORT = Mode('short', {'decode': 20, 'micro': 40, 'decoders': 30, 'cost': 5}, 6, 20, 250, 6, 2, 3, 1, 4)
 FULL = Mode('full', {'decode': 75, 'micro': 120, 'decoders': 90, 'cost': 8}, 7, 20, 2000, 7, 7, 1, 2, 6)

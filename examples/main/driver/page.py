@@ -18,14 +18,17 @@ HEAD = '''<!DOCTYPE html>
 <title>opool: {title}</title>
 <style>
 :root {{ color-scheme: light; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1080px; margin: 2em auto;
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1160px; margin: 2em auto;
         padding: 0 1em; }}
 h1 {{ font-size: 1.6em; }}
 h2 {{ font-size: 1.2em; margin-top: 2.2em; border-bottom: 1px solid #ddd; }}
 table {{ border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .15em .7em; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; }}
-.words td {{ text-align: left; white-space: normal; }}
+.words td + td {{ text-align: left; white-space: normal; }}
+.words {{ font-size: 14px; }}
+.ratios {{ font-size: 12px; }}
+.ratios th, .ratios td {{ padding: .15em .45em; }}
 .scroll {{ overflow-x: auto; }}
 .less {{ color: #17692f; }}
 .more {{ color: #a3241b; }}
@@ -81,7 +84,8 @@ def verdicts(results):
     """Sentences as on the terminal."""
     lines = [[f'{row["part"]}: {row["name"]}', report.verdict(row)] for row in results['rows']]
     marks = [mark(row) for row in results['rows']]
-    return '<h2>In a word</h2>\n<p>opool against glibc, and against the best malloc of the row.</p>\n' + \
+    return '<h2>In a word</h2>\n<p>opool against glibc, and against the best malloc of the row. Green: less than glibc; ' \
+        'red: more than glibc, or than the best; grey: a tie.</p>\n' + \
         html_table([], lines, 'words', marks) if lines else ''
 
 
@@ -96,7 +100,7 @@ def ratios(rows):
     lines = [[row['name'], *(ratio_text(row['against'][row['ours'][0]][other]) if other in row['cells'] else ''
                              for other in others), rows_n(row)] for row in rows]
     return '<p>Ratio of opool to each, and its interval; below 1 is less.</p>\n' + \
-        html_table(['', *map(report.label, others), 'n'], lines)
+        html_table(['', *map(report.label, others), 'n'], lines, 'ratios')
 
 
 def rows_n(row):

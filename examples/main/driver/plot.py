@@ -31,6 +31,7 @@ set xtics scale 0
 '''
 LOG = '''
 set logscale y
+set format y '%.10g'
 set yrange [{low}:]
 '''
 LINES = '''
@@ -109,15 +110,15 @@ def micro_panel(number, results, size):
 def decode_panel(number, results):
     rows = [row for row in rows_of(results, 'decode') if row['threads'] == 1]
     groups = [([row['name'].partition(',')[0]], relative(row['cells'])) for row in rows]
-    return bars(number, 'Decoding real zstd frames, one thread: processor time a frame, median and range', 'to glibc',
-                groups, columns(rows)) if rows else None
+    return bars(number, 'Decoding real zstd frames, one thread: processor time a frame, median and range',
+                'ratio to glibc', groups, columns(rows)) if rows else None
 
 
 def decoders_panel(number, results):
     rows = rows_of(results, 'decoders')
     groups = [(row['name'].split(', '), relative(row['cells'])) for row in rows]
     return bars(number, 'Contexts of decoders made and freed, or from a pool: processor time an item, median and range',
-                'to glibc', groups, columns(rows)) if rows else None
+                'ratio to glibc', groups, columns(rows)) if rows else None
 
 
 def request_panel(number, results):

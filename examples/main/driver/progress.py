@@ -3,6 +3,8 @@
 import sys
 import time
 
+from interrupts import interrupts
+
 
 class Progress:
     def __init__(self, seconds):
@@ -16,6 +18,7 @@ class Progress:
         return time.monotonic() - self.start
 
     def _show(self, text, end):
+        interrupts.look()
         done = min(1.0, self.allotted / self.total)
         left = max(0.0, self.total - self.allotted)
         line = f'[{100 * done:3.0f} %] {text}, about {left:.0f} s left'

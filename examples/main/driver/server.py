@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from errors import JobError
+from interrupts import interrupts
 
 LOAD = Path(__file__).resolve().parent.parent.parent / 'server' / 'load.py'
 PROGRAM = '../server/server'
@@ -66,22 +67,27 @@ def end(process):
         process.communicate()
 
 
-def run(argv, environment, said):
-    """To its end; whatever happens here, neither load.py nor its server and wrk stay behind. said: gets its lines."""
+def start(argv, environment):
+    """In a session of its own: an interrupt from the terminal comes to us, and only from us to it."""
     try:
-        # In a session of its own: an interrupt from the terminal comes to us, and only from us to it.
-        process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   start_new_session=True)
+        return subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                start_new_session=True)
     except OSError as error:
         raise JobError(f'{LOAD.name}: {error.strerror}') from error
-    line = ''
+
+
+def run(argv, environment, said):
+    """To its end; whatever happens here, neither load.py nor its server and wrk stay behind. said: gets its lines."""
+    process, line = None, ''
     try:
+        with interrupts:
+            process = start(argv, environment)
         for line in process.stderr:  # a line each round, and each burst
             said(line.strip().removeprefix('load: '))
         if process.wait() != 0:
             raise JobError(f'{LOAD.name} failed ({process.returncode}): {line.strip() or "no message"}')
     finally:
-        if process.poll() is None:
+        if process and process.poll() is None:
             end(process)
 
 
