@@ -151,13 +151,13 @@ static void look(void *nothing)
 static void wait_for_end(const struct opool__try_options *options, pid_t started, struct opool__try_cost *cost)
 {
     struct opool__load load;
-    int looks = 0;
+    struct opool__load_end end = {false, 0};
     memset(&load, 0, sizeof load);
     if (options->load)
         cost->failed = opool__load_run(started, options->load, options->units, &load);
     if (options->load)
-        opool__load_stop(&looks);
-    cost->status = opool__launch_wait(&launcher, started, options->load ? opool__load_stop : look, &looks);
+        opool__load_stop(&end);
+    cost->status = opool__launch_wait(&launcher, started, options->load ? opool__load_stop : look, &end);
     read_cost(&load, cost);
 }
 
@@ -189,7 +189,7 @@ void opool__try_run(const struct opool__try_options *options, const struct opool
     wait_for_end(options, started, cost);
     if (!run->capture)
         return;
-    opool__capture_end(&capture);
+    opool__capture_end(&capture, opool__tree_lives()); /* some do: the waiting for them was interrupted */
     cost->output_bytes = capture.bytes;
     cost->output_hash = capture.hash;
     if (capture.error != 0)
