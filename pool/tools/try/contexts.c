@@ -34,23 +34,29 @@ enum {
     CONTEXTS_MOST = 512,        /* of one kind, in use and idle */
     ENTRIES = 2048,
     PROBES = 64,
-    FORBIDDEN_MOST = 2
+    FORBIDDEN_MOST = 2,
+    ROOMS = 8
 };
 
-/* Functions and pool of one kind of contexts. */
-struct kind {
-    const char *name, *create_name, *free_name, *reset_name, *sizeof_name, *get_name, *set_name;
-    int forbidden[FORBIDDEN_MOST]; /* parameters that must not have been set; 0: no more */
-    uint32_t number;
-    struct opool *pool;
-    uint32_t shared_known; /* the functions are looked up */
-    void *handle;          /* in which */
+/* What a libzstd has for one kind of contexts. */
+struct functions {
+    void *handle;
     void *(*create)(void);
     size_t (*free)(void *);
     size_t (*reset)(void *, int);
     size_t (*size_of)(const void *);
     size_t (*get)(void *, int, int *); /* may be NULL, as the next */
     size_t (*set)(void *, int, int);
+};
+
+struct kind {
+    const char *name, *create_name, *free_name, *reset_name, *sizeof_name, *get_name, *set_name;
+    int forbidden[FORBIDDEN_MOST]; /* parameters that must not have been set; 0: no more */
+    uint32_t number;
+    struct opool *pool;
+    const struct functions *shared_known; /* NULL: no libzstd was met yet */
+    uint32_t shared_rooms;
+    struct functions rooms[ROOMS]; /* of those who met one; the first makes it known */
 };
 
 /* Parameters that libzstd's reset does not undo all of: several dictionaries stay known, threads of workers stay, and
@@ -163,31 +169,44 @@ static void *hold(const char *file)
     return handle;
 }
 
-static bool look_up_all(struct kind *kind, void *handle)
+static const struct functions *known(const struct kind *kind)
 {
-    if (!look_up(handle, kind->free_name, &kind->free) || !look_up(handle, kind->reset_name, &kind->reset) ||
-        !look_up(handle, kind->sizeof_name, &kind->size_of))
-        return false;
-    (void)look_up(handle, kind->get_name, &kind->get);
-    (void)look_up(handle, kind->set_name, &kind->set);
-    return look_up(handle, kind->create_name, &kind->create);
+    return opool__load_acquire(&kind->shared_known);
 }
 
+static bool look_up_all(const struct kind *kind, void *handle, struct functions *out)
+{
+    *out = (struct functions){.handle = handle};
+    if (!look_up(handle, kind->free_name, &out->free) || !look_up(handle, kind->reset_name, &out->reset) ||
+        !look_up(handle, kind->sizeof_name, &out->size_of))
+        return false;
+    (void)look_up(handle, kind->get_name, &out->get);
+    (void)look_up(handle, kind->set_name, &out->set);
+    return look_up(handle, kind->create_name, &out->create);
+}
+
+/* Without a lock, since whoever is here may hold the loader's, or wait for it. Of several threads that meet several
+   copies of libzstd one makes its own known. */
 static bool know(struct kind *kind, void *handle)
 {
-    if (!look_up_all(kind, handle))
+    struct functions found;
+    const struct functions *none = NULL;
+    if (!look_up_all(kind, handle, &found))
         return false;
+    uint32_t room = opool__add_relaxed(&kind->shared_rooms, 1u);
+    if (room < ROOMS) {
+        kind->rooms[room] = found;
+        (void)opool__cas_release(&kind->shared_known, &none, &kind->rooms[room]);
+    }
     opool__count_area()->no_zstd = 0;
-    kind->handle = handle;
-    opool__store_release(&kind->shared_known, 1u);
-    return true;
+    return known(kind) != NULL;
 }
 
 /* Behind us in the order of libraries; or loaded by, or for, what the program loaded later: then it stays, because idle
-   contexts would be freed by code that is not there any more. Two threads find the same. */
+   contexts would be freed by code that is not there any more. */
 static bool find(struct kind *kind)
 {
-    if (OPOOL__LIKELY(opool__load_acquire(&kind->shared_known)))
+    if (OPOOL__LIKELY(known(kind) != NULL))
         return true;
     void *handle = know(kind, RTLD_NEXT) ? RTLD_NEXT : hold("libzstd.so.1");
     return handle && (handle == RTLD_NEXT || know(kind, handle));
@@ -204,7 +223,7 @@ static const void *file_of(void *address)
 static bool is_of(const struct kind *kind, void *found)
 {
     void *free_function;
-    memcpy(&free_function, &kind->free, sizeof free_function);
+    memcpy(&free_function, &known(kind)->free, sizeof free_function);
     return file_of(found) == file_of(free_function);
 }
 
@@ -212,7 +231,7 @@ static bool is_of(const struct kind *kind, void *found)
 static bool adopt(struct kind *kind, void *found)
 {
     Dl_info info;
-    if (opool__load_acquire(&kind->shared_known))
+    if (known(kind))
         return is_of(kind, found);
     void *handle = dladdr(found, &info) ? hold(info.dli_fname) : NULL;
     return handle && know(kind, handle) && is_of(kind, found);
@@ -235,11 +254,11 @@ static int init(void *void_object, void *void_kind)
 {
     struct object *object = void_object;
     const struct kind *kind = void_kind;
-    object->context = kind->create();
+    object->context = known(kind)->create();
     if (!object->context)
         return ENOMEM;
     if (!enter_table(object->context, object)) {
-        (void)kind->free(object->context);
+        (void)known(kind)->free(object->context);
         return EAGAIN;
     }
     opool__count_built(kind->number);
@@ -256,9 +275,9 @@ static bool is_forbidden(const struct kind *kind, int parameter)
 
 static bool has_forbidden(const struct kind *kind, void *context)
 {
-    for (size_t i = 0; kind->get && i < FORBIDDEN_MOST && kind->forbidden[i]; i++) {
+    for (size_t i = 0; known(kind)->get && i < FORBIDDEN_MOST && kind->forbidden[i]; i++) {
         int value = 0;
-        if (kind->get(context, kind->forbidden[i], &value) == 0 && value != 0)
+        if (known(kind)->get(context, kind->forbidden[i], &value) == 0 && value != 0)
             return true;
     }
     return false;
@@ -269,7 +288,7 @@ static bool reset(void *void_object, void *void_kind)
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
     return !is_marked(object->context) && !has_forbidden(kind, object->context) &&
-           kind->reset(object->context, SESSION_AND_PARAMETERS) <= (size_t)-ERRORS;
+           known(kind)->reset(object->context, SESSION_AND_PARAMETERS) <= (size_t)-ERRORS;
 }
 
 static void fini(void *void_object, void *void_kind)
@@ -277,7 +296,7 @@ static void fini(void *void_object, void *void_kind)
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
     leave_table(object->context);
-    (void)kind->free(object->context);
+    (void)known(kind)->free(object->context);
     opool__count_torn(kind->number);
 }
 
@@ -285,7 +304,7 @@ static struct opool_footprint footprint(const void *void_object, void *void_kind
 {
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
-    size_t held = kind->size_of(object->context);
+    size_t held = known(kind)->size_of(object->context);
     return (struct opool_footprint){.used = held, .held = held};
 }
 
@@ -312,7 +331,7 @@ static void *create(struct kind *kind, void *caller)
         context = take(kind);
         opool__serve_leave();
     }
-    return context ? context : kind->create();
+    return context ? context : known(kind)->create();
 }
 
 /* Inside, only a signal handler gets here: then the context is lost, which is better than a pool that is. */
@@ -334,17 +353,17 @@ static size_t release(struct kind *kind, void *context, void *caller)
     if (at < ENTRIES)
         give(kind, opool__load_acquire(&entries[at].object));
     else if (find(kind) || find_of_caller(kind, caller))
-        return kind->free(context);
+        return known(kind)->free(context);
     return 0;
 }
 
 static size_t set(struct kind *kind, void *context, int parameter, int value, void *caller)
 {
-    if ((!find(kind) && !find_of_caller(kind, caller)) || !kind->set)
+    if ((!find(kind) && !find_of_caller(kind, caller)) || !known(kind)->set)
         return NO_NAME;
     if (value != 0 && is_forbidden(kind, parameter))
         mark(context);
-    return kind->set(context, parameter, value);
+    return known(kind)->set(context, parameter, value);
 }
 
 /* ---- what programs call ---- */
@@ -418,7 +437,7 @@ size_t ZSTD_CCtx_setParameter(void *context, int parameter, int value)
 static size_t pass_on(struct kind *kind, const char *name, void *context, void *other, void *caller)
 {
     size_t (*next)(void *, void *);
-    if ((!find(kind) && !find_of_caller(kind, caller)) || !look_up(kind->handle, name, &next))
+    if ((!find(kind) && !find_of_caller(kind, caller)) || !look_up(known(kind)->handle, name, &next))
         return NO_NAME;
     return next(context, other);
 }
@@ -432,7 +451,7 @@ size_t ZSTD_CCtx_refThreadPool(void *context, void *threads)
 size_t ZSTD_CCtx_setParametersUsingCCtxParams(void *context, const void *params)
 {
     size_t r = pass_on(&encoders, "ZSTD_CCtx_setParametersUsingCCtxParams", context, (void *)(uintptr_t)params, CALLER);
-    if (has_forbidden(&encoders, context))
+    if (known(&encoders) && has_forbidden(&encoders, context))
         mark(context);
     return r;
 }
