@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -172,9 +174,13 @@ static int start(const struct opool__try_options *options, const struct opool__t
     if (run->capture && (error = opool__capture_open(capture)) != 0)
         return opool__try_fail("a pipe", strerror(error));
     r = opool__launch_start(&launcher, run->path, options->command, variables.all, started);
-    if (run->capture && (error = opool__capture_begin(capture, run->pass)) != 0)
-        return opool__try_fail("a thread", strerror(error));
-    return r;
+    if (!run->capture || (error = opool__capture_begin(capture, run->pass)) == 0)
+        return r;
+    if (r == 0) { /* nobody would read what it writes, or wait for it */
+        kill(*started, SIGKILL);
+        (void)waitpid(*started, NULL, 0);
+    }
+    return opool__try_fail("a thread", strerror(error));
 }
 
 void opool__try_run(const struct opool__try_options *options, const struct opool__try_run *run,
