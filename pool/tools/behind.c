@@ -65,6 +65,7 @@ __attribute__((noinline, cold)) bool opool__behind_find(void)
     need("realloc", &opool__behind.realloc);
     need("free", &opool__behind.free);
     need("memalign", &opool__behind.memalign);
+    (void)find("aligned_alloc", &opool__behind.aligned_alloc);
     (void)find("malloc_usable_size", &opool__behind.usable_size);
     need("malloc", &opool__behind.malloc);
     finding = false;

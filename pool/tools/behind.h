@@ -19,7 +19,8 @@ struct opool__behind {
     void *(*realloc)(void *, size_t);
     void (*free)(void *);
     void *(*memalign)(size_t, size_t);
-    size_t (*usable_size)(void *); /* may be NULL */
+    void *(*aligned_alloc)(size_t, size_t); /* may be NULL */
+    size_t (*usable_size)(void *);          /* may be NULL */
 };
 
 extern __attribute__((visibility("hidden"))) struct opool__behind opool__behind;

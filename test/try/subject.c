@@ -167,7 +167,7 @@ static void refuse(size_t size)
 }
 
 /* Of newer C libraries; the preloaded library has them anyway. */
-static void free_with_size(size_t size)
+static void free_otherwise(size_t size)
 {
     void (*sized)(void *, size_t);
     void (*aligned)(void *, size_t, size_t);
@@ -189,7 +189,7 @@ static void run_basic(void)
             shrink(sizes[i]);
             align(sizes[i]);
             refuse(sizes[i]);
-            free_with_size(sizes[i]);
+            free_otherwise(sizes[i]);
         }
 }
 
@@ -351,6 +351,30 @@ static void run_counts(void)
     waitpid(child, NULL, 0);
 }
 
+/* Ten of 4096 bytes at once, in this process and in three children. */
+static void take_ten(void)
+{
+    void *blocks[10];
+    for (size_t i = 0; i < 10; i++)
+        check_block(blocks[i] = malloc(4096), 4096, 16);
+    for (size_t i = 0; i < 10; i++)
+        free(blocks[i]);
+}
+
+static void run_children(void)
+{
+    fflush(NULL);
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            take_ten();
+            _exit(0);
+        }
+        waitpid(child, NULL, 0);
+    }
+    take_ten();
+}
+
 static void run_kill(void)
 {
     take_thousand();
@@ -435,9 +459,10 @@ static void run_middle(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} cases[] = {{"basic", run_basic},   {"threads", run_threads}, {"many", run_many},   {"fork", run_fork},
-             {"counts", run_counts}, {"kill", run_kill},       {"clear", run_clear}, {"twenty", run_twenty},
-             {"exit", run_exit},     {"signal", run_signal},   {"twice", run_twice}, {"middle", run_middle}};
+} cases[] = {{"basic", run_basic},      {"threads", run_threads}, {"many", run_many},   {"fork", run_fork},
+             {"counts", run_counts},    {"kill", run_kill},       {"clear", run_clear}, {"twenty", run_twenty},
+             {"exit", run_exit},        {"signal", run_signal},   {"twice", run_twice}, {"middle", run_middle},
+             {"children", run_children}};
 
 int main(int argc, char **argv)
 {

@@ -41,7 +41,8 @@ struct opool__try_size {
 struct opool__try_config {
     uint32_t sizes;
     uint32_t epoch_ms;
-    uint32_t contexts; /* of zstd: 1 */
+    uint32_t contexts;  /* of zstd: 1 */
+    uint32_t by_thread; /* 1: ticks come from a thread */
     struct opool__try_size size[OPOOL__TRY_SIZES];
 };
 
@@ -61,7 +62,8 @@ struct opool__try_row {
 /* Objects there are, in use or idle, and the most there ever were. */
 struct opool__try_held {
     uint64_t objects, most;
-    uint64_t refused; /* the errno value that creating the pool ended with */
+    uint64_t prefilled; /* built before the program began */
+    uint64_t refused;   /* the errno value that creating the pool ended with */
 };
 
 enum opool__try_state {
@@ -74,7 +76,8 @@ struct opool__try_area {
     uint32_t ready; /* an opool__try_state: the rest is valid */
     uint32_t rows;  /* rows below this one were used */
     uint32_t pid;
-    uint32_t no_zstd; /* contexts were asked for, and no libzstd was met */
+    uint32_t no_zstd;   /* contexts were asked for, and no libzstd was met */
+    uint32_t no_thread; /* the errno value that starting the one that ticks ended with */
     char program[OPOOL__TRY_PATH];
     struct opool__try_held held[OPOOL__TRY_KINDS];
     struct opool__try_row row[OPOOL__TRY_ROWS];

@@ -78,10 +78,12 @@ int opool__capture_begin(struct opool__capture *capture, bool pass)
     return 0;
 }
 
-void opool__capture_end(struct opool__capture *capture)
+void opool__capture_end(struct opool__capture *capture, bool now)
 {
     pthread_t thread;
     memcpy(&thread, &capture->thread, sizeof thread);
+    if (now)
+        pthread_cancel(thread);
     pthread_join(thread, NULL);
     close(capture->from);
 }

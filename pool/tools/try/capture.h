@@ -21,7 +21,7 @@ int opool__capture_open(struct opool__capture *capture);
 /* It is started: our standard output is what it was, and gets what is captured, if `pass`. 0, or an errno value. */
 int opool__capture_begin(struct opool__capture *capture, bool pass);
 
-/* Until the last process that may write there has ended. */
-void opool__capture_end(struct opool__capture *capture);
+/* Until the last process that may write there has ended; `now`: not so long, since nobody waits for it. */
+void opool__capture_end(struct opool__capture *capture, bool now);
 
 #endif

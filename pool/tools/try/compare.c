@@ -32,6 +32,17 @@ static void note_only(int number)
     stopped_by = number;
 }
 
+static const int watched[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+
+static sigset_t watched_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+        sigaddset(&set, watched[i]);
+    return set;
+}
+
 static void watch_signals(void)
 {
     struct sigaction action = {.sa_handler = pass_on};
@@ -45,9 +56,8 @@ static void watch_signals(void)
 
 static void forget_signals(void)
 {
-    static const int numbers[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        signal(numbers[i], SIG_DFL);
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+        signal(watched[i], SIG_DFL);
 }
 
 /* A file is read from where it stands now, in each run; anything else could be read once only. */
@@ -65,22 +75,38 @@ static void give_input(off_t start)
 static off_t input_start(void)
 {
     struct stat status;
-    bool is_file = fstat(STDIN_FILENO, &status) == 0 && S_ISREG(status.st_mode);
-    return is_file ? lseek(STDIN_FILENO, 0, SEEK_CUR) : -1;
+    if (fstat(STDIN_FILENO, &status) != 0)
+        return -1;
+    if (S_ISFIFO(status.st_mode))
+        fputs("opool try: standard input is a pipe, which can be read once only: the runs get none\n", stderr);
+    return S_ISREG(status.st_mode) ? lseek(STDIN_FILENO, 0, SEEK_CUR) : -1;
+}
+
+/* A signal comes when it is known whom it is for: not between fork and the note of it. */
+static void start_runner(const struct opool__try_options *options, const struct opool__try_run *run, off_t input,
+                         struct opool__try_cost *cost)
+{
+    sigset_t set = watched_set(), before;
+    fflush(NULL);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    runner = fork();
+    if (runner == 0) {
+        forget_signals();
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        give_input(input);
+        opool__try_run(options, run, cost);
+        _exit(cost->failed);
+    }
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = error;
 }
 
 static int run_apart(const struct opool__try_options *options, const struct opool__try_run *run, off_t input,
                      struct opool__try_cost *cost)
 {
     int status = 0;
-    fflush(NULL);
-    runner = fork();
-    if (runner == 0) {
-        forget_signals();
-        give_input(input);
-        opool__try_run(options, run, cost);
-        _exit(cost->failed);
-    }
+    start_runner(options, run, input, cost);
     if (runner < 0)
         return opool__try_fail("no process for a run", strerror(errno));
     while (waitpid((pid_t)runner, &status, 0) < 0 && errno == EINTR)
@@ -261,14 +287,16 @@ static const char *const names[OPOOL__TRY_ARMS] = {"without", "pools", "glibc, t
 static void write_rows(FILE *out, const struct opool__try_rounds *rounds, const char *unit)
 {
     bool units = have_units(rounds);
-    fprintf(out, "opool try:   %-13s %12s  %-24s %14s %10s\n", "", units ? "CPU us each" : "CPU ms", "ratio (interval)",
-            units ? "faults each" : "faults", "MiB");
+    fprintf(out, "opool try:   %-13s %12s  %-24s %14s %10s\n", "", units ? "CPU us each" : "CPU ms",
+            rounds->count == 1 ? "ratio" : "ratio (interval)", units ? "faults each" : "faults", "MiB");
     for (int i = 0; i < OPOOL__TRY_ARMS; i++) {
         char ratio[64] = "1";
         if (!rounds->has[i])
             continue;
         struct opool__try_verdict v = opool__try_judge(rounds, (enum opool__try_arm)i, OPOOL__TRY_PLAIN);
-        if (i != OPOOL__TRY_PLAIN)
+        if (i != OPOOL__TRY_PLAIN && rounds->count == 1)
+            snprintf(ratio, sizeof ratio, "%.3f", v.ratio);
+        else if (i != OPOOL__TRY_PLAIN)
             snprintf(ratio, sizeof ratio, "%.3f (%.3f to %.3f)", v.ratio, v.least, v.most);
         fprintf(out,
                 units ? "opool try:   %-13s %12.2f  %-24s %14.4f %10.1f\n"
@@ -352,9 +380,13 @@ int opool__try_write_comparison(FILE *out, const struct opool__try_options *opti
                                 const struct opool__try_rounds *rounds)
 {
     struct opool__try_verdict v = opool__try_judge(rounds, OPOOL__TRY_POOLS, OPOOL__TRY_PLAIN);
-    fprintf(out, "opool try: %u round%s%s, runs in turn; medians; ratios within a round, with their %.0f %% interval\n",
-            (unsigned)rounds->count, rounds->count == 1 ? "" : "s", rounds->interrupted ? " (interrupted)" : "",
-            100 * v.confidence);
+    const char *interrupted = rounds->interrupted ? " (interrupted)" : "";
+    if (rounds->count == 1)
+        fprintf(out, "opool try: 1 round%s, runs in turn\n", interrupted);
+    else
+        fprintf(out,
+                "opool try: %u rounds%s, runs in turn; medians; ratios within a round, with their %.0f %% interval\n",
+                (unsigned)rounds->count, interrupted, 100 * v.confidence);
     write_rows(out, rounds, options->units);
     write_words(out, rounds);
     if (options->load)

@@ -6,7 +6,8 @@
  * grow; which object that is, a table tells by the context's address. A context that is not in it (made by another
  * function of libzstd, or before) goes to libzstd.
  *
- * Not kept: what holds more than HELD_MOST, and what reset leaves marks in (see `reset`).
+ * Not kept: what holds more than HELD_MOST, and what a user left a mark in that libzstd's reset does not take out: the
+ * calls that do so are stood before too.
  *
  * A stream is a context by another name (zstd.h, since 1.3.0). The header is not included: its constants are the
  * library's interface, and the functions are looked up.
@@ -21,8 +22,10 @@
 #include "count.h"
 #include "os/report.h"
 #include "serve.h"
+#include "ticking.h"
 
 #define EXPORTED __attribute__((visibility("default")))
+#define NO_NAME ((size_t)-1) /* libzstd's error for what it has no other for */
 
 enum {
     SESSION_AND_PARAMETERS = 3, /* ZSTD_reset_session_and_parameters */
@@ -30,39 +33,57 @@ enum {
     HELD_MOST = 16 << 20,       /* bytes */
     CONTEXTS_MOST = 512,        /* of one kind, in use and idle */
     ENTRIES = 2048,
-    PROBES = 64
+    PROBES = 64,
+    FORBIDDEN_MOST = 2,
+    ROOMS = 8
 };
 
-/* Functions and pool of one kind of contexts. */
-struct kind {
-    const char *name, *create_name, *free_name, *reset_name, *sizeof_name, *parameter_name;
-    int forbidden; /* a parameter that must not have been set */
-    uint32_t number;
-    struct opool *pool;
-    uint32_t shared_known; /* the functions are looked up */
+/* What a libzstd has for one kind of contexts. */
+struct functions {
+    void *handle;
     void *(*create)(void);
     size_t (*free)(void *);
     size_t (*reset)(void *, int);
     size_t (*size_of)(const void *);
-    size_t (*parameter)(void *, int, int *); /* may be NULL */
+    size_t (*get)(void *, int, int *); /* may be NULL, as the next */
+    size_t (*set)(void *, int, int);
 };
 
-/* Several dictionaries: libzstd remembers them over a reset. Workers: their threads stay. */
+struct kind {
+    const char *name, *create_name, *free_name, *reset_name, *sizeof_name, *get_name, *set_name;
+    int forbidden[FORBIDDEN_MOST]; /* parameters that must not have been set; 0: no more */
+    uint32_t number;
+    struct opool *pool;
+    const struct functions *shared_known; /* NULL: no libzstd was met yet */
+    uint32_t shared_rooms;
+    struct functions rooms[ROOMS]; /* of those who met one; the first makes it known */
+};
+
+/* Parameters that libzstd's reset does not undo all of: several dictionaries stay known, threads of workers stay, and
+   input that was to stay where it is counts for what the next user compresses. */
+enum {
+    REF_MULTIPLE_DDICTS = 1003, /* ZSTD_d_refMultipleDDicts */
+    NB_WORKERS = 400,           /* ZSTD_c_nbWorkers */
+    STABLE_IN_BUFFER = 1006     /* ZSTD_c_stableInBuffer */
+};
+
 static struct kind decoders = {.name = "zstd decoders",
                                .create_name = "ZSTD_createDCtx",
                                .free_name = "ZSTD_freeDCtx",
                                .reset_name = "ZSTD_DCtx_reset",
                                .sizeof_name = "ZSTD_sizeof_DCtx",
-                               .parameter_name = "ZSTD_DCtx_getParameter",
-                               .forbidden = 1003, /* ZSTD_d_refMultipleDDicts */
+                               .get_name = "ZSTD_DCtx_getParameter",
+                               .set_name = "ZSTD_DCtx_setParameter",
+                               .forbidden = {REF_MULTIPLE_DDICTS},
                                .number = OPOOL__TRY_DECODERS};
 static struct kind encoders = {.name = "zstd encoders",
                                .create_name = "ZSTD_createCCtx",
                                .free_name = "ZSTD_freeCCtx",
                                .reset_name = "ZSTD_CCtx_reset",
                                .sizeof_name = "ZSTD_sizeof_CCtx",
-                               .parameter_name = "ZSTD_CCtx_getParameter",
-                               .forbidden = 400, /* ZSTD_c_nbWorkers */
+                               .get_name = "ZSTD_CCtx_getParameter",
+                               .set_name = "ZSTD_CCtx_setParameter",
+                               .forbidden = {NB_WORKERS, STABLE_IN_BUFFER},
                                .number = OPOOL__TRY_ENCODERS};
 
 struct object {
@@ -76,6 +97,7 @@ struct object {
 static struct {
     uintptr_t shared_context; /* 0: free */
     struct object *object;
+    uint32_t shared_marked; /* 1: not to be kept */
 } entries[ENTRIES];
 
 static uint32_t first_probe(const void *context)
@@ -89,6 +111,7 @@ static bool enter_table(void *context, struct object *object)
         uintptr_t none = 0;
         if (!opool__load_relaxed(&entries[at].shared_context) &&
             opool__cas_acquire(&entries[at].shared_context, &none, (uintptr_t)context)) {
+            opool__store_relaxed(&entries[at].shared_marked, 0u);
             opool__store_release(&entries[at].object, object);
             return true;
         }
@@ -105,6 +128,19 @@ static uint32_t place_of(const void *context)
     return ENTRIES;
 }
 
+static void mark(const void *context)
+{
+    uint32_t at = place_of(context);
+    if (at < ENTRIES)
+        opool__store_relaxed(&entries[at].shared_marked, 1u);
+}
+
+static bool is_marked(const void *context)
+{
+    uint32_t at = place_of(context);
+    return at < ENTRIES && opool__load_relaxed(&entries[at].shared_marked);
+}
+
 static void leave_table(const void *context)
 {
     uint32_t at = place_of(context);
@@ -114,39 +150,102 @@ static void leave_table(const void *context)
 
 /* ---- libzstd ---- */
 
+/* What is not there is no error of the program's, which may ask dlerror next. */
 static bool look_up(void *handle, const char *name, void *pointer)
 {
     void *at = opool__dlsym(handle, name);
+    if (!at)
+        (void)dlerror();
     memcpy(pointer, &at, sizeof at);
     return at != NULL;
 }
 
-static bool look_up_all(struct kind *kind, void *handle)
+/* A file that is loaded, until dlclose; NULL: it is not. */
+static void *hold(const char *file)
 {
-    if (!look_up(handle, kind->free_name, &kind->free) || !look_up(handle, kind->reset_name, &kind->reset) ||
-        !look_up(handle, kind->sizeof_name, &kind->size_of))
-        return false;
-    (void)look_up(handle, kind->parameter_name, &kind->parameter);
-    return look_up(handle, kind->create_name, &kind->create);
+    void *handle = file ? dlopen(file, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    if (!handle)
+        (void)dlerror();
+    return handle;
 }
 
+static const struct functions *known(const struct kind *kind)
+{
+    return opool__load_acquire(&kind->shared_known);
+}
+
+static bool look_up_all(const struct kind *kind, void *handle, struct functions *out)
+{
+    *out = (struct functions){.handle = handle};
+    if (!look_up(handle, kind->free_name, &out->free) || !look_up(handle, kind->reset_name, &out->reset) ||
+        !look_up(handle, kind->sizeof_name, &out->size_of))
+        return false;
+    (void)look_up(handle, kind->get_name, &out->get);
+    (void)look_up(handle, kind->set_name, &out->set);
+    return look_up(handle, kind->create_name, &out->create);
+}
+
+/* Without a lock, since whoever is here may hold the loader's, or wait for it. Of several threads that meet several
+   copies of libzstd one makes its own known. */
 static bool know(struct kind *kind, void *handle)
 {
-    if (!look_up_all(kind, handle))
+    struct functions found;
+    const struct functions *none = NULL;
+    if (!look_up_all(kind, handle, &found))
         return false;
+    uint32_t room = opool__add_relaxed(&kind->shared_rooms, 1u);
+    if (room < ROOMS) {
+        kind->rooms[room] = found;
+        (void)opool__cas_release(&kind->shared_known, &none, &kind->rooms[room]);
+    }
     opool__count_area()->no_zstd = 0;
-    opool__store_release(&kind->shared_known, 1u);
-    return true;
+    return known(kind) != NULL;
 }
 
 /* Behind us in the order of libraries; or loaded by, or for, what the program loaded later: then it stays, because idle
-   contexts would be freed by code that is not there any more. Two threads find the same. */
+   contexts would be freed by code that is not there any more. */
 static bool find(struct kind *kind)
 {
-    if (OPOOL__LIKELY(opool__load_acquire(&kind->shared_known)))
+    if (OPOOL__LIKELY(known(kind) != NULL))
         return true;
-    void *handle = know(kind, RTLD_NEXT) ? RTLD_NEXT : dlopen("libzstd.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    void *handle = know(kind, RTLD_NEXT) ? RTLD_NEXT : hold("libzstd.so.1");
     return handle && (handle == RTLD_NEXT || know(kind, handle));
+}
+
+/* The file that this address is of; NULL: none. */
+static const void *file_of(void *address)
+{
+    Dl_info info;
+    return dladdr(address, &info) ? info.dli_fbase : NULL;
+}
+
+/* Another copy of libzstd keeps what is its own. */
+static bool is_of(const struct kind *kind, void *found)
+{
+    void *free_function;
+    memcpy(&free_function, &known(kind)->free, sizeof free_function);
+    return file_of(found) == file_of(free_function);
+}
+
+/* The first one that a program looks up is the one that is known from then on. It stays loaded. */
+static bool adopt(struct kind *kind, void *found)
+{
+    Dl_info info;
+    if (known(kind))
+        return is_of(kind, found);
+    void *handle = dladdr(found, &info) ? hold(info.dli_fname) : NULL;
+    return handle && know(kind, handle) && is_of(kind, found);
+}
+
+/* The one that a plugin brought for itself, whose calls come to us all the same: what its own scope has. */
+static bool find_of_caller(struct kind *kind, void *caller)
+{
+    Dl_info info;
+    void *found = NULL, *handle = dladdr(caller, &info) ? hold(info.dli_fname) : NULL;
+    bool known = handle && look_up(handle, kind->create_name, &found) && adopt(kind, found);
+    if (handle)
+        dlclose(handle);
+    return known;
 }
 
 /* ---- objects ---- */
@@ -155,28 +254,41 @@ static int init(void *void_object, void *void_kind)
 {
     struct object *object = void_object;
     const struct kind *kind = void_kind;
-    object->context = kind->create();
+    object->context = known(kind)->create();
     if (!object->context)
         return ENOMEM;
     if (!enter_table(object->context, object)) {
-        (void)kind->free(object->context);
+        (void)known(kind)->free(object->context);
         return EAGAIN;
     }
     opool__count_built(kind->number);
     return 0;
 }
 
-static bool was_set(const struct kind *kind, void *context)
+static bool is_forbidden(const struct kind *kind, int parameter)
 {
-    int value = 0;
-    return kind->parameter && kind->parameter(context, kind->forbidden, &value) == 0 && value != 0;
+    for (size_t i = 0; i < FORBIDDEN_MOST; i++)
+        if (parameter == kind->forbidden[i])
+            return true;
+    return false;
+}
+
+static bool has_forbidden(const struct kind *kind, void *context)
+{
+    for (size_t i = 0; known(kind)->get && i < FORBIDDEN_MOST && kind->forbidden[i]; i++) {
+        int value = 0;
+        if (known(kind)->get(context, kind->forbidden[i], &value) == 0 && value != 0)
+            return true;
+    }
+    return false;
 }
 
 static bool reset(void *void_object, void *void_kind)
 {
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
-    return !was_set(kind, object->context) && kind->reset(object->context, SESSION_AND_PARAMETERS) <= (size_t)-ERRORS;
+    return !is_marked(object->context) && !has_forbidden(kind, object->context) &&
+           known(kind)->reset(object->context, SESSION_AND_PARAMETERS) <= (size_t)-ERRORS;
 }
 
 static void fini(void *void_object, void *void_kind)
@@ -184,7 +296,7 @@ static void fini(void *void_object, void *void_kind)
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
     leave_table(object->context);
-    (void)kind->free(object->context);
+    (void)known(kind)->free(object->context);
     opool__count_torn(kind->number);
 }
 
@@ -192,7 +304,7 @@ static struct opool_footprint footprint(const void *void_object, void *void_kind
 {
     const struct object *object = void_object;
     const struct kind *kind = void_kind;
-    size_t held = kind->size_of(object->context);
+    size_t held = known(kind)->size_of(object->context);
     return (struct opool_footprint){.used = held, .held = held};
 }
 
@@ -204,20 +316,22 @@ static void *take(const struct kind *kind)
     const struct object *object = opool_get(kind->pool);
     struct opool__try_row *row = opool__count_row();
     opool__count_one(row, object ? &row->of[kind->number].gets : &row->of[kind->number].fell);
+    if (opool__ticking_due(opool__load_relaxed(&row->of[kind->number].gets)))
+        opool__ticking_look();
     errno = saved;
     return object ? object->context : NULL;
 }
 
-static void *create(struct kind *kind)
+static void *create(struct kind *kind, void *caller)
 {
     void *context = NULL;
-    if (!find(kind))
+    if (!find(kind) && !find_of_caller(kind, caller))
         return NULL;
     if (kind->pool && opool__serve_enter()) {
         context = take(kind);
         opool__serve_leave();
     }
-    return context ? context : kind->create();
+    return context ? context : known(kind)->create();
 }
 
 /* Inside, only a signal handler gets here: then the context is lost, which is better than a pool that is. */
@@ -233,14 +347,23 @@ static void give(const struct kind *kind, struct object *object)
     errno = saved;
 }
 
-static size_t release(struct kind *kind, void *context)
+static size_t release(struct kind *kind, void *context, void *caller)
 {
     uint32_t at = context ? place_of(context) : ENTRIES;
     if (at < ENTRIES)
         give(kind, opool__load_acquire(&entries[at].object));
-    else if (find(kind))
-        return kind->free(context);
+    else if (find(kind) || find_of_caller(kind, caller))
+        return known(kind)->free(context);
     return 0;
+}
+
+static size_t set(struct kind *kind, void *context, int parameter, int value, void *caller)
+{
+    if ((!find(kind) && !find_of_caller(kind, caller)) || !known(kind)->set)
+        return NO_NAME;
+    if (value != 0 && is_forbidden(kind, parameter))
+        mark(context);
+    return known(kind)->set(context, parameter, value);
 }
 
 /* ---- what programs call ---- */
@@ -253,87 +376,107 @@ EXPORTED size_t ZSTD_freeDCtx(void *context);
 EXPORTED size_t ZSTD_freeDStream(void *context);
 EXPORTED size_t ZSTD_freeCCtx(void *context);
 EXPORTED size_t ZSTD_freeCStream(void *context);
+EXPORTED size_t ZSTD_DCtx_setParameter(void *context, int parameter, int value);
+EXPORTED size_t ZSTD_CCtx_setParameter(void *context, int parameter, int value);
+EXPORTED size_t ZSTD_CCtx_refThreadPool(void *context, void *threads);
+EXPORTED size_t ZSTD_CCtx_setParametersUsingCCtxParams(void *context, const void *params);
+
+#define CALLER __builtin_return_address(0)
 
 void *ZSTD_createDCtx(void)
 {
-    return create(&decoders);
+    return create(&decoders, CALLER);
 }
 
 void *ZSTD_createDStream(void)
 {
-    return create(&decoders);
+    return create(&decoders, CALLER);
 }
 
 void *ZSTD_createCCtx(void)
 {
-    return create(&encoders);
+    return create(&encoders, CALLER);
 }
 
 void *ZSTD_createCStream(void)
 {
-    return create(&encoders);
+    return create(&encoders, CALLER);
 }
 
 size_t ZSTD_freeDCtx(void *context)
 {
-    return release(&decoders, context);
+    return release(&decoders, context, CALLER);
 }
 
 size_t ZSTD_freeDStream(void *context)
 {
-    return release(&decoders, context);
+    return release(&decoders, context, CALLER);
 }
 
 size_t ZSTD_freeCCtx(void *context)
 {
-    return release(&encoders, context);
+    return release(&encoders, context, CALLER);
 }
 
 size_t ZSTD_freeCStream(void *context)
 {
-    return release(&encoders, context);
+    return release(&encoders, context, CALLER);
+}
+
+size_t ZSTD_DCtx_setParameter(void *context, int parameter, int value)
+{
+    return set(&decoders, context, parameter, value, CALLER);
+}
+
+size_t ZSTD_CCtx_setParameter(void *context, int parameter, int value)
+{
+    return set(&encoders, context, parameter, value, CALLER);
+}
+
+/* libzstd's function of two pointers, by its name. */
+static size_t pass_on(struct kind *kind, const char *name, void *context, void *other, void *caller)
+{
+    size_t (*next)(void *, void *);
+    if ((!find(kind) && !find_of_caller(kind, caller)) || !look_up(known(kind)->handle, name, &next))
+        return NO_NAME;
+    return next(context, other);
+}
+
+size_t ZSTD_CCtx_refThreadPool(void *context, void *threads)
+{
+    mark(context);
+    return pass_on(&encoders, "ZSTD_CCtx_refThreadPool", context, threads, CALLER);
+}
+
+size_t ZSTD_CCtx_setParametersUsingCCtxParams(void *context, const void *params)
+{
+    size_t r = pass_on(&encoders, "ZSTD_CCtx_setParametersUsingCCtxParams", context, (void *)(uintptr_t)params, CALLER);
+    if (known(&encoders) && has_forbidden(&encoders, context))
+        mark(context);
+    return r;
 }
 
 /* ---- what programs look up ---- */
 
-typedef size_t release_function(void *);
-typedef void *create_function(void);
+typedef void any_function(void);
 
 static const struct {
     const char *name;
     struct kind *kind;
-    create_function *create; /* NULL: it is one that frees */
-    release_function *release;
+    any_function *ours;
 } looked_up[] = {
-    {"ZSTD_createDCtx", &decoders, ZSTD_createDCtx, NULL}, {"ZSTD_createDStream", &decoders, ZSTD_createDStream, NULL},
-    {"ZSTD_createCCtx", &encoders, ZSTD_createCCtx, NULL}, {"ZSTD_createCStream", &encoders, ZSTD_createCStream, NULL},
-    {"ZSTD_freeDCtx", &decoders, NULL, ZSTD_freeDCtx},     {"ZSTD_freeDStream", &decoders, NULL, ZSTD_freeDStream},
-    {"ZSTD_freeCCtx", &encoders, NULL, ZSTD_freeCCtx},     {"ZSTD_freeCStream", &encoders, NULL, ZSTD_freeCStream}};
-
-/* The file that this address is of; NULL: none. */
-static const void *file_of(void *address)
-{
-    Dl_info info;
-    return dladdr(address, &info) ? info.dli_fbase : NULL;
-}
-
-/* Another copy of libzstd keeps what is its own. */
-static bool is_of(const struct kind *kind, void *found)
-{
-    void *free_function;
-    memcpy(&free_function, &kind->free, sizeof free_function);
-    return file_of(found) == file_of(free_function);
-}
-
-/* The first one that a program looks up is the one that is known from then on. It stays loaded. */
-static bool adopt(struct kind *kind, void *found)
-{
-    Dl_info info;
-    if (opool__load_acquire(&kind->shared_known))
-        return is_of(kind, found);
-    void *handle = dladdr(found, &info) && info.dli_fname ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-    return handle && know(kind, handle) && is_of(kind, found);
-}
+    {"ZSTD_createDCtx", &decoders, (any_function *)ZSTD_createDCtx},
+    {"ZSTD_createDStream", &decoders, (any_function *)ZSTD_createDStream},
+    {"ZSTD_createCCtx", &encoders, (any_function *)ZSTD_createCCtx},
+    {"ZSTD_createCStream", &encoders, (any_function *)ZSTD_createCStream},
+    {"ZSTD_freeDCtx", &decoders, (any_function *)ZSTD_freeDCtx},
+    {"ZSTD_freeDStream", &decoders, (any_function *)ZSTD_freeDStream},
+    {"ZSTD_freeCCtx", &encoders, (any_function *)ZSTD_freeCCtx},
+    {"ZSTD_freeCStream", &encoders, (any_function *)ZSTD_freeCStream},
+    {"ZSTD_DCtx_setParameter", &decoders, (any_function *)ZSTD_DCtx_setParameter},
+    {"ZSTD_CCtx_setParameter", &encoders, (any_function *)ZSTD_CCtx_setParameter},
+    {"ZSTD_CCtx_refThreadPool", &encoders, (any_function *)ZSTD_CCtx_refThreadPool},
+    {"ZSTD_CCtx_setParametersUsingCCtxParams", &encoders, (any_function *)ZSTD_CCtx_setParametersUsingCCtxParams}};
 
 void *opool__contexts_instead(const char *name, void *found)
 {
@@ -343,10 +486,7 @@ void *opool__contexts_instead(const char *name, void *found)
             continue;
         if (!looked_up[i].kind->pool || !adopt(looked_up[i].kind, found))
             return found;
-        if (looked_up[i].create)
-            memcpy(&ours, &looked_up[i].create, sizeof ours);
-        else
-            memcpy(&ours, &looked_up[i].release, sizeof ours);
+        memcpy(&ours, &looked_up[i].ours, sizeof ours);
         return ours;
     }
     return found;

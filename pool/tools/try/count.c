@@ -72,6 +72,7 @@ static void leave_row(void *void_row)
     struct opool__try_row *row = void_row;
     if (opool__me.row == row)
         opool__me.row = NULL;
+    opool__me.ended = 1;
     opool__store_release(&row->owner, 0u);
 }
 
@@ -99,7 +100,7 @@ static struct opool__try_row *find_row(void)
 /* The C library may allocate for its note of the row: then this thread has one already. */
 struct opool__try_row *opool__count_take_row(void)
 {
-    struct opool__try_row *row = has_key ? find_row() : &area->row[0];
+    struct opool__try_row *row = has_key && !opool__me.ended ? find_row() : &area->row[0];
     uint32_t was_inside = opool__me.inside;
     int saved = errno;
     opool__me.error = &errno;
@@ -136,6 +137,11 @@ void opool__count_torn(uint32_t kind)
     struct opool__try_row *row = opool__count_row();
     opool__count_one(row, &row->of[kind].torn);
     opool__sub_relaxed(&area->held[kind].objects, 1u);
+}
+
+void opool__count_prefilled(uint32_t kind)
+{
+    area->held[kind].prefilled = opool__count_row()->of[kind].built;
 }
 
 void opool__count_forked(void)

@@ -14,6 +14,7 @@ struct opool__try_thread {
     uint32_t inside; /* 1: in a pool, or between fork's handlers. malloc goes to the allocator behind, free waits */
     struct opool__try_row *row; /* NULL: not yet */
     int *error;                 /* errno of this thread; valid with row */
+    uint32_t ended;             /* 1: its row is given back; another one nobody would give back */
 };
 
 extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) __thread struct opool__try_thread opool__me;
@@ -47,5 +48,8 @@ static inline void opool__count_one(const struct opool__try_row *row, uint64_t *
 /* An object of this kind was built, or torn down. */
 __attribute__((visibility("hidden"))) void opool__count_built(uint32_t kind);
 __attribute__((visibility("hidden"))) void opool__count_torn(uint32_t kind);
+
+/* What was built so far is no request of the program. At the start. */
+__attribute__((visibility("hidden"))) void opool__count_prefilled(uint32_t kind);
 
 #endif

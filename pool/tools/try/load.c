@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,9 @@
 #include "launch.h"
 #include "options.h"
 
-enum { TEXT = 64 << 10, LOOKS = 500, LOOK_NS = 20000000, PATIENCE = 50 /* tenths of a second */ };
+enum { TEXT = 64 << 10, LOOKS = 500, LOOK_NS = 20000000, LOOK_MS = 100 };
+
+#define PATIENCE_NS UINT64_C(10000000000)
 
 /* ---- the server ---- */
 
@@ -25,6 +28,14 @@ static bool has_ended(pid_t server)
 {
     siginfo_t info = {.si_pid = 0};
     return waitid(P_PID, (id_t)server, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == server;
+}
+
+/* Who waits later takes it (launch.h); until then it only ends what is waited for here. */
+static bool is_interrupted(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1 ||
+                                         sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGQUIT) == 1);
 }
 
 /* A server that went into the background left its first process; another one is there then. */
@@ -36,20 +47,31 @@ static int wait_for_server(pid_t server)
             return 0;
         if (i > LOOKS / 10 && has_ended(server) && !opool__tree_lives())
             return opool__try_fail("the server ended before its load began", "");
+        if (is_interrupted())
+            return opool__try_fail("interrupted before the load began", "");
         nanosleep(&a_while, NULL);
     }
     fputs("opool try: the server accepts no connections after 10 s: the load begins all the same\n", stderr);
     return 0;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now = {0, 0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 void opool__load_stop(void *arg)
 {
-    int *looks = arg;
-    if (*looks == 0)
+    struct opool__load_end *end = arg;
+    if (!end->asked) {
+        end->asked = true;
+        end->patience_ns = now_ns() + PATIENCE_NS;
         opool__tree_signal(SIGTERM, false);
-    else if (*looks >= PATIENCE)
+    } else if (now_ns() >= end->patience_ns) {
         opool__tree_signal(SIGKILL, true);
-    ++*looks;
+    }
 }
 
 /* ---- the load ---- */
@@ -69,11 +91,22 @@ static pid_t start(const char *command, int output)
     _exit(OPOOL__LAUNCH_NOT_FOUND);
 }
 
+/* False: interrupted. Then the load's shell is ended, and what it had started is ours, to be ended with the server. */
+static bool await_output(int fd, pid_t load)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    while (!is_interrupted())
+        if (poll(&look, 1, LOOK_MS) > 0)
+            return true;
+    kill(load, SIGKILL);
+    return false;
+}
+
 /* Its last bytes: where totals stand. */
-static void read_output(int fd, char *text)
+static void read_output(int fd, pid_t load, char *text)
 {
     size_t used = 0;
-    for (;;) {
+    while (await_output(fd, load)) {
         if (used == TEXT - 1) {
             memmove(text, text + TEXT / 2, used - TEXT / 2);
             used -= TEXT / 2;
@@ -136,7 +169,7 @@ static int run(const char *command, const char *units, struct opool__load *load)
     int error = errno;
     close(ends[1]);
     if (started > 0)
-        read_output(ends[0], text);
+        read_output(ends[0], started, text);
     close(ends[0]);
     if (started < 0)
         return opool__try_fail("the load", strerror(error));

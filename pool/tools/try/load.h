@@ -4,6 +4,7 @@
 
 /* A load for a server that this process started. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -21,7 +22,13 @@ struct opool__load {
    standard error: the server ended, or the load failed. The server runs on, either way. */
 int opool__load_run(pid_t server, const char *command, const char *units, struct opool__load *load);
 
-/* For opool__launch_wait: ends all processes that are left, politely at first. `arg` is an int that begins as 0. */
+/* How far the server's end is; begins as zero. */
+struct opool__load_end {
+    bool asked;
+    uint64_t patience_ns; /* a time of the monotonic clock */
+};
+
+/* For opool__launch_wait: ends all processes that are left, politely at first. `arg`: a struct opool__load_end. */
 void opool__load_stop(void *arg);
 
 /* The first number that stands before or behind `word`; 0: none does. */

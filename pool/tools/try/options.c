@@ -243,6 +243,15 @@ static int read_name(const char *name, const char *value, const char **out)
     return 0;
 }
 
+static int read_ticks(const char *value, uint32_t *by_thread)
+{
+    static const struct origin arguments;
+    *by_thread = strcmp(value, "thread") == 0;
+    if (*by_thread || strcmp(value, "requests") == 0)
+        return 0;
+    return refuse(&arguments, "--tick is requests or thread, not '%s'", value);
+}
+
 static int read_argument(char **argv, int *at, struct opool__try_options *options)
 {
     static const struct origin arguments;
@@ -259,6 +268,8 @@ static int read_argument(char **argv, int *at, struct opool__try_options *option
         return read_context(&arguments, value, &options->config);
     if ((value = opool__launch_value("--epoch", argv, at)) != NULL)
         return read_small("--epoch", value, EPOCH_MOST, &options->config.epoch_ms);
+    if ((value = opool__launch_value("--tick", argv, at)) != NULL)
+        return read_ticks(value, &options->config.by_thread);
     if ((value = opool__launch_value("--rounds", argv, at)) != NULL)
         return read_small("--rounds", value, ROUNDS_MOST, &options->rounds);
     if ((value = opool__launch_value("--load", argv, at)) != NULL)

@@ -15,6 +15,7 @@
 #include "behind.h"
 #include "count.h"
 #include "serve.h"
+#include "ticking.h"
 #ifdef OPOOL_TRY_CONTEXTS
 #include "contexts.h"
 #endif
@@ -25,9 +26,11 @@ enum { UNALIGNED = 16 }; /* what malloc promises */
 
 static bool started; /* before, nobody counts */
 
+/* What the library asks for while it serves is its own. */
+
 static void count_other(void)
 {
-    if (OPOOL__LIKELY(started)) {
+    if (OPOOL__LIKELY(started && !opool__load_relaxed(&opool__me.inside))) {
         struct opool__try_row *row = opool__count_row();
         opool__count_one(row, &row->others);
     }
@@ -82,9 +85,13 @@ EXPORTED void *memalign(size_t alignment, size_t size)
     return opool__behind.memalign(alignment, size);
 }
 
+/* Which sizes and alignments are refused depends on the allocator. */
 EXPORTED void *aligned_alloc(size_t alignment, size_t size)
 {
-    return memalign(alignment, size);
+    if (is_power_of_two(alignment) || !opool__behind_known() || !opool__behind.aligned_alloc)
+        return memalign(alignment, size);
+    count_other();
+    return opool__behind.aligned_alloc(alignment, size);
 }
 
 EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
@@ -133,7 +140,13 @@ EXPORTED void free(void *at)
         opool__behind.free(at);
 }
 
-/* For programs of newer C libraries, which would call those past us. */
+/* For programs that are older than the C library, and for those of newer ones, which would call those past us. */
+EXPORTED void cfree(void *at);
+EXPORTED void cfree(void *at)
+{
+    free(at);
+}
+
 EXPORTED void free_sized(void *at, size_t size);
 EXPORTED void free_sized(void *at, size_t size)
 {
@@ -224,6 +237,7 @@ static void parent(void)
 static void child(void)
 {
     opool__count_forked();
+    opool__ticking_forked();
     opool__serve_leave();
 }
 
@@ -257,10 +271,11 @@ static void serve(const struct opool__try_config *config)
     opool_log_set(say_nothing, NULL);
     /* While pools are made, what the library allocates is none of theirs. */
     opool__store_relaxed(&opool__me.inside, 1u);
-    opool__serve_start(config);
+    unsigned epoch_ms = opool__ticking_start(config);
+    opool__serve_start(config, epoch_ms);
 #ifdef OPOOL_TRY_CONTEXTS
     if (config->contexts)
-        opool__contexts_start(config->epoch_ms);
+        opool__contexts_start(epoch_ms);
 #endif
     (void)pthread_atfork(prepare, parent, child);
     opool__store_relaxed(&opool__me.inside, 0u);

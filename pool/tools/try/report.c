@@ -41,14 +41,14 @@ static void add_row(struct opool__try_program *program, const struct opool__try_
     }
 }
 
-static void add_area(const struct opool__try_totals *all, struct opool__try_program *program,
-                     const struct opool__try_area *area)
+static void add_area(struct opool__try_program *program, const struct opool__try_area *area)
 {
     uint32_t state = opool__load_relaxed(&area->ready), rows = opool__load_relaxed(&area->rows);
     program->processes++;
     program->own_malloc += state == OPOOL__TRY_OWN_MALLOC;
     program->sanitized += state == OPOOL__TRY_SANITIZED;
     program->no_zstd |= area->no_zstd != 0;
+    program->no_thread |= area->no_thread != 0;
     for (uint32_t i = 0; i < rows && i < OPOOL__TRY_ROWS; i++)
         add_row(program, &area->row[i]);
     for (uint32_t i = 0; i < OPOOL__TRY_KINDS; i++) {
@@ -56,8 +56,7 @@ static void add_area(const struct opool__try_totals *all, struct opool__try_prog
         program->of[i].most = most > program->of[i].most ? most : program->of[i].most;
         if (area->held[i].refused)
             program->of[i].refused = area->held[i].refused;
-        if (i < all->config.sizes && most && all->config.size[i].prefill)
-            program->of[i].prefilled += all->config.size[i].prefill;
+        program->of[i].prefilled += opool__load_relaxed(&area->held[i].prefilled);
     }
 }
 
@@ -78,7 +77,7 @@ struct opool__try_totals *opool__try_read(struct opool__try_file *file, const st
             opool__try_forget(all);
             return NULL;
         }
-        add_area(all, program, area);
+        add_area(program, area);
     }
     return all;
 }
@@ -167,6 +166,8 @@ static void write_program(FILE *out, const struct opool__try_totals *all, const 
         write_kind(out, &all->config, &program->of[i], i);
     if (program->no_zstd)
         fputs("opool try:   has no shared libzstd: no contexts to keep\n", out);
+    if (program->no_thread)
+        fputs("opool try:   got no thread that ticks: its requests ticked\n", out);
 }
 
 void opool__try_write_counts(FILE *out, const struct opool__try_totals *totals)

@@ -21,7 +21,7 @@ struct opool__try_sum {
 struct opool__try_program {
     char path[OPOOL__TRY_PATH + 1];
     uint32_t processes, own_malloc, sanitized;
-    bool no_zstd;
+    bool no_zstd, no_thread;
     uint64_t others; /* allocations that are of no pool */
     struct opool__try_sum of[OPOOL__TRY_KINDS];
 };

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -151,13 +153,13 @@ static void look(void *nothing)
 static void wait_for_end(const struct opool__try_options *options, pid_t started, struct opool__try_cost *cost)
 {
     struct opool__load load;
-    int looks = 0;
+    struct opool__load_end end = {false, 0};
     memset(&load, 0, sizeof load);
     if (options->load)
         cost->failed = opool__load_run(started, options->load, options->units, &load);
     if (options->load)
-        opool__load_stop(&looks);
-    cost->status = opool__launch_wait(&launcher, started, options->load ? opool__load_stop : look, &looks);
+        opool__load_stop(&end);
+    cost->status = opool__launch_wait(&launcher, started, options->load ? opool__load_stop : look, &end);
     read_cost(&load, cost);
 }
 
@@ -172,9 +174,13 @@ static int start(const struct opool__try_options *options, const struct opool__t
     if (run->capture && (error = opool__capture_open(capture)) != 0)
         return opool__try_fail("a pipe", strerror(error));
     r = opool__launch_start(&launcher, run->path, options->command, variables.all, started);
-    if (run->capture && (error = opool__capture_begin(capture, run->pass)) != 0)
-        return opool__try_fail("a thread", strerror(error));
-    return r;
+    if (!run->capture || (error = opool__capture_begin(capture, run->pass)) == 0)
+        return r;
+    if (r == 0) { /* nobody would read what it writes, or wait for it */
+        kill(*started, SIGKILL);
+        (void)waitpid(*started, NULL, 0);
+    }
+    return opool__try_fail("a thread", strerror(error));
 }
 
 void opool__try_run(const struct opool__try_options *options, const struct opool__try_run *run,
@@ -189,7 +195,7 @@ void opool__try_run(const struct opool__try_options *options, const struct opool
     wait_for_end(options, started, cost);
     if (!run->capture)
         return;
-    opool__capture_end(&capture);
+    opool__capture_end(&capture, opool__tree_lives()); /* some do: the waiting for them was interrupted */
     cost->output_bytes = capture.bytes;
     cost->output_hash = capture.hash;
     if (capture.error != 0)

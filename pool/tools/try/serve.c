@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ticking.h"
+
 /* A pool's first range is at most this large, less with many pools (pool/slab/slab.c); what does not fit falls through
    to the program's allocator. */
 #define RANGE_MOST ((size_t)1 << 30)
@@ -80,6 +82,8 @@ void *opool__serve_get(uint32_t which, size_t align)
     int *error = opool__me.error, saved = *error;
     void *at = opool__get_inline(one->pool);
     opool__count_one(row, OPOOL__LIKELY(at) ? &row->of[one->kind].gets : &row->of[one->kind].fell);
+    if (opool__ticking_due(opool__load_relaxed(&row->of[one->kind].gets)))
+        opool__ticking_look();
     opool__serve_leave();
     *error = saved;
     return at;
@@ -116,7 +120,8 @@ static void fini(void *object, void *arg)
     opool__count_torn(one->kind);
 }
 
-static int create(struct opool__served *one, const struct opool__try_size *wanted, size_t capacity, unsigned epoch_ms)
+static int create(struct opool__served *one, const struct opool__try_size *wanted, size_t capacity, size_t prefill,
+                  unsigned epoch_ms)
 {
     char name[32];
     snprintf(name, sizeof name, "size %zu", (size_t)wanted->size);
@@ -129,7 +134,7 @@ static int create(struct opool__served *one, const struct opool__try_size *wante
     struct opool_options options = {.name = name,
                                     .arg = one,
                                     .capacity = capacity,
-                                    .prefill = wanted->prefill < capacity ? wanted->prefill : capacity,
+                                    .prefill = prefill < capacity ? prefill : capacity,
                                     .checks = OPOOL_CHECKS_BASIC,
                                     .epoch_ms = epoch_ms};
     int r = opool_create(&one->pool, &type, &options);
@@ -138,14 +143,20 @@ static int create(struct opool__served *one, const struct opool__try_size *wante
     return r;
 }
 
-/* As many as one range holds: less where address space is limited. */
+/* As many as one range holds: less where slots leave a rest of it, and where address space is limited. Objects are
+   built when it is known how many there may be. */
 static int create_fitting(struct opool__served *one, const struct opool__try_size *wanted, unsigned epoch_ms)
 {
-    int r = -ENOMEM;
     size_t capacity = wanted->capacity ? wanted->capacity : RANGE_MOST / one->usable;
-    for (; capacity > 0 && r != 0; capacity /= 2)
-        r = create(one, wanted, capacity, epoch_ms);
-    return r;
+    int r = create(one, wanted, capacity, 0, epoch_ms);
+    while (r != 0 && capacity > 1) {
+        capacity -= (capacity + 7) / 8;
+        r = create(one, wanted, capacity, 0, epoch_ms);
+    }
+    if (r != 0 || !wanted->prefill)
+        return r;
+    opool_destroy(&one->pool);
+    return create(one, wanted, capacity, wanted->prefill, epoch_ms);
 }
 
 static bool is_sensible(const struct opool__try_size *size)
@@ -167,6 +178,7 @@ static void add(const struct opool__try_size *wanted, uint32_t kind, unsigned ep
         opool__count_area()->held[kind].refused = (uint64_t)-r;
         return;
     }
+    opool__count_prefilled(kind);
     one->base = (uintptr_t)one->slots.base;
     one->bytes = one->slots.slots * one->slots.stride;
     aligns[pools++] = wanted->align;
@@ -211,12 +223,12 @@ static void open_for(const struct opool__try_size *wanted, uint8_t which)
     }
 }
 
-void opool__serve_start(const struct opool__try_config *config)
+void opool__serve_start(const struct opool__try_config *config, unsigned epoch_ms)
 {
     uint32_t sizes = config->sizes < OPOOL__TRY_SIZES ? config->sizes : OPOOL__TRY_SIZES;
     for (uint32_t i = 0; i < sizes; i++) {
         struct opool__try_size wanted = config->size[i];
-        add(&wanted, i, config->epoch_ms);
+        add(&wanted, i, epoch_ms);
     }
     if (pools == 0)
         return;

@@ -42,8 +42,9 @@ extern __attribute__((visibility("hidden"))) uint8_t opool__served_small[OPOOL__
 __attribute__((visibility("hidden"))) uint8_t opool__served_large(size_t size);
 __attribute__((visibility("hidden"))) const struct opool__served *opool__served_in_span(const void *at);
 
-/* Pools for all sizes. At the start, once; afterwards nothing here changes. */
-__attribute__((visibility("hidden"))) void opool__serve_start(const struct opool__try_config *config);
+/* Pools for all sizes. At the start, once; afterwards nothing here changes. `epoch_ms`: as in opool_options. */
+__attribute__((visibility("hidden"))) void opool__serve_start(const struct opool__try_config *config,
+                                                              unsigned epoch_ms);
 
 /* An object for a request of `size` bytes; NULL: it is none of ours, or there is no room. errno stays as it is. */
 __attribute__((visibility("hidden"))) void *opool__serve_get(uint32_t which, size_t align);
