@@ -43,6 +43,12 @@ static void need(int good)
         _exit(99);
 }
 
+static void repeat(void *(*allocate)(void), int count)
+{
+    for (int i = 0; i < count; i++)
+        free(allocate());
+}
+
 static void wait_ms(long ms)
 {
     struct timespec span = {ms / 1000, ms % 1000 * 1000000};
@@ -397,6 +403,27 @@ static void run_breaks(void)
         free(mapped_alone());
 }
 
+/* ---- what is timed ---- */
+
+SITE void *most_of_the_time(void)
+{
+    return keep(malloc(64));
+}
+
+SITE void *once_a_round(void)
+{
+    return keep(malloc(64));
+}
+
+/* Its rhythm is that of the timed calls, on the average: 128. */
+static void run_rhythm(void)
+{
+    for (int round = 0; round < 20000; round++) {
+        repeat(most_of_the_time, 63);
+        repeat(once_a_round, 1);
+    }
+}
+
 /* ---- stacks ---- */
 
 /* A walk through functions that call one another, with frames of many sizes; the way is kept in `way`, and counted
@@ -613,12 +640,6 @@ static void await(pid_t child)
     need(waitpid(child, &status, 0) == child && status == 0);
 }
 
-static void repeat(void *(*allocate)(void), int count)
-{
-    for (int i = 0; i < count; i++)
-        free(allocate());
-}
-
 static void run_fork(void)
 {
     void *inherited = by_parent();
@@ -769,7 +790,7 @@ static const struct {
     {"fork", run_fork},     {"clone", run_clone},     {"vfork", run_vfork},     {"forks", run_forks},
     {"daemon", run_daemon}, {"drop", run_drop},       {"cage", run_cage},       {"turns", run_turns},
     {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
-    {"exits", run_exits},
+    {"exits", run_exits},   {"rhythm", run_rhythm},
 };
 
 static int run_case(const char *name)

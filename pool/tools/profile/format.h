@@ -108,7 +108,7 @@ struct opool__profile_record {
     uint64_t moved_bytes;        /* bytes that reallocs copied */
     uint64_t breaks, maps;       /* calls that moved the break, that mapped or unmapped, as far as seen */
     uint64_t fresh_bytes;        /* by how much these made the heap larger: pages that the program has fault in */
-    uint64_t timed, timed_ns;    /* one in some of the calls (malloc's own, this and the free): how many, their time */
+    uint64_t timed, timed_ns;    /* some of the calls (malloc's own, this and the free), drawn: how many, their time */
     uint64_t faults; /* minor page faults in the timed calls alone; scale by (allocations + frees) / timed */
     uint64_t burst;  /* most allocations in a row without a free of this site, this thread */
     uint64_t row;    /* such allocations now */

@@ -32,8 +32,9 @@ static uint64_t faults_so_far(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_minflt : 0;
 }
 
-void opool__call_begin_timed(struct opool__call *call)
+void opool__call_begin_timed(struct opool__worker *worker, struct opool__call *call)
 {
+    worker->until_timed = opool__sample_until_timed(worker);
     call->faults = faults_so_far();
     call->ns = opool__clock_now();
 }

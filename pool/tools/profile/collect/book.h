@@ -28,17 +28,15 @@ OPOOL__HIDDEN void opool__book_start(bool glibc);
 /* Where the C library's break is; a word that never changes where that is not known. */
 extern OPOOL__HIDDEN const uintptr_t *opool__break;
 
-OPOOL__HIDDEN void opool__call_begin_timed(struct opool__call *call);
+OPOOL__HIDDEN void opool__call_begin_timed(struct opool__worker *worker, struct opool__call *call);
 OPOOL__HIDDEN void opool__call_end_timed(struct opool__call *call);
 
 static inline void opool__call_begin(struct opool__worker *worker, struct opool__call *call)
 {
     call->timed = --worker->until_timed == 0;
     call->broke = opool__load_relaxed(opool__break);
-    if (OPOOL__UNLIKELY(call->timed)) {
-        worker->until_timed = opool__sampling ? OPOOL__TIMED_EVERY_SAMPLED : OPOOL__TIMED_EVERY;
-        opool__call_begin_timed(call);
-    }
+    if (OPOOL__UNLIKELY(call->timed))
+        opool__call_begin_timed(worker, call);
 }
 
 static inline void opool__call_end(struct opool__call *call)

@@ -9,6 +9,9 @@
 
 enum { SHARD_BITS = 4, SIZE_BITS = 46, MANY = UINT8_MAX };
 
+/* One in so many recorded calls has its time and page faults taken, which are system calls. */
+enum { TIMED_EVERY = 128, TIMED_EVERY_SAMPLED = 16 };
+
 bool opool__sampling, opool__counting;
 uint8_t opool__sample_filter[OPOOL__FILTER_CELLS];
 
@@ -18,14 +21,22 @@ static struct shard {
     struct opool__table table;
 } __attribute__((aligned(64))) shards[1 << SHARD_BITS];
 
-static double mean; /* of what is skipped between two */
+/* Of what is skipped between two. */
+static double mean_skipped, mean_untimed;
+
+/* One in `every` comes then: -1 / ln(1 - 1/every), by its series, is the mean of the exponential whose whole part is
+   geometric. */
+static double mean_between(uint32_t every)
+{
+    return every > 1 ? every - 0.5 - 1.0 / (12.0 * every) : 0;
+}
 
 void opool__sample_start(uint32_t mode, uint32_t every)
 {
     opool__sampling = mode == OPOOL__PROFILE_SAMPLED;
     opool__counting = mode == OPOOL__PROFILE_COUNTS;
-    /* -1 / ln(1 - 1/every), by its series: the rate of the exponential whose whole part is geometric. */
-    mean = every > 1 ? every - 0.5 - 1.0 / (12.0 * every) : 0;
+    mean_skipped = mean_between(every);
+    mean_untimed = mean_between(opool__sampling ? TIMED_EVERY_SAMPLED : TIMED_EVERY);
 }
 
 /* Locks may be held and tables half written by threads that are not here. */
@@ -98,14 +109,22 @@ static double minus_log2(uint64_t random)
     return zeros + 1 - ((-mantissa / 3 + 2) * mantissa - 5.0 / 3);
 }
 
-uint64_t opool__sample_skip(struct opool__worker *worker)
+static uint64_t draw(struct opool__worker *worker, double mean)
 {
-    if (!opool__sampling)
-        return 0;
     /* xorshift64*: the upper bits are what is used most. */
     worker->random |= worker->random == 0;
     worker->random ^= worker->random >> 12;
     worker->random ^= worker->random << 25;
     worker->random ^= worker->random >> 27;
     return 1 + (uint64_t)(minus_log2(worker->random * UINT64_C(0x2545F4914F6CDD1D)) * 0.6931471805599453 * mean);
+}
+
+uint64_t opool__sample_skip(struct opool__worker *worker)
+{
+    return opool__sampling ? draw(worker, mean_skipped) : 0;
+}
+
+uint32_t opool__sample_until_timed(struct opool__worker *worker)
+{
+    return (uint32_t)draw(worker, mean_untimed);
 }

@@ -26,6 +26,9 @@ OPOOL__HIDDEN void opool__sample_start(uint32_t mode, uint32_t every);
 /* How many allocations until the next one to look at. */
 OPOOL__HIDDEN uint64_t opool__sample_skip(struct opool__worker *worker);
 
+/* How many recorded calls until the next one that is timed: drawn in all modes, a thread's first ones as well. */
+OPOOL__HIDDEN uint32_t opool__sample_until_timed(struct opool__worker *worker);
+
 /* In a forked child: no block is known. */
 OPOOL__HIDDEN void opool__sample_forget(void);
 

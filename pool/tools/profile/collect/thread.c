@@ -132,9 +132,9 @@ static __attribute__((noinline)) struct opool__worker *begin(void)
     }
     if (has_key)
         (void)pthread_setspecific(key, worker); /* refused: nobody gets it after us */
-    worker->until_timed = 1;
     worker->top = 0;
     worker->random = opool__os.seed();
+    worker->until_timed = opool__sample_until_timed(worker);
     worker->totals->begun++;
     opool__add_relaxed(&opool__image.header->threads_begun, (uint64_t)1);
     return worker;

@@ -10,9 +10,6 @@
 
 #include "image.h"
 
-/* One in so many recorded calls has its time and page faults taken, which are system calls. */
-enum { OPOOL__TIMED_EVERY = 128, OPOOL__TIMED_EVERY_SAMPLED = 16 };
-
 struct opool__worker {
     uint32_t number;
     uint32_t until_timed; /* calls */
