@@ -622,6 +622,53 @@ static void run_exits(void)
     }
 }
 
+/* One that forks, at any time; the child goes on where it was interrupted. */
+enum { HANDLER_FORKS = 100 };
+
+static volatile sig_atomic_t forks_so_far, is_child;
+
+SITE void *by_forked(void)
+{
+    return keep(malloc(62));
+}
+
+static void handle_by_fork(int number)
+{
+    int saved = errno;
+    (void)number;
+    if (is_child || forks_so_far == HANDLER_FORKS)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        is_child = 1;
+        alarm(200);
+    } else {
+        int status;
+        need(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        forks_so_far++;
+    }
+    errno = saved;
+}
+
+/* Stacks that are new and others, and threads: their ends come inside the collector, too. */
+static void run_handler_forks(void)
+{
+    struct itimerval often = {{0, 300}, {0, 300}};
+    pthread_t thread;
+    signal(SIGPROF, handle_by_fork);
+    setitimer(ITIMER_PROF, &often, NULL);
+    unsigned way = 0;
+    while (forks_so_far < HANDLER_FORKS && !is_child)
+        turn(way++, 9);
+    if (is_child) {
+        repeat(by_forked, 20);
+        need(pthread_create(&thread, NULL, hold, (void *)(uintptr_t)10) == 0);
+        pthread_join(thread, NULL);
+        exit(0);
+    }
+    printf("turns %u\n", way);
+}
+
 /* ---- processes ---- */
 
 SITE void *by_parent(void)
@@ -784,13 +831,15 @@ static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
-    {"kin", run_kin},       {"sizes", run_sizes},     {"lives", run_lives},     {"threads", run_threads},
-    {"row", run_row},       {"foreign", run_foreign}, {"keys", run_keys},       {"growth", run_growth},
-    {"breaks", run_breaks}, {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
-    {"fork", run_fork},     {"clone", run_clone},     {"vfork", run_vfork},     {"forks", run_forks},
-    {"daemon", run_daemon}, {"drop", run_drop},       {"cage", run_cage},       {"turns", run_turns},
-    {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
-    {"exits", run_exits},   {"rhythm", run_rhythm},
+    {"kin", run_kin},         {"sizes", run_sizes},     {"lives", run_lives},
+    {"threads", run_threads}, {"row", run_row},         {"foreign", run_foreign},
+    {"keys", run_keys},       {"growth", run_growth},   {"breaks", run_breaks},
+    {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
+    {"fork", run_fork},       {"clone", run_clone},     {"vfork", run_vfork},
+    {"forks", run_forks},     {"daemon", run_daemon},   {"drop", run_drop},
+    {"cage", run_cage},       {"turns", run_turns},     {"mixed", run_mixed},
+    {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
+    {"exits", run_exits},     {"rhythm", run_rhythm},   {"handler_forks", run_handler_forks},
 };
 
 static int run_case(const char *name)

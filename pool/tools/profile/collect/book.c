@@ -252,7 +252,7 @@ static struct opool__profile_record *add_free(struct opool__worker *worker, cons
 struct opool__profile_record *opool__book_free(struct opool__worker *worker, const void *at)
 {
     struct opool__known known;
-    worker->totals->frees += !opool__load_relaxed(&opool__image.header->paused);
+    worker->totals->frees += !opool__image_is_paused();
     if (opool__counting)
         return NULL;
     uint64_t now = opool__clock_now();
@@ -268,8 +268,12 @@ void opool__book_free_alone(const void *at)
     struct opool__known known;
     if (opool__counting)
         return;
+    opool__thread.inside++; /* a thread that records nothing may be here, and be interrupted by a fork */
+    opool__light_barrier();
     if (opool__sampling ? opool__sample_take(at, &known, false) : opool__block_forget(at, &known, 0))
         take_from(&opool__image.records[known.record], known.size);
+    opool__light_barrier();
+    opool__thread.inside--;
 }
 
 /* ---- realloc ---- */

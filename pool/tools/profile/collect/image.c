@@ -30,8 +30,10 @@ static char folder[PATH_MAX];
 static uint32_t shared_lock;
 
 static struct {
-    uint32_t *own;              /* the page that is wiped */
-    size_t bytes;               /* of the image */
+    uint32_t *own; /* the page that is wiped */
+    struct layout {
+        size_t modules, threads, bytes; /* where those arrays begin, where the image ends */
+    } layout;
     uint64_t populated[ARRAYS]; /* bytes of each array, from its offset on */
     bool all;                   /* populated */
 } live;
@@ -204,7 +206,8 @@ static bool make_image(struct opool__profile_header *header)
     opool__image.header = NULL;
     if (!good)
         return false;
-    live.bytes = (size_t)header->image_bytes;
+    live.layout =
+        (struct layout){(size_t)header->modules.offset, (size_t)header->threads.offset, (size_t)header->image_bytes};
     show(mapped);
     return true;
 }
@@ -287,12 +290,56 @@ static void copy_modules(const struct opool__profile_header *parent)
     }
 }
 
+/* A part of an image that was left. */
+struct part {
+    char *at;
+    size_t bytes;
+};
+
+/* Memory in its place; what was left before that has gone. */
+static void replace(struct part *part, char *at, size_t bytes)
+{
+    if (part->at)
+        munmap(part->at, part->bytes);
+    void *memory =
+        mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    *part = (struct part){memory == MAP_FAILED ? NULL : memory, bytes};
+}
+
+/* A signal handler may have forked where the program was about to look into the header, or to count in a thread's
+   totals: those two parts remain, until the child forks itself. */
+static void leave(char *image, const struct layout *layout)
+{
+    static struct part header, threads;
+    munmap(image + layout->modules, layout->threads - layout->modules);
+    replace(&header, image, layout->modules);
+    replace(&threads, image + layout->threads, layout->bytes - layout->threads);
+}
+
+/* The system may refuse the copy: then the rest of one recording is in the parent's image twice. */
+void opool__image_detach(void)
+{
+    struct opool__profile_header *shared = opool__image.header;
+    const struct opool__profile_array *array = &shared->modules;
+    size_t bytes = live.layout.bytes;
+    *live.own = 0; /* an old kernel did not wipe it */
+    char *copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED)
+        return;
+    memcpy(copy, shared, sizeof *shared);
+    for (size_t i = 0; i < ARRAYS; i++, array++)
+        memcpy(copy + array->offset, (const char *)shared + array->offset,
+               (size_t)opool__load_acquire(&array->used) * array->stride);
+    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, shared) == MAP_FAILED)
+        munmap(copy, bytes);
+}
+
 /* The parent's stays what it is; that it has a child which is not seen is noted there. */
 bool opool__image_renew(void)
 {
     static struct opool__profile_header header;
     struct opool__profile_header *parent = opool__image.header;
-    size_t bytes = live.bytes;
+    const struct layout layout = live.layout;
     header = (struct opool__profile_header){.magic = OPOOL__PROFILE_MAGIC,
                                             .version = OPOOL__PROFILE_VERSION,
                                             .ready = 1,
@@ -311,6 +358,6 @@ bool opool__image_renew(void)
         opool__image.header = NULL;
         opool__add_relaxed(&parent->lost_children, (uint64_t)1);
     }
-    munmap(parent, bytes);
+    leave((char *)parent, &layout);
     return good;
 }

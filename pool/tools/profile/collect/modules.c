@@ -8,6 +8,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "os/lock.h"
+
 static bool is_known(uintptr_t address)
 {
     /* acquire: elements are counted after they were zeroed, filled after that: an empty one matches nothing. */
@@ -101,10 +103,35 @@ static int see(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
+/* Held while the loader is asked. Who would wait for it may hold the loader's own lock: so nobody does but a fork. */
+static uint32_t shared_lock;
+
+void opool__modules_lock(void)
+{
+    opool__lock_take(&shared_lock);
+}
+
+void opool__modules_unlock(void)
+{
+    opool__lock_drop(&shared_lock);
+}
+
+void opool__modules_reset_lock(void)
+{
+    opool__lock_reset(&shared_lock);
+}
+
+/* Who finds another one asking leaves it to that one to ask again. */
 void opool__modules_note(void)
 {
+    static uint32_t wanted;
     struct opool__profile_module module;
-    (void)dl_iterate_phdr(see, &module);
+    (void)opool__exchange_acquire(&wanted, 1u);
+    while (opool__load_relaxed(&wanted) && opool__lock_try(&shared_lock)) {
+        (void)opool__exchange_acquire(&wanted, 0u);
+        (void)dl_iterate_phdr(see, &module);
+        opool__lock_drop(&shared_lock);
+    }
 }
 
 static bool all_known(const uintptr_t *addresses, uint32_t count)
@@ -120,7 +147,8 @@ void opool__modules_need(const uintptr_t *addresses, uint32_t count)
 {
     static uint64_t asked_in_vain;
     uint32_t before = opool__load_relaxed(&opool__image.header->modules.used);
-    if (all_known(addresses, count) || opool__load_relaxed(&asked_in_vain) > 1000)
+    /* In a child that was forked in the midst of this, the loader's lock may be one that nobody drops. */
+    if (!*opool__image_own || all_known(addresses, count) || opool__load_relaxed(&asked_in_vain) > 1000)
         return;
     opool__modules_note();
     if (opool__load_relaxed(&opool__image.header->modules.used) == before)

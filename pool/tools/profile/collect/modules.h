@@ -9,6 +9,11 @@
 
 OPOOL__HIDDEN void opool__modules_note(void);
 
+/* For fork: else a child could wait for ever for the loader's lock, which a thread held that is not there. */
+OPOOL__HIDDEN void opool__modules_lock(void);
+OPOOL__HIDDEN void opool__modules_unlock(void);
+OPOOL__HIDDEN void opool__modules_reset_lock(void);
+
 /* All of these addresses are to be known, if the loader knows them. */
 OPOOL__HIDDEN void opool__modules_need(const uintptr_t *addresses, uint32_t count);
 

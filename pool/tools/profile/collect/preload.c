@@ -42,7 +42,7 @@
             at_ = (call_); \
             opool__call_end(&seen_); \
             opool__book_allocation(worker_, at_, &wish_, &seen_); \
-            opool__thread.skip = opool__sample_skip(worker_); \
+            opool__sample_skip(worker_); \
             opool__thread_leave(); \
         } else { \
             at_ = (call_); \
@@ -213,8 +213,11 @@ OPOOL__EXPORTED void *pvalloc(size_t size)
 
 /* ---- fork ---- */
 
+/* The thread that is to come to the end of a recording first, which a signal handler interrupted to fork. */
+static struct opool__thread *interrupted;
+
 /* The image is the parent's, and so are the sites, the records and what is known of blocks. */
-void opool__renew(void)
+static void renew(void)
 {
     int saved = errno;
     uint32_t inside = opool__thread.inside;
@@ -233,12 +236,36 @@ void opool__renew(void)
     errno = saved;
 }
 
+/* What was interrupted has addresses in the image in its hands. */
+bool opool__renew(void)
+{
+    if (opool__thread.inside > 0 || (interrupted && interrupted != &opool__thread))
+        return false;
+    interrupted = NULL;
+    renew();
+    if (opool__thread.worker)
+        opool__sample_skip(opool__thread.worker);
+    return *opool__image_own;
+}
+
+/* Locks may be this thread's, which lets go of them later all the same, or were of threads that are not here. */
+static void put_off(void)
+{
+    int saved = errno;
+    interrupted = &opool__thread;
+    opool__thread.skip = 0;
+    opool__image_detach();
+    opool__sample_forget_others();
+    errno = saved;
+}
+
 /* Handlers of other libraries run between these, and allocate: meanwhile this thread records nothing. A handler of a
    signal may fork, too: if that came inside, the locks may be this thread's already. */
 static void prepare(void)
 {
     if (opool__thread.inside++ > 0)
         return;
+    opool__modules_lock();
     opool__threads_lock();
     opool__image_lock();
 }
@@ -248,6 +275,7 @@ static void parent(void)
     if (opool__thread.inside == 1) {
         opool__image_unlock();
         opool__threads_unlock();
+        opool__modules_unlock();
     }
     opool__thread.inside--;
 }
@@ -257,9 +285,14 @@ static void child(void)
 {
     opool__image_reset_lock();
     opool__threads_reset_lock();
+    opool__modules_reset_lock();
     /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
-    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid())
-        opool__renew();
+    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid()) {
+        if (opool__thread.inside > 1)
+            put_off();
+        else
+            renew();
+    }
     opool__thread.inside--;
 }
 

@@ -67,7 +67,7 @@ static void record(const void *at, size_t size, size_t alignment, struct opool__
     if (!worker)
         return;
     opool__book_allocation(worker, at, &wish, &call);
-    opool__thread.skip = opool__sample_skip(worker);
+    opool__sample_skip(worker);
     opool__thread_leave();
 }
 

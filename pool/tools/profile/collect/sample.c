@@ -17,7 +17,7 @@ uint8_t opool__sample_filter[OPOOL__FILTER_CELLS];
 
 /* a: record and size; b: birth. */
 static struct shard {
-    uint32_t lock;
+    uint32_t lock; /* opool__thread.shard: the one that this thread holds */
     struct opool__table table;
 } __attribute__((aligned(64))) shards[1 << SHARD_BITS];
 
@@ -47,6 +47,13 @@ void opool__sample_forget(void)
     memset(shards, 0, sizeof shards);
 }
 
+void opool__sample_forget_others(void)
+{
+    for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
+        if (shards[i].lock && &shards[i] != opool__thread.shard)
+            shards[i] = (struct shard){.lock = 0};
+}
+
 /* ---- blocks ---- */
 
 /* From many on it is not counted any more: the filter lets pass what comes there, for ever. */
@@ -62,18 +69,40 @@ static struct shard *shard_of(const void *at)
     return &shards[opool__hash((uintptr_t)at) >> (64 - SHARD_BITS)];
 }
 
+/* A signal handler may come between: it knows the shard as another thread's then, and empties it, before or after it
+   is used here. */
+static bool lock(struct shard *shard, bool may_wait, const struct shard **before)
+{
+    if (may_wait)
+        opool__lock_take(&shard->lock);
+    else if (!opool__lock_try(&shard->lock))
+        return false;
+    *before = opool__thread.shard;
+    opool__thread.shard = shard;
+    opool__light_barrier();
+    return true;
+}
+
+static void unlock(struct shard *shard, const struct shard *before)
+{
+    opool__light_barrier();
+    opool__thread.shard = before;
+    opool__lock_drop(&shard->lock);
+}
+
 bool opool__sample_know(const void *at, uint32_t record, uint64_t size, uint64_t now)
 {
     struct shard *shard = shard_of(at);
+    const struct shard *before;
     if (size >> SIZE_BITS)
         return false;
-    opool__lock_take(&shard->lock);
+    (void)lock(shard, true, &before);
     struct opool__entry *entry = opool__table_add(&shard->table, (uintptr_t)at);
     if (entry) {
         entry->a = (uint64_t)record << SIZE_BITS | size;
         entry->b = now;
     }
-    opool__lock_drop(&shard->lock);
+    unlock(shard, before);
     if (entry)
         count(at, 1);
     return entry;
@@ -82,9 +111,8 @@ bool opool__sample_know(const void *at, uint32_t record, uint64_t size, uint64_t
 bool opool__sample_take(const void *at, struct opool__known *known, bool may_wait)
 {
     struct shard *shard = shard_of(at);
-    if (may_wait)
-        opool__lock_take(&shard->lock);
-    else if (!opool__lock_try(&shard->lock))
+    const struct shard *before;
+    if (!lock(shard, may_wait, &before))
         return false;
     struct opool__entry *entry = opool__table_find(&shard->table, (uintptr_t)at);
     if (entry) {
@@ -93,7 +121,7 @@ bool opool__sample_take(const void *at, struct opool__known *known, bool may_wai
                                        .birth = entry->b};
         opool__table_remove(&shard->table, entry);
     }
-    opool__lock_drop(&shard->lock);
+    unlock(shard, before);
     if (entry)
         count(at, -1);
     return entry;
@@ -119,9 +147,14 @@ static uint64_t draw(struct opool__worker *worker, double mean)
     return 1 + (uint64_t)(minus_log2(worker->random * UINT64_C(0x2545F4914F6CDD1D)) * 0.6931471805599453 * mean);
 }
 
-uint64_t opool__sample_skip(struct opool__worker *worker)
+void opool__sample_skip(struct opool__worker *worker)
 {
-    return opool__sampling ? draw(worker, mean_skipped) : 0;
+    if (!opool__sampling)
+        return;
+    opool__thread.skip = draw(worker, mean_skipped);
+    opool__light_barrier(); /* a signal handler may fork */
+    if (!*opool__image_own)
+        opool__thread.skip = 0;
 }
 
 uint32_t opool__sample_until_timed(struct opool__worker *worker)

@@ -62,8 +62,8 @@ static void at_end(void *worker)
         return;
     }
     leave();
-    opool__thread.inside = 0;
     leave_to_next(worker);
+    opool__thread.inside = 0;
 }
 
 void opool__threads_start(void)
@@ -147,7 +147,8 @@ struct opool__worker *opool__thread_begin(void)
     opool__thread.worker = worker;
     opool__thread.gone = !worker;
     opool__thread.totals = worker ? worker->totals : NULL;
-    opool__thread.skip = worker ? opool__sample_skip(worker) : 0;
+    if (worker)
+        opool__sample_skip(worker);
     errno = saved;
     return worker;
 }
