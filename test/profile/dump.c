@@ -97,9 +97,9 @@ static void print_points(void)
 {
     for (uint32_t i = 0; i < header()->timeline.used; i++) {
         const struct opool__profile_point *point = element(&header()->timeline, i);
-        printf("%s[%llu, %llu, %llu, %llu]", i ? ", " : "", (unsigned long long)point->at_ns,
+        printf("%s[%llu, %llu, %llu, %llu, %llu]", i ? ", " : "", (unsigned long long)point->at_ns,
                (unsigned long long)point->live_bytes, (unsigned long long)point->live_blocks,
-               (unsigned long long)point->resident_bytes);
+               (unsigned long long)point->resident_bytes, (unsigned long long)point->allocations);
     }
 }
 

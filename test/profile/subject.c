@@ -49,6 +49,13 @@ static void repeat(void *(*allocate)(void), int count)
         free(allocate());
 }
 
+static unsigned long long now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
 static void wait_ms(long ms)
 {
     struct timespec span = {ms / 1000, ms % 1000 * 1000000};
@@ -183,18 +190,23 @@ SITE void *left(void)
     return keep(malloc(3000));
 }
 
+/* How long the lives can have been is for the script. */
 static void run_lives(void)
 {
     void *blocks[50];
+    unsigned long long from = now_ns(), between, end;
     for (int i = 0; i < 1000; i++)
         free(short_lived());
+    between = now_ns();
     for (int i = 0; i < 50; i++)
         blocks[i] = long_lived();
     wait_ms(30);
     for (int i = 0; i < 50; i++)
         free(blocks[i]);
+    end = now_ns();
     for (int i = 0; i < 7; i++)
         left();
+    printf("lives %llu %llu\n", between - from, end - between);
 }
 
 /* ---- threads ---- */
@@ -606,7 +618,7 @@ static void handle_by_exit(int number)
 
 static void run_exits(void)
 {
-    alarm(40);
+    alarm(200);
     for (int i = 0; i < 100; i++) {
         pid_t child = fork();
         if (child == 0) {
@@ -800,11 +812,13 @@ static void run_plugin(void)
     repeat(allocate, 25);
 }
 
-static void run_wait(void)
+/* Until it is ended. */
+static void run_serve(void)
 {
-    puts("waits");
+    alarm(500);
+    puts("serves");
     fflush(stdout);
-    for (int i = 0; i < 2000; i++) {
+    for (;;) {
         repeat(short_lived, 10);
         wait_ms(1);
     }
@@ -838,7 +852,7 @@ static const struct {
     {"fork", run_fork},       {"clone", run_clone},     {"vfork", run_vfork},
     {"forks", run_forks},     {"daemon", run_daemon},   {"drop", run_drop},
     {"cage", run_cage},       {"turns", run_turns},     {"mixed", run_mixed},
-    {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
+    {"plugin", run_plugin},   {"serve", run_serve},     {"late", run_late},
     {"exits", run_exits},     {"rhythm", run_rhythm},   {"handler_forks", run_handler_forks},
 };
 
