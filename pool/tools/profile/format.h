@@ -21,6 +21,7 @@
  * All numbers are in the machine's byte order, which `magic` shows.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define OPOOL__PROFILE_MAGIC UINT64_C(0x31666f72706c6f70)
@@ -58,7 +59,7 @@ struct opool__profile_header {
     uint32_t own_malloc;         /* the program's malloc is not the one that was wrapped: nothing was seen */
     uint32_t paused;             /* recording is off now */
     uint64_t start_ns, last_ns;  /* CLOCK_MONOTONIC */
-    uint64_t recorded_ns;        /* time with recording on, up to last_ns */
+    uint64_t recorded_ns;        /* time with recording on, up to last_ns: opool__profile_recorded() */
     uint64_t cpu_ns;             /* of the process, at last_ns */
     uint64_t epoch_s;            /* time of day at start_ns */
     uint64_t allocations, frees; /* all events while recording, sampled or not */
@@ -68,6 +69,8 @@ struct opool__profile_header {
     uint64_t faults; /* minor page faults of the process, at last_ns */
     /* By the tool, while the process runs: what it saw, and when. In a saved image that is not after `last_ns`. */
     uint64_t resident_bytes, seen_ns, seen_cpu_ns;
+    uint64_t switched_ns,
+        before_ns; /* when recording was switched on or off last (else: start_ns), recorded until then */
     uint64_t threads_begun;
     struct opool__profile_array modules, sites, records, timeline, threads;
     char program[OPOOL__PROFILE_PATH];
@@ -134,6 +137,12 @@ struct opool__profile_thread {
     uint64_t last_ns;       /* of the last event that was looked at */
     uint64_t reserved[2];
 };
+
+static inline uint64_t opool__profile_recorded(const struct opool__profile_header *header)
+{
+    bool ran = !header->paused && header->last_ns > header->switched_ns;
+    return header->before_ns + (ran ? header->last_ns - header->switched_ns : 0);
+}
 
 /* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the
    last one all above. */

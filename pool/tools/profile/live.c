@@ -240,8 +240,14 @@ static void pause_one(struct visit *visit, int fd, const char *path, uint32_t en
     struct opool__profile_header header;
     uint32_t paused = visit->paused;
     (void)path;
-    if (ended == OPOOL__PROFILE_RUNNING && opool__save_header(fd, &header))
-        set_field(fd, offsetof(struct opool__profile_header, paused), &paused, sizeof paused);
+    if (ended != OPOOL__PROFILE_RUNNING || !opool__save_header(fd, &header) || header.paused == paused)
+        return;
+    header.last_ns = nanoseconds(CLOCK_MONOTONIC);
+    struct {
+        uint64_t switched_ns, before_ns;
+    } now = {header.last_ns, opool__profile_recorded(&header)};
+    set_field(fd, offsetof(struct opool__profile_header, switched_ns), &now, sizeof now);
+    set_field(fd, offsetof(struct opool__profile_header, paused), &paused, sizeof paused);
 }
 
 bool opool__live_pause(const struct opool__live *live, bool paused)

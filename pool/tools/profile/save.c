@@ -73,10 +73,8 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
 /* What the process did at a time that it did not come to write down. */
 static void run_until(struct opool__profile_header *header, uint64_t ns)
 {
-    if (ns <= header->last_ns)
-        return;
-    header->recorded_ns += header->paused ? 0 : ns - header->last_ns;
-    header->last_ns = ns;
+    if (ns > header->last_ns)
+        header->last_ns = ns;
 }
 
 static void complete(struct opool__profile_header *header, uint32_t ended)
@@ -193,6 +191,7 @@ static bool copy_image(struct copy *copy, off_t start)
         !copy_array(copy, &header->timeline, keep))
         return false;
     header->image_bytes = copy->at;
+    header->recorded_ns = opool__profile_recorded(header);
     return lseek(copy->to, start, SEEK_SET) >= 0 && opool__save_bytes(copy->to, header, sizeof *header) &&
            lseek(copy->to, 0, SEEK_END) >= 0;
 }

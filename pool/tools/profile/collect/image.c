@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "../environment.h"
 #include "os/lock.h"
 #include "os/os.h"
 
@@ -235,9 +236,31 @@ static void describe_process(struct opool__profile_header *header)
     read_arguments(header->arguments, sizeof header->arguments);
     header->pid = (uint32_t)getpid();
     header->parent = (uint32_t)getppid();
-    header->start_ns = header->last_ns = opool__clock_monotonic();
+    header->start_ns = header->last_ns = header->switched_ns = opool__clock_monotonic();
     header->epoch_s = (uint64_t)time(NULL);
     header->page_bytes = opool__os.page_size();
+}
+
+/* What all processes were told last; `otherwise` if that can not be read. */
+static uint32_t told(uint32_t otherwise)
+{
+    char path[PATH_MAX], word;
+    int n = snprintf(path, sizeof path, "%s/%s", folder, OPOOL__PROFILE_CONTROL);
+    int fd = n > 0 && n < PATH_MAX ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return otherwise;
+    uint32_t paused = read(fd, &word, 1) == 1 ? word == '0' : otherwise;
+    close(fd);
+    return paused;
+}
+
+/* Who tells writes it down first, then tells each image that is there: what was written before this one was is read
+   here, once more than it changed. */
+static void obey(void)
+{
+    uint32_t paused = opool__image.header->paused, again;
+    while ((again = told(paused)) != paused)
+        opool__store_relaxed(&opool__image.header->paused, paused = again);
 }
 
 static bool make_own_page(void)
@@ -267,9 +290,12 @@ bool opool__image_start(const struct opool__image_setup *setup)
                                             .mode = setup->mode,
                                             .frames = setup->frames,
                                             .every = setup->every,
-                                            .paused = setup->paused};
+                                            .paused = told(false)};
     describe_process(&header);
-    return make_own_page() && make_image(&header);
+    if (!make_own_page() || !make_image(&header))
+        return false;
+    obey();
+    return true;
 }
 
 /* The child has mapped what its parent had. The loader is not asked: another thread of the parent may have held its
@@ -346,13 +372,14 @@ bool opool__image_renew(void)
                                             .mode = parent->mode,
                                             .frames = parent->frames,
                                             .every = parent->every,
-                                            .paused = parent->paused,
+                                            .paused = told(parent->paused),
                                             .own_malloc = parent->own_malloc};
     describe_process(&header);
     opool__image_reset_lock();
     bool good = make_image(&header);
     *live.own = good; /* an old kernel did not wipe it */
     if (good) {
+        obey();
         copy_modules(parent);
     } else {
         opool__image.header = NULL;

@@ -46,7 +46,7 @@ extern OPOOL__HIDDEN const volatile uint32_t *opool__image_own;
 
 /* What of the header the environment says. */
 struct opool__image_setup {
-    uint32_t mode, frames, every, paused;
+    uint32_t mode, frames, every;
     const char *folder; /* copied */
 };
 

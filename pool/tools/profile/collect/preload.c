@@ -10,7 +10,6 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <opool/inline.h>
@@ -326,25 +325,11 @@ static bool is_glibc_behind(void)
            of_libc.dli_fbase == of_malloc.dli_fbase && opool__behind.usable_size;
 }
 
-/* What was last told to all processes. */
-static bool is_paused(const char *folder)
-{
-    char path[PATH_MAX], word = '1';
-    snprintf(path, sizeof path, "%s/%s", folder, OPOOL__PROFILE_CONTROL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool paused = read(fd, &word, 1) == 1 && word == '0';
-    close(fd);
-    return paused;
-}
-
 static void start_books(const char *folder)
 {
     struct opool__image_setup setup = {.mode = number_of(OPOOL__PROFILE_MODE, OPOOL__PROFILE_FULL),
                                        .frames = number_of(OPOOL__PROFILE_DEPTH, OPOOL__PROFILE_FRAMES),
                                        .every = number_of(OPOOL__PROFILE_EVERY, 1),
-                                       .paused = is_paused(folder),
                                        .folder = folder};
     if (setup.frames == 0 || setup.frames > OPOOL__PROFILE_FRAMES)
         setup.frames = OPOOL__PROFILE_FRAMES;

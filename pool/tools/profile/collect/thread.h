@@ -26,7 +26,7 @@ struct opool__thread {
     struct opool__worker *worker;
     struct opool__profile_thread *totals; /* the worker's; NULL: none */
     uint64_t skip;             /* sampled: allocations until the next one that is looked at, that one counted; else 0 */
-    const struct shard *shard; /* of collect_sample.c, whose lock it holds */
+    const struct shard *shard; /* of sample.c, whose lock it holds */
     uint32_t inside, rounds;
     bool gone; /* the last destructor ran, or there is no room */
 };
