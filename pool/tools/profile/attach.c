@@ -11,6 +11,11 @@
 #include "live.h"
 #include "profile.h"
 
+static const char *why(int error)
+{
+    return error == EPROTONOSUPPORT ? "another version of opool records there: take that one" : strerror(error);
+}
+
 /* A process, if it is a number and no profile has that name. */
 static bool find(struct opool__live *live, const char *whom)
 {
@@ -42,7 +47,7 @@ static int snapshot(const struct opool__live *live, const char *output)
     if (access(to.folder, F_OK) == 0)
         return opool__profile_fail(output, "another run records there");
     if (!opool__live_snapshot(live, to.file, &saved))
-        return opool__profile_fail(output, strerror(errno));
+        return opool__profile_fail(output, why(errno));
     fprintf(stderr, "opool profile: as it is now: %s\n", opool__clean(to.file));
     return 0;
 }
@@ -55,6 +60,6 @@ int opool__profile_attach(const char *whom, const char *what, const char *output
     if (strcmp(what, "snapshot") == 0)
         return snapshot(&live, output);
     if (!opool__live_pause(&live, strcmp(what, "off") == 0))
-        return opool__profile_fail(live.folder, strerror(errno));
+        return opool__profile_fail(live.folder, why(errno));
     return 0;
 }

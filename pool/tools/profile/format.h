@@ -27,7 +27,7 @@
 #define OPOOL__PROFILE_MAGIC UINT64_C(0x31666f72706c6f70)
 
 enum {
-    OPOOL__PROFILE_VERSION = 1,
+    OPOOL__PROFILE_VERSION = 2, /* counted up when anything here changes its place or meaning */
     OPOOL__PROFILE_FRAMES = 16, /* return addresses a site, innermost first */
     OPOOL__PROFILE_SIZES = 6,   /* sizes counted one by one */
     OPOOL__PROFILE_SIZE_CLASSES = 48,
@@ -137,6 +137,12 @@ struct opool__profile_thread {
     uint64_t last_ns;       /* of the last event that was looked at */
     uint64_t reserved[2];
 };
+
+/* A file goes from one machine, and one opool, to another. */
+_Static_assert(sizeof(struct opool__profile_header) == 1360 && sizeof(struct opool__profile_module) == 568 &&
+                   sizeof(struct opool__profile_site) == 144 && sizeof(struct opool__profile_record) == 768 &&
+                   sizeof(struct opool__profile_point) == 40 && sizeof(struct opool__profile_thread) == 64,
+               "another size is another OPOOL__PROFILE_VERSION");
 
 static inline uint64_t opool__profile_recorded(const struct opool__profile_header *header)
 {

@@ -137,6 +137,12 @@ struct visit {
     struct opool__saved *saved;
 };
 
+static void fail_visit(struct visit *visit)
+{
+    visit->error = errno;
+    visit->failed = true;
+}
+
 /* 0: it is no image's name. */
 static long pid_of(const char *name)
 {
@@ -240,7 +246,14 @@ static void pause_one(struct visit *visit, int fd, const char *path, uint32_t en
     struct opool__profile_header header;
     uint32_t paused = visit->paused;
     (void)path;
-    if (ended != OPOOL__PROFILE_RUNNING || !opool__save_header(fd, &header) || header.paused == paused)
+    if (ended != OPOOL__PROFILE_RUNNING)
+        return;
+    if (!opool__save_header(fd, &header)) {
+        if (errno == EPROTONOSUPPORT)
+            fail_visit(visit);
+        return;
+    }
+    if (header.paused == paused)
         return;
     header.last_ns = nanoseconds(CLOCK_MONOTONIC);
     struct {
@@ -288,8 +301,10 @@ static void note_use(int fd, long pid)
 static void gather_one(struct visit *visit, int fd, const char *path, uint32_t ended)
 {
     struct opool__profile_header header;
-    if (!opool__save_header(fd, &header))
+    if (!opool__save_header(fd, &header)) {
+        visit->saved->other_versions += visit->all && errno == EPROTONOSUPPORT;
         return; /* it is not ready yet, or no image of ours */
+    }
     if (ended == OPOOL__PROFILE_RUNNING && !visit->all) {
         note_use(fd, (long)header.pid);
         return;
@@ -298,8 +313,7 @@ static void gather_one(struct visit *visit, int fd, const char *path, uint32_t e
         return;
     if (opool__save_image(fd, visit->part, ended, visit->saved) && unlink(path) == 0)
         return;
-    visit->error = errno;
-    visit->failed = true;
+    fail_visit(visit);
 }
 
 /* The lock is for snapshots, which must not see half an image. */
@@ -342,8 +356,7 @@ static void snapshot_one(struct visit *visit, int fd, const char *path, uint32_t
     (void)path;
     if (visit->failed || opool__save_image(fd, visit->part, ended, visit->saved) || errno == EBADMSG)
         return;
-    visit->error = errno;
-    visit->failed = true;
+    fail_visit(visit);
 }
 
 /* The images whose processes ended before; they are whole already. */

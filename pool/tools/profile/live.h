@@ -23,9 +23,10 @@ struct opool__live {
 /* What was saved. */
 struct opool__saved {
     uint64_t images, allocations, sites;
-    uint64_t lost;          /* events that found no room */
-    uint64_t lost_children; /* forked processes that made no image */
-    uint64_t own_malloc;    /* images of programs whose malloc was not seen */
+    uint64_t lost;           /* events that found no room */
+    uint64_t lost_children;  /* forked processes that made no image */
+    uint64_t other_versions; /* images of another opool's format, which stay where they are */
+    uint64_t own_malloc;     /* images of programs whose malloc was not seen */
     char own_malloc_program[OPOOL__PROFILE_PATH];
 };
 

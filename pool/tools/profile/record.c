@@ -97,6 +97,11 @@ static void tell(const struct watch *watch)
     if (saved->lost_children)
         fprintf(stderr, "opool profile: %llu forked processes could make no file in %s, and are not recorded\n",
                 (unsigned long long)saved->lost_children, opool__clean_copy(name, sizeof name, watch->live.folder));
+    if (saved->other_versions)
+        fprintf(stderr,
+                "opool profile: the library that was preloaded is of another version of opool, and left %llu "
+                "profiles in %s\n",
+                (unsigned long long)saved->other_versions, opool__clean_copy(name, sizeof name, watch->live.folder));
     if (saved->lost)
         fprintf(stderr, "opool profile: %llu events found no room\n", (unsigned long long)saved->lost);
     fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu process%s: %s\n",
@@ -115,7 +120,7 @@ static int finish(struct watch *watch, int status)
                 opool__clean(watch->live.part));
         return OPOOL__LAUNCH_FAILED;
     }
-    if (access(watch->live.folder, F_OK) == 0)
+    if (watch->saved.other_versions == 0 && access(watch->live.folder, F_OK) == 0)
         opool__profile_fail(watch->live.folder, "something is left there that is no image");
     tell(watch);
     return status;

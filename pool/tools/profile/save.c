@@ -58,13 +58,15 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || !read_all(fd, header, sizeof *header, 0))
         return false;
     uint64_t bytes = (uint64_t)status.st_size;
+    errno = EBADMSG;
+    if (header->magic == OPOOL__PROFILE_MAGIC && header->version != OPOOL__PROFILE_VERSION && header->version != 0)
+        errno = EPROTONOSUPPORT;
     bool good = header->magic == OPOOL__PROFILE_MAGIC && header->version == OPOOL__PROFILE_VERSION && header->ready &&
                 array_fits(&header->modules, sizeof(struct opool__profile_module), bytes) &&
                 array_fits(&header->sites, sizeof(struct opool__profile_site), bytes) &&
                 array_fits(&header->records, sizeof(struct opool__profile_record), bytes) &&
                 array_fits(&header->timeline, sizeof(struct opool__profile_point), bytes) &&
                 array_fits(&header->threads, sizeof(struct opool__profile_thread), bytes);
-    errno = EBADMSG;
     header->program[sizeof header->program - 1] = '\0';
     header->arguments[sizeof header->arguments - 1] = '\0';
     return good;
