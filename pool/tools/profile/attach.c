@@ -42,6 +42,9 @@ static int snapshot(const struct opool__live *live, const char *output)
         output = name;
     if (!opool__live_name(&to, output))
         return opool__profile_fail(output, strerror(errno));
+    const char *keeps = opool__live_keeps(&to);
+    if (keeps)
+        return opool__profile_fail(output, keeps);
     if (strcmp(to.file, live->file) == 0)
         return opool__profile_fail(output, "that will be the profile itself");
     if (access(to.folder, F_OK) == 0)
@@ -56,7 +59,9 @@ int opool__profile_attach(const char *whom, const char *what, const char *output
 {
     struct opool__live live;
     if (!find(&live, whom))
-        return opool__profile_fail(whom, errno == ENODATA ? "is not being profiled" : strerror(errno));
+        return opool__profile_fail(whom, errno == ENODATA  ? "is not being profiled"
+                                         : errno == ENOENT ? "no such process, and no run records there"
+                                                           : strerror(errno));
     if (strcmp(what, "snapshot") == 0)
         return snapshot(&live, output);
     if (!opool__live_pause(&live, strcmp(what, "off") == 0))

@@ -54,6 +54,16 @@ bool opool__live_name(struct opool__live *live, const char *file)
     return join(live->file, whole, name) && name_rest(live);
 }
 
+const char *opool__live_keeps(const struct opool__live *live)
+{
+    struct stat status;
+    if (stat(live->file, &status) != 0)
+        return errno == ENOENT ? NULL : strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return S_ISDIR(status.st_mode) ? strerror(EISDIR) : "not a regular file";
+    return access(live->file, W_OK) == 0 ? NULL : strerror(errno);
+}
+
 /* The part of a line of /proc/PID/maps that names a live image of the process, cut to the folder's name. */
 static char *folder_in(char *line, long pid)
 {

@@ -33,6 +33,9 @@ struct opool__saved {
 /* Names; nothing is made yet. */
 bool opool__live_name(struct opool__live *live, const char *file);
 
+/* Why what has the profile's name is not to be replaced; NULL: it is nothing, or a file that may be written. */
+const char *opool__live_keeps(const struct opool__live *live);
+
 /* The names of the profile that this process is recorded in. */
 bool opool__live_of(struct opool__live *live, long pid);
 
