@@ -27,11 +27,11 @@ static const void *element(const struct opool__profile_array *array, uint32_t i)
     return image + array->offset + (uint64_t)i * array->stride;
 }
 
-static void print_address(uint64_t address)
+static void print_address(uint64_t address, uint32_t site)
 {
     for (uint32_t i = 0; i < header()->modules.used; i++) {
         const struct opool__profile_module *module = element(&header()->modules, i);
-        if (address >= module->start && address < module->end) {
+        if (opool__profile_holds(module, address, site)) {
             printf("\"%s+%llu\"", module->path, (unsigned long long)(address - module->bias));
             return;
         }
@@ -39,12 +39,13 @@ static void print_address(uint64_t address)
     printf("\"?+%llu\"", (unsigned long long)address);
 }
 
-static void print_site(const struct opool__profile_site *site)
+static void print_site(uint32_t number)
 {
+    const struct opool__profile_site *site = element(&header()->sites, number);
     printf("\"function\": \"%c\", \"frames\": [", site->function);
     for (uint32_t i = 0; i < site->depth; i++) {
         fputs(i ? ", " : "", stdout);
-        print_address(site->frames[i] - 1);
+        print_address(site->frames[i] - 1, number);
     }
     fputs("]", stdout);
 }
@@ -55,7 +56,7 @@ static void print_record(const struct opool__profile_record *record)
 {
     const char *comma = "";
     fputs("{", stdout);
-    print_site(element(&header()->sites, record->site));
+    print_site(record->site);
     NUMBER(record, site), NUMBER(record, thread), NUMBER(record, allocations), NUMBER(record, bytes);
     NUMBER(record, frees), NUMBER(record, foreign_frees), NUMBER(record, live), NUMBER(record, live_peak);
     NUMBER(record, live_bytes), NUMBER(record, live_bytes_peak), NUMBER(record, least), NUMBER(record, most);

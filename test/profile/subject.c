@@ -808,6 +808,24 @@ SITE void *of_plugin(const char *file)
     return dlsym(plugin, "plugin_allocate");
 }
 
+/* One after the other, and again: each at the other's addresses, if the loader has it so. */
+static void run_reload(void)
+{
+    static const char *const files[] = {"SUBJECT_PLUGIN", "SUBJECT_SECOND"}, *const names[] = {"plugin_allocate",
+                                                                                               "second_allocate"};
+    uintptr_t seen[6];
+    for (int i = 0; i < 6; i++) {
+        void *plugin = dlopen(getenv(files[i % 4 / 2]), RTLD_NOW), *(*allocate)(void);
+        need(plugin != NULL);
+        void *function = dlsym(plugin, names[i % 4 / 2]);
+        memcpy(&allocate, &function, sizeof allocate);
+        seen[i] = (uintptr_t)function;
+        repeat(allocate, 10 + i);
+        need(dlclose(plugin) == 0);
+    }
+    printf("same %d\n", seen[0] == seen[1] && seen[1] == seen[2] && seen[2] == seen[4]);
+}
+
 static void run_plugin(void)
 {
     void *function = of_plugin(getenv("SUBJECT_PLUGIN")), *(*allocate)(void);
@@ -857,6 +875,7 @@ static const struct {
     {"cage", run_cage},       {"turns", run_turns},     {"mixed", run_mixed},
     {"plugin", run_plugin},   {"serve", run_serve},     {"late", run_late},
     {"exits", run_exits},     {"rhythm", run_rhythm},   {"handler_forks", run_handler_forks},
+    {"reload", run_reload},
 };
 
 static int run_case(const char *name)

@@ -84,7 +84,14 @@ struct opool__profile_module {
     uint32_t id_bytes;
     uint8_t id[OPOOL__PROFILE_ID]; /* build-id */
     char path[OPOOL__PROFILE_PATH];
+    uint64_t left; /* 0: it is there; else it was unloaded when there were `left - 1` sites */
 };
+
+/* Is the address, of this site, one of the module? Another one may have come to its place: the first that says so. */
+static inline bool opool__profile_holds(const struct opool__profile_module *module, uint64_t address, uint64_t site)
+{
+    return address >= module->start && address < module->end && (module->left == 0 || site < module->left - 1);
+}
 
 struct opool__profile_site {
     uint64_t key;             /* 0: not used */
@@ -139,7 +146,7 @@ struct opool__profile_thread {
 };
 
 /* A file goes from one machine, and one opool, to another. */
-_Static_assert(sizeof(struct opool__profile_header) == 1360 && sizeof(struct opool__profile_module) == 568 &&
+_Static_assert(sizeof(struct opool__profile_header) == 1360 && sizeof(struct opool__profile_module) == 576 &&
                    sizeof(struct opool__profile_site) == 144 && sizeof(struct opool__profile_record) == 768 &&
                    sizeof(struct opool__profile_point) == 40 && sizeof(struct opool__profile_thread) == 64,
                "another size is another OPOOL__PROFILE_VERSION");

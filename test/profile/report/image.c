@@ -44,7 +44,8 @@ static const struct field header_fields[] = {
     HEADER(lost_records), HEADER(lost_blocks),    HEADER(lost_modules), HEADER(lost_children), HEADER(page_bytes),
     HEADER(faults),       HEADER(resident_bytes), HEADER(seen_ns),      HEADER(seen_cpu_ns),   HEADER(threads_begun),
 };
-static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias)};
+static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias),
+                                             MODULE(left)};
 static const struct field record_fields[] = {
     RECORD(site),          RECORD(thread),      RECORD(allocations), RECORD(bytes),      RECORD(frees),
     RECORD(foreign_frees), RECORD(live),        RECORD(live_peak),   RECORD(live_bytes), RECORD(live_bytes_peak),

@@ -307,6 +307,8 @@ static void copy_modules(const struct opool__profile_header *parent)
     /* acquire: elements are zero before they count. */
     uint32_t used = opool__load_acquire(&parent->modules.used);
     for (uint32_t i = 0; i < used; i++) {
+        if (modules[i].left)
+            continue;
         uint32_t number = opool__image_take(&opool__image.header->modules);
         if (number == UINT32_MAX) {
             opool__image.header->lost_modules += used - i;

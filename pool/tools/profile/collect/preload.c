@@ -210,6 +210,25 @@ OPOOL__EXPORTED void *pvalloc(size_t size)
     return RECORDED(opool__behind.memalign(page, size), size, page, 'a');
 }
 
+/* ---- what is unloaded ---- */
+
+/* Another library may come to its addresses. */
+OPOOL__EXPORTED int dlclose(void *library)
+{
+    static int (*behind)(void *);
+    int (*next)(void *) = opool__load_relaxed(&behind);
+    if (!next) {
+        void *at = dlsym(RTLD_NEXT, "dlclose");
+        memcpy(&next, &at, sizeof next);
+        opool__store_relaxed(&behind, next);
+    }
+    int r = next ? next(library) : -1;
+    if (opool__thread.inside++ == 0 && *opool__image_own)
+        opool__modules_note();
+    opool__thread.inside--;
+    return r;
+}
+
 /* ---- fork ---- */
 
 /* The thread that is to come to the end of a recording first, which a signal handler interrupted to fork. */

@@ -245,7 +245,8 @@ struct building {
     struct mapping {
         const struct opool__profile_module *module;
         struct binary *binary;
-    } * mappings; /* of the image, by start */
+    } * mappings;  /* of the image, by start */
+    bool has_left; /* some were unloaded: others may have been at their addresses */
 };
 
 static int compare_binaries(const void *left, const void *right)
@@ -335,14 +336,31 @@ static void take_modules(struct building *building)
 {
     const struct image *image = building->image;
     building->mappings = opool__shapes_take(building->model->memory, image->module_count * sizeof *building->mappings);
-    for (size_t i = 0; i < image->module_count; i++)
+    building->has_left = false;
+    for (size_t i = 0; i < image->module_count; i++) {
         building->mappings[i] = (struct mapping){&image->modules[i], add_binary(building, &image->modules[i])};
+        building->has_left = building->has_left || image->modules[i].left > 0;
+    }
     qsort(building->mappings, image->module_count, sizeof *building->mappings, by_start);
 }
 
-/* The last that starts at or below the address. */
-static const struct mapping *mapping_of(const struct building *building, uint64_t address)
+/* Of those that were at the address one after the other: the one that the site came from. */
+static const struct mapping *mapping_at_site(const struct building *building, uint64_t address, uint64_t site)
 {
+    const struct mapping *found = NULL;
+    for (size_t i = 0; i < building->image->module_count; i++) {
+        const struct mapping *mapping = &building->mappings[i];
+        if (opool__profile_holds(mapping->module, address, site) && (!found || mapping->module < found->module))
+            found = mapping;
+    }
+    return found;
+}
+
+/* The last that starts at or below the address. */
+static const struct mapping *mapping_of(const struct building *building, uint64_t address, uint64_t site)
+{
+    if (building->has_left)
+        return mapping_at_site(building, address, site);
     size_t low = 0, high = building->image->module_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -355,11 +373,11 @@ static const struct mapping *mapping_of(const struct building *building, uint64_
 }
 
 /* A return address is behind its call, which may be the last of its function. */
-static struct frame *add_frame(struct building *building, uint64_t returns_to)
+static struct frame *add_frame(struct building *building, uint64_t returns_to, uint64_t site)
 {
     struct model *model = building->model;
     uint64_t address = returns_to - 1;
-    const struct mapping *mapping = mapping_of(building, address);
+    const struct mapping *mapping = mapping_of(building, address, site);
     struct frame frame = {.offset = address, .address = address};
     bool is_new;
     if (mapping) {
@@ -383,13 +401,14 @@ static bool is_collector(const struct frame *frame)
     return frame->binary && strstr(frame->binary->name, "opool-profile") != NULL;
 }
 
-static struct stack *add_stack(struct building *building, const struct opool__profile_site *site)
+static struct stack *add_stack(struct building *building, uint32_t number)
 {
+    const struct opool__profile_site *site = &building->image->sites[number];
     struct model *model = building->model;
     struct stack stack = {.function = (char)site->function};
     bool is_new;
     for (uint32_t i = 0; i < site->depth; i++) {
-        struct frame *frame = add_frame(building, site->frames[i]);
+        struct frame *frame = add_frame(building, site->frames[i], number);
         if (stack.depth > 0 || !is_collector(frame))
             stack.frames[stack.depth++] = frame;
     }
@@ -418,7 +437,7 @@ static void add_records(struct building *building)
     for (size_t i = 0; i < image->record_count; i++) {
         const struct opool__profile_record *record = &image->records[i];
         if (!stacks[record->site])
-            stacks[record->site] = add_stack(building, &image->sites[record->site]);
+            stacks[record->site] = add_stack(building, record->site);
         struct figures figures = figures_of(memory, record, every);
         opool__profile_add(memory, &stacks[record->site]->figures, &figures);
         add_peak(building, stacks[record->site], record->thread, figures.live_peak);
