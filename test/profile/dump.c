@@ -7,6 +7,7 @@
  *     dump FILE
  */
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -104,6 +105,14 @@ static void print_points(void)
     }
 }
 
+static unsigned long long sum_threads(size_t offset)
+{
+    unsigned long long sum = 0;
+    for (uint32_t i = 0; i < header()->threads.used; i++)
+        sum += *(const uint64_t *)((const char *)element(&header()->threads, i) + offset);
+    return sum;
+}
+
 static void print_image(void)
 {
     const struct opool__profile_header *head = header();
@@ -114,6 +123,8 @@ static void print_image(void)
     NUMBER(head, frees), NUMBER(head, lost_sites), NUMBER(head, lost_records), NUMBER(head, lost_blocks);
     NUMBER(head, lost_modules), NUMBER(head, lost_children), NUMBER(head, faults), NUMBER(head, resident_bytes);
     NUMBER(head, threads_begun);
+    printf(", \"own\": [%llu, %llu]", sum_threads(offsetof(struct opool__profile_thread, own)),
+           sum_threads(offsetof(struct opool__profile_thread, own_ns)));
     printf(", \"threads\": %u, \"modules\": [", head->threads.used);
     print_modules();
     fputs("], \"points\": [", stdout);

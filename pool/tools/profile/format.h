@@ -142,7 +142,7 @@ struct opool__profile_thread {
     uint64_t blocks, bytes; /* seen allocated less seen freed by this thread, modulo 2^64: the sum of all is in use */
     uint64_t begun;         /* threads that had this number */
     uint64_t last_ns;       /* of the last event that was looked at */
-    uint64_t reserved[2];
+    uint64_t own, own_ns;   /* of the timed calls: how many, what the recorder itself took of them */
 };
 
 /* A file goes from one machine, and one opool, to another. */

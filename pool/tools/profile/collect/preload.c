@@ -37,11 +37,13 @@
         if (worker_) { \
             struct opool__call seen_; \
             struct opool__wish wish_ = {__VA_ARGS__, caller_}; \
-            opool__call_begin(worker_, &seen_); \
+            opool__call_open(worker_, &seen_); \
+            opool__call_begin(&seen_); \
             at_ = (call_); \
             opool__call_end(&seen_); \
             opool__book_allocation(worker_, at_, &wish_, &seen_); \
             opool__sample_skip(worker_); \
+            opool__call_close(worker_, &seen_); \
             opool__thread_leave(); \
         } else { \
             at_ = (call_); \
@@ -86,11 +88,13 @@ static __attribute__((noinline)) void free_slow(void *at)
         return;
     }
     struct opool__call call;
+    opool__call_open(worker, &call);
     struct opool__profile_record *record = opool__book_free(worker, at);
-    opool__call_begin(worker, &call);
+    opool__call_begin(&call);
     opool__behind.free(at);
     opool__call_end(&call);
     opool__call_note(&call, record);
+    opool__call_close(worker, &call);
     opool__thread_leave();
 }
 
@@ -132,12 +136,14 @@ static void *move(void *at, size_t size)
     struct opool__worker *worker = opool__enter_free();
     if (!worker)
         return move_unrecorded(at, size);
+    opool__call_open(worker, &call);
     bool is_known = opool__book_lift(at, &known);
-    opool__call_begin(worker, &call);
+    opool__call_begin(&call);
     void *to = opool__behind.realloc(at, size);
     opool__call_end(&call);
     if (is_known)
         opool__book_move(worker, &known, at, to, size, &call);
+    opool__call_close(worker, &call);
     opool__thread_leave();
     return to;
 }
