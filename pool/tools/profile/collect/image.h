@@ -70,7 +70,7 @@ static inline bool opool__image_is_foreign(void)
 static inline bool opool__image_is_paused(void)
 {
     const struct opool__profile_header *header = opool__load_relaxed(&opool__image.header);
-    return !header || opool__load_relaxed(&header->paused);
+    return OPOOL__UNLIKELY(!header) || opool__load_relaxed(&header->paused);
 }
 
 /* The lock under which elements are taken. Not to be held while the loader or an allocator is called. */

@@ -69,11 +69,20 @@ OPOOL__EXPORTED void *malloc(size_t size)
     return malloc_slow(size, __builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE);
 }
 
-OPOOL__EXPORTED void *calloc(size_t count, size_t size)
+static __attribute__((noinline)) void *calloc_slow(size_t count, size_t size, const void *address, const uintptr_t *cfa,
+                                                   uintptr_t base)
 {
+    const struct opool__caller caller = {address, cfa, base};
     if (!opool__behind_known())
         return size && count > SIZE_MAX / size ? NULL : opool__first_aid_take(count * size);
-    return RECORDED(opool__behind.calloc(count, size), count * size, 0, 'c');
+    return RECORDED_FOR(caller, opool__behind.calloc(count, size), count * size, 0, 'c');
+}
+
+OPOOL__EXPORTED void *calloc(size_t count, size_t size)
+{
+    if (opool__skips())
+        return opool__behind.calloc(count, size);
+    return calloc_slow(count, size, __builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE);
 }
 
 static __attribute__((noinline)) void free_slow(void *at)

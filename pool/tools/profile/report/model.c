@@ -446,7 +446,7 @@ static void add_records(struct building *building)
 
 /* ---- the whole ---- */
 
-/* A pair of calls that comes by the collector: what two dozen instructions take, which it does not time itself. */
+/* A pair of calls that comes by the collector: what some thirty instructions take, which it does not time itself. */
 static const double passed_ns = 6;
 
 /* The rest it timed in the process, with its caches: so much in each call that it looked at. */
