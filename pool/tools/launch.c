@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "clean.h"
+#include "tools.h"
 
 enum { HEADERS_MOST = 256, LOOK_NS = 100000000, PATIENCE = 10 }; /* looks */
 
@@ -249,7 +250,7 @@ static _Noreturn void become(const char *path, char **argv, char *const *variabl
         snprintf(asan, sizeof asan, "%s%sverify_asan_link_order=0", others ? others : "", others && *others ? ":" : "");
     if (n > 0 && (size_t)n < sizeof asan)
         setenv("ASAN_OPTIONS", asan, 1);
-    signal(SIGPIPE, SIG_DFL);
+    opool__restore_signals();
     sigprocmask(SIG_SETMASK, mask, NULL);
     execv(path, argv);
     int error = errno;

@@ -64,12 +64,20 @@ static int run(int argc, char **argv)
     return EXIT_USAGE;
 }
 
+static void (*pipe_before)(int), (*child_before)(int);
+
+void opool__restore_signals(void)
+{
+    signal(SIGPIPE, pipe_before);
+    signal(SIGCHLD, child_before);
+}
+
 int main(int argc, char **argv)
 {
     /* A closed pipe is an error of writing like a full disk. */
-    signal(SIGPIPE, SIG_IGN);
+    pipe_before = signal(SIGPIPE, SIG_IGN);
     /* Ignored, as some parents leave it, children have no exit status. */
-    signal(SIGCHLD, SIG_DFL);
+    child_before = signal(SIGCHLD, SIG_DFL);
     /* A file of ours is none of the standard streams. Writing to this fails as to a closed one. */
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)

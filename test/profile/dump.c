@@ -7,6 +7,7 @@
  *     dump FILE
  */
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,11 +28,11 @@ static const void *element(const struct opool__profile_array *array, uint32_t i)
     return image + array->offset + (uint64_t)i * array->stride;
 }
 
-static void print_address(uint64_t address)
+static void print_address(uint64_t address, uint32_t site)
 {
     for (uint32_t i = 0; i < header()->modules.used; i++) {
         const struct opool__profile_module *module = element(&header()->modules, i);
-        if (address >= module->start && address < module->end) {
+        if (opool__profile_holds(module, address, site)) {
             printf("\"%s+%llu\"", module->path, (unsigned long long)(address - module->bias));
             return;
         }
@@ -39,12 +40,13 @@ static void print_address(uint64_t address)
     printf("\"?+%llu\"", (unsigned long long)address);
 }
 
-static void print_site(const struct opool__profile_site *site)
+static void print_site(uint32_t number)
 {
+    const struct opool__profile_site *site = element(&header()->sites, number);
     printf("\"function\": \"%c\", \"frames\": [", site->function);
     for (uint32_t i = 0; i < site->depth; i++) {
         fputs(i ? ", " : "", stdout);
-        print_address(site->frames[i] - 1);
+        print_address(site->frames[i] - 1, number);
     }
     fputs("]", stdout);
 }
@@ -55,7 +57,7 @@ static void print_record(const struct opool__profile_record *record)
 {
     const char *comma = "";
     fputs("{", stdout);
-    print_site(element(&header()->sites, record->site));
+    print_site(record->site);
     NUMBER(record, site), NUMBER(record, thread), NUMBER(record, allocations), NUMBER(record, bytes);
     NUMBER(record, frees), NUMBER(record, foreign_frees), NUMBER(record, live), NUMBER(record, live_peak);
     NUMBER(record, live_bytes), NUMBER(record, live_bytes_peak), NUMBER(record, least), NUMBER(record, most);
@@ -97,10 +99,18 @@ static void print_points(void)
 {
     for (uint32_t i = 0; i < header()->timeline.used; i++) {
         const struct opool__profile_point *point = element(&header()->timeline, i);
-        printf("%s[%llu, %llu, %llu, %llu]", i ? ", " : "", (unsigned long long)point->at_ns,
+        printf("%s[%llu, %llu, %llu, %llu, %llu]", i ? ", " : "", (unsigned long long)point->at_ns,
                (unsigned long long)point->live_bytes, (unsigned long long)point->live_blocks,
-               (unsigned long long)point->resident_bytes);
+               (unsigned long long)point->resident_bytes, (unsigned long long)point->allocations);
     }
+}
+
+static unsigned long long sum_threads(size_t offset)
+{
+    unsigned long long sum = 0;
+    for (uint32_t i = 0; i < header()->threads.used; i++)
+        sum += *(const uint64_t *)((const char *)element(&header()->threads, i) + offset);
+    return sum;
 }
 
 static void print_image(void)
@@ -113,6 +123,8 @@ static void print_image(void)
     NUMBER(head, frees), NUMBER(head, lost_sites), NUMBER(head, lost_records), NUMBER(head, lost_blocks);
     NUMBER(head, lost_modules), NUMBER(head, lost_children), NUMBER(head, faults), NUMBER(head, resident_bytes);
     NUMBER(head, threads_begun);
+    printf(", \"own\": [%llu, %llu]", sum_threads(offsetof(struct opool__profile_thread, own)),
+           sum_threads(offsetof(struct opool__profile_thread, own_ns)));
     printf(", \"threads\": %u, \"modules\": [", head->threads.used);
     print_modules();
     fputs("], \"points\": [", stdout);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Loaded by subject.c while it runs. */
+/* Loaded by subject.c while it runs; of another name with -DSECOND, at the same addresses. */
 #include <stdlib.h>
 
-void *plugin_allocate(void);
+#ifdef SECOND
+#define ALLOCATE second_allocate
+#else
+#define ALLOCATE plugin_allocate
+#endif
 
-void *plugin_allocate(void)
+void *ALLOCATE(void);
+
+void *ALLOCATE(void)
 {
     void *at = malloc(90);
     __asm__ volatile("" : "+r"(at)::"memory");

@@ -43,6 +43,19 @@ static void need(int good)
         _exit(99);
 }
 
+static void repeat(void *(*allocate)(void), int count)
+{
+    for (int i = 0; i < count; i++)
+        free(allocate());
+}
+
+static unsigned long long now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
 static void wait_ms(long ms)
 {
     struct timespec span = {ms / 1000, ms % 1000 * 1000000};
@@ -119,6 +132,18 @@ static void run_kin(void)
         }
 }
 
+/* ---- which process ---- */
+
+SITE void *by_parent(void)
+{
+    return keep(malloc(60));
+}
+
+SITE void *by_child(void)
+{
+    return keep(malloc(61));
+}
+
 /* ---- sizes ---- */
 
 SITE void *one_size(size_t size)
@@ -177,18 +202,23 @@ SITE void *left(void)
     return keep(malloc(3000));
 }
 
+/* How long the lives can have been is for the script. */
 static void run_lives(void)
 {
     void *blocks[50];
+    unsigned long long from = now_ns(), between, end;
     for (int i = 0; i < 1000; i++)
         free(short_lived());
+    between = now_ns();
     for (int i = 0; i < 50; i++)
         blocks[i] = long_lived();
     wait_ms(30);
     for (int i = 0; i < 50; i++)
         free(blocks[i]);
+    end = now_ns();
     for (int i = 0; i < 7; i++)
         left();
+    printf("lives %llu %llu\n", between - from, end - between);
 }
 
 /* ---- threads ---- */
@@ -397,6 +427,27 @@ static void run_breaks(void)
         free(mapped_alone());
 }
 
+/* ---- what is timed ---- */
+
+SITE void *most_of_the_time(void)
+{
+    return keep(malloc(64));
+}
+
+SITE void *once_a_round(void)
+{
+    return keep(malloc(64));
+}
+
+/* Its rhythm is that of the timed calls, on the average: 128. */
+static void run_rhythm(void)
+{
+    for (int round = 0; round < 20000; round++) {
+        repeat(most_of_the_time, 63);
+        repeat(once_a_round, 1);
+    }
+}
+
 /* ---- stacks ---- */
 
 /* A walk through functions that call one another, with frames of many sizes; the way is kept in `way`, and counted
@@ -579,13 +630,14 @@ static void handle_by_exit(int number)
 
 static void run_exits(void)
 {
-    alarm(40);
+    alarm(200);
     for (int i = 0; i < 100; i++) {
         pid_t child = fork();
         if (child == 0) {
             struct itimerval once = {{0, 0}, {0, 500 + i * 37}};
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             signal(SIGALRM, handle_by_exit);
+            repeat(by_child, 1); /* a process that did nothing is not in the profile */
             setitimer(ITIMER_REAL, &once, NULL);
             for (;;)
                 run_turns();
@@ -595,28 +647,59 @@ static void run_exits(void)
     }
 }
 
+/* One that forks, at any time; the child goes on where it was interrupted. */
+enum { HANDLER_FORKS = 100 };
+
+static volatile sig_atomic_t forks_so_far, is_child;
+
+SITE void *by_forked(void)
+{
+    return keep(malloc(62));
+}
+
+static void handle_by_fork(int number)
+{
+    int saved = errno;
+    (void)number;
+    if (is_child || forks_so_far == HANDLER_FORKS)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        is_child = 1;
+        alarm(200);
+    } else {
+        int status;
+        need(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        forks_so_far++;
+    }
+    errno = saved;
+}
+
+/* Stacks that are new and others, and threads: their ends come inside the collector, too. */
+static void run_handler_forks(void)
+{
+    struct itimerval often = {{0, 300}, {0, 300}};
+    pthread_t thread;
+    signal(SIGPROF, handle_by_fork);
+    setitimer(ITIMER_PROF, &often, NULL);
+    unsigned way = 0;
+    while (forks_so_far < HANDLER_FORKS && !is_child)
+        turn(way++, 9);
+    if (is_child) {
+        repeat(by_forked, 20);
+        need(pthread_create(&thread, NULL, hold, (void *)(uintptr_t)10) == 0);
+        pthread_join(thread, NULL);
+        exit(0);
+    }
+    printf("turns %u\n", way);
+}
+
 /* ---- processes ---- */
-
-SITE void *by_parent(void)
-{
-    return keep(malloc(60));
-}
-
-SITE void *by_child(void)
-{
-    return keep(malloc(61));
-}
 
 static void await(pid_t child)
 {
     int status;
     need(waitpid(child, &status, 0) == child && status == 0);
-}
-
-static void repeat(void *(*allocate)(void), int count)
-{
-    for (int i = 0; i < count; i++)
-        free(allocate());
 }
 
 static void run_fork(void)
@@ -725,6 +808,24 @@ SITE void *of_plugin(const char *file)
     return dlsym(plugin, "plugin_allocate");
 }
 
+/* One after the other, and again: each at the other's addresses, if the loader has it so. */
+static void run_reload(void)
+{
+    static const char *const files[] = {"SUBJECT_PLUGIN", "SUBJECT_SECOND"}, *const names[] = {"plugin_allocate",
+                                                                                               "second_allocate"};
+    uintptr_t seen[6];
+    for (int i = 0; i < 6; i++) {
+        void *plugin = dlopen(getenv(files[i % 4 / 2]), RTLD_NOW), *(*allocate)(void);
+        need(plugin != NULL);
+        void *function = dlsym(plugin, names[i % 4 / 2]);
+        memcpy(&allocate, &function, sizeof allocate);
+        seen[i] = (uintptr_t)function;
+        repeat(allocate, 10 + i);
+        need(dlclose(plugin) == 0);
+    }
+    printf("same %d\n", seen[0] == seen[1] && seen[1] == seen[2] && seen[2] == seen[4]);
+}
+
 static void run_plugin(void)
 {
     void *function = of_plugin(getenv("SUBJECT_PLUGIN")), *(*allocate)(void);
@@ -732,11 +833,13 @@ static void run_plugin(void)
     repeat(allocate, 25);
 }
 
-static void run_wait(void)
+/* Until it is ended. */
+static void run_serve(void)
 {
-    puts("waits");
+    alarm(500);
+    puts("serves");
     fflush(stdout);
-    for (int i = 0; i < 2000; i++) {
+    for (;;) {
         repeat(short_lived, 10);
         wait_ms(1);
     }
@@ -763,13 +866,16 @@ static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
-    {"kin", run_kin},       {"sizes", run_sizes},     {"lives", run_lives},     {"threads", run_threads},
-    {"row", run_row},       {"foreign", run_foreign}, {"keys", run_keys},       {"growth", run_growth},
-    {"breaks", run_breaks}, {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
-    {"fork", run_fork},     {"clone", run_clone},     {"vfork", run_vfork},     {"forks", run_forks},
-    {"daemon", run_daemon}, {"drop", run_drop},       {"cage", run_cage},       {"turns", run_turns},
-    {"mixed", run_mixed},   {"plugin", run_plugin},   {"wait", run_wait},       {"late", run_late},
-    {"exits", run_exits},
+    {"kin", run_kin},         {"sizes", run_sizes},     {"lives", run_lives},
+    {"threads", run_threads}, {"row", run_row},         {"foreign", run_foreign},
+    {"keys", run_keys},       {"growth", run_growth},   {"breaks", run_breaks},
+    {"stacks", run_stacks},   {"handler", run_handler}, {"alarms", run_alarms},
+    {"fork", run_fork},       {"clone", run_clone},     {"vfork", run_vfork},
+    {"forks", run_forks},     {"daemon", run_daemon},   {"drop", run_drop},
+    {"cage", run_cage},       {"turns", run_turns},     {"mixed", run_mixed},
+    {"plugin", run_plugin},   {"serve", run_serve},     {"late", run_late},
+    {"exits", run_exits},     {"rhythm", run_rhythm},   {"handler_forks", run_handler_forks},
+    {"reload", run_reload},
 };
 
 static int run_case(const char *name)

@@ -21,12 +21,13 @@
  * All numbers are in the machine's byte order, which `magic` shows.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define OPOOL__PROFILE_MAGIC UINT64_C(0x31666f72706c6f70)
 
 enum {
-    OPOOL__PROFILE_VERSION = 1,
+    OPOOL__PROFILE_VERSION = 2, /* counted up when anything here changes its place or meaning */
     OPOOL__PROFILE_FRAMES = 16, /* return addresses a site, innermost first */
     OPOOL__PROFILE_SIZES = 6,   /* sizes counted one by one */
     OPOOL__PROFILE_SIZE_CLASSES = 48,
@@ -58,7 +59,7 @@ struct opool__profile_header {
     uint32_t own_malloc;         /* the program's malloc is not the one that was wrapped: nothing was seen */
     uint32_t paused;             /* recording is off now */
     uint64_t start_ns, last_ns;  /* CLOCK_MONOTONIC */
-    uint64_t recorded_ns;        /* time with recording on, up to last_ns */
+    uint64_t recorded_ns;        /* time with recording on, up to last_ns: opool__profile_recorded() */
     uint64_t cpu_ns;             /* of the process, at last_ns */
     uint64_t epoch_s;            /* time of day at start_ns */
     uint64_t allocations, frees; /* all events while recording, sampled or not */
@@ -68,6 +69,8 @@ struct opool__profile_header {
     uint64_t faults; /* minor page faults of the process, at last_ns */
     /* By the tool, while the process runs: what it saw, and when. In a saved image that is not after `last_ns`. */
     uint64_t resident_bytes, seen_ns, seen_cpu_ns;
+    uint64_t switched_ns,
+        before_ns; /* when recording was switched on or off last (else: start_ns), recorded until then */
     uint64_t threads_begun;
     struct opool__profile_array modules, sites, records, timeline, threads;
     char program[OPOOL__PROFILE_PATH];
@@ -81,7 +84,14 @@ struct opool__profile_module {
     uint32_t id_bytes;
     uint8_t id[OPOOL__PROFILE_ID]; /* build-id */
     char path[OPOOL__PROFILE_PATH];
+    uint64_t left; /* 0: it is there; else it was unloaded when there were `left - 1` sites */
 };
+
+/* Is the address, of this site, one of the module? Another one may have come to its place: the first that says so. */
+static inline bool opool__profile_holds(const struct opool__profile_module *module, uint64_t address, uint64_t site)
+{
+    return address >= module->start && address < module->end && (module->left == 0 || site < module->left - 1);
+}
 
 struct opool__profile_site {
     uint64_t key;             /* 0: not used */
@@ -108,7 +118,7 @@ struct opool__profile_record {
     uint64_t moved_bytes;        /* bytes that reallocs copied */
     uint64_t breaks, maps;       /* calls that moved the break, that mapped or unmapped, as far as seen */
     uint64_t fresh_bytes;        /* by how much these made the heap larger: pages that the program has fault in */
-    uint64_t timed, timed_ns;    /* one in some of the calls (malloc's own, this and the free): how many, their time */
+    uint64_t timed, timed_ns;    /* some of the calls (malloc's own, this and the free), drawn: how many, their time */
     uint64_t faults; /* minor page faults in the timed calls alone; scale by (allocations + frees) / timed */
     uint64_t burst;  /* most allocations in a row without a free of this site, this thread */
     uint64_t row;    /* such allocations now */
@@ -132,8 +142,20 @@ struct opool__profile_thread {
     uint64_t blocks, bytes; /* seen allocated less seen freed by this thread, modulo 2^64: the sum of all is in use */
     uint64_t begun;         /* threads that had this number */
     uint64_t last_ns;       /* of the last event that was looked at */
-    uint64_t reserved[2];
+    uint64_t own, own_ns;   /* of the timed calls: how many, what the recorder itself took of them */
 };
+
+/* A file goes from one machine, and one opool, to another. */
+_Static_assert(sizeof(struct opool__profile_header) == 1360 && sizeof(struct opool__profile_module) == 576 &&
+                   sizeof(struct opool__profile_site) == 144 && sizeof(struct opool__profile_record) == 768 &&
+                   sizeof(struct opool__profile_point) == 40 && sizeof(struct opool__profile_thread) == 64,
+               "another size is another OPOOL__PROFILE_VERSION");
+
+static inline uint64_t opool__profile_recorded(const struct opool__profile_header *header)
+{
+    bool ran = !header->paused && header->last_ns > header->switched_ns;
+    return header->before_ns + (ran ? header->last_ns - header->switched_ns : 0);
+}
 
 /* Class of a lifetime: two an octave, [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)) from 64 ns up; 0 has all below, the
    last one all above. */

@@ -54,6 +54,16 @@ bool opool__live_name(struct opool__live *live, const char *file)
     return join(live->file, whole, name) && name_rest(live);
 }
 
+const char *opool__live_keeps(const struct opool__live *live)
+{
+    struct stat status;
+    if (stat(live->file, &status) != 0)
+        return errno == ENOENT ? NULL : strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return S_ISDIR(status.st_mode) ? strerror(EISDIR) : "not a regular file";
+    return access(live->file, W_OK) == 0 ? NULL : strerror(errno);
+}
+
 /* The part of a line of /proc/PID/maps that names a live image of the process, cut to the folder's name. */
 static char *folder_in(char *line, long pid)
 {
@@ -136,6 +146,12 @@ struct visit {
     int error;
     struct opool__saved *saved;
 };
+
+static void fail_visit(struct visit *visit)
+{
+    visit->error = errno;
+    visit->failed = true;
+}
 
 /* 0: it is no image's name. */
 static long pid_of(const char *name)
@@ -240,8 +256,21 @@ static void pause_one(struct visit *visit, int fd, const char *path, uint32_t en
     struct opool__profile_header header;
     uint32_t paused = visit->paused;
     (void)path;
-    if (ended == OPOOL__PROFILE_RUNNING && opool__save_header(fd, &header))
-        set_field(fd, offsetof(struct opool__profile_header, paused), &paused, sizeof paused);
+    if (ended != OPOOL__PROFILE_RUNNING)
+        return;
+    if (!opool__save_header(fd, &header)) {
+        if (errno == EPROTONOSUPPORT)
+            fail_visit(visit);
+        return;
+    }
+    if (header.paused == paused)
+        return;
+    header.last_ns = nanoseconds(CLOCK_MONOTONIC);
+    struct {
+        uint64_t switched_ns, before_ns;
+    } now = {header.last_ns, opool__profile_recorded(&header)};
+    set_field(fd, offsetof(struct opool__profile_header, switched_ns), &now, sizeof now);
+    set_field(fd, offsetof(struct opool__profile_header, paused), &paused, sizeof paused);
 }
 
 bool opool__live_pause(const struct opool__live *live, bool paused)
@@ -282,8 +311,10 @@ static void note_use(int fd, long pid)
 static void gather_one(struct visit *visit, int fd, const char *path, uint32_t ended)
 {
     struct opool__profile_header header;
-    if (!opool__save_header(fd, &header))
+    if (!opool__save_header(fd, &header)) {
+        visit->saved->other_versions += visit->all && errno == EPROTONOSUPPORT;
         return; /* it is not ready yet, or no image of ours */
+    }
     if (ended == OPOOL__PROFILE_RUNNING && !visit->all) {
         note_use(fd, (long)header.pid);
         return;
@@ -292,8 +323,7 @@ static void gather_one(struct visit *visit, int fd, const char *path, uint32_t e
         return;
     if (opool__save_image(fd, visit->part, ended, visit->saved) && unlink(path) == 0)
         return;
-    visit->error = errno;
-    visit->failed = true;
+    fail_visit(visit);
 }
 
 /* The lock is for snapshots, which must not see half an image. */
@@ -336,8 +366,7 @@ static void snapshot_one(struct visit *visit, int fd, const char *path, uint32_t
     (void)path;
     if (visit->failed || opool__save_image(fd, visit->part, ended, visit->saved) || errno == EBADMSG)
         return;
-    visit->error = errno;
-    visit->failed = true;
+    fail_visit(visit);
 }
 
 /* The images whose processes ended before; they are whole already. */

@@ -23,14 +23,18 @@ struct opool__live {
 /* What was saved. */
 struct opool__saved {
     uint64_t images, allocations, sites;
-    uint64_t lost;          /* events that found no room */
-    uint64_t lost_children; /* forked processes that made no image */
-    uint64_t own_malloc;    /* images of programs whose malloc was not seen */
+    uint64_t lost;           /* events that found no room */
+    uint64_t lost_children;  /* forked processes that made no image */
+    uint64_t other_versions; /* images of another opool's format, which stay where they are */
+    uint64_t own_malloc;     /* images of programs whose malloc was not seen */
     char own_malloc_program[OPOOL__PROFILE_PATH];
 };
 
 /* Names; nothing is made yet. */
 bool opool__live_name(struct opool__live *live, const char *file);
+
+/* Why what has the profile's name is not to be replaced; NULL: it is nothing, or a file that may be written. */
+const char *opool__live_keeps(const struct opool__live *live);
 
 /* The names of the profile that this process is recorded in. */
 bool opool__live_of(struct opool__live *live, long pid);

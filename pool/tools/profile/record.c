@@ -31,7 +31,7 @@ struct variables {
 };
 
 static int make_variables(struct variables *variables, const struct opool__live *live,
-                          const struct opool__profile_wish *wish)
+                          const struct opool__profile_wish *wish, const char *only)
 {
     int r = opool__launch_preload(&launcher, "libopool-profile.so", OPOOL_AUDIT_FOLDER, variables->preload,
                                   sizeof variables->preload);
@@ -39,8 +39,7 @@ static int make_variables(struct variables *variables, const struct opool__live 
     snprintf(variables->mode, sizeof variables->mode, OPOOL__PROFILE_MODE "=%u", wish->mode);
     snprintf(variables->every, sizeof variables->every, OPOOL__PROFILE_EVERY "=%u", wish->every);
     snprintf(variables->depth, sizeof variables->depth, OPOOL__PROFILE_DEPTH "=%u", wish->frames);
-    snprintf(variables->only, sizeof variables->only, OPOOL__PROFILE_ONLY "%s%s", wish->only ? "=" : "",
-             wish->only ? wish->only : "");
+    snprintf(variables->only, sizeof variables->only, OPOOL__PROFILE_ONLY "%s%s", only ? "=" : "", only ? only : "");
     char *all[VARIABLES] = {variables->preload,
                             variables->folder,
                             variables->mode,
@@ -97,6 +96,11 @@ static void tell(const struct watch *watch)
     if (saved->lost_children)
         fprintf(stderr, "opool profile: %llu forked processes could make no file in %s, and are not recorded\n",
                 (unsigned long long)saved->lost_children, opool__clean_copy(name, sizeof name, watch->live.folder));
+    if (saved->other_versions)
+        fprintf(stderr,
+                "opool profile: the library that was preloaded is of another version of opool, and left %llu "
+                "profiles in %s\n",
+                (unsigned long long)saved->other_versions, opool__clean_copy(name, sizeof name, watch->live.folder));
     if (saved->lost)
         fprintf(stderr, "opool profile: %llu events found no room\n", (unsigned long long)saved->lost);
     fprintf(stderr, "opool profile: %llu allocations at %llu sites in %llu process%s: %s\n",
@@ -115,7 +119,7 @@ static int finish(struct watch *watch, int status)
                 opool__clean(watch->live.part));
         return OPOOL__LAUNCH_FAILED;
     }
-    if (access(watch->live.folder, F_OK) == 0)
+    if (watch->saved.other_versions == 0 && access(watch->live.folder, F_OK) == 0)
         opool__profile_fail(watch->live.folder, "something is left there that is no image");
     tell(watch);
     return status;
@@ -142,23 +146,34 @@ static void show(const char *file)
 #endif
 }
 
+/* A path is what /proc/PID/exe will say. */
+static const char *name_only(const char *only, char *path)
+{
+    return only && strchr(only, '/') ? realpath(only, path) : only;
+}
+
 static int start(const struct opool__profile_wish *wish, struct watch *watch, pid_t *started)
 {
     static struct variables variables;
-    char path[PATH_MAX];
+    char path[PATH_MAX], only_path[PATH_MAX];
+    const char *only = name_only(wish->only, only_path);
+    if (wish->only && !only)
+        return opool__profile_fail(wish->only, strerror(errno));
     int r = opool__launch_find(&launcher, wish->command[0], path, sizeof path);
     if (r == 0)
         r = opool__launch_check(&launcher, path);
     if (r == 0)
-        r = make_variables(&variables, &watch->live, wish);
+        r = make_variables(&variables, &watch->live, wish, only);
     return r ? r : opool__launch_start(&launcher, path, wish->command, variables.all, started);
 }
 
 static int make_live(struct watch *watch, const char *output, bool paused)
 {
-    if (!opool__live_name(&watch->live, output) ||
-        (access(watch->live.file, F_OK) == 0 && access(watch->live.file, W_OK) != 0))
+    if (!opool__live_name(&watch->live, output))
         return opool__profile_fail(output, strerror(errno));
+    const char *keeps = opool__live_keeps(&watch->live);
+    if (keeps)
+        return opool__profile_fail(output, keeps);
     if (opool__live_make(&watch->live, paused))
         return 0;
     if (errno == EEXIST)

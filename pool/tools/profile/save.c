@@ -58,13 +58,15 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || !read_all(fd, header, sizeof *header, 0))
         return false;
     uint64_t bytes = (uint64_t)status.st_size;
+    errno = EBADMSG;
+    if (header->magic == OPOOL__PROFILE_MAGIC && header->version != OPOOL__PROFILE_VERSION && header->version != 0)
+        errno = EPROTONOSUPPORT;
     bool good = header->magic == OPOOL__PROFILE_MAGIC && header->version == OPOOL__PROFILE_VERSION && header->ready &&
                 array_fits(&header->modules, sizeof(struct opool__profile_module), bytes) &&
                 array_fits(&header->sites, sizeof(struct opool__profile_site), bytes) &&
                 array_fits(&header->records, sizeof(struct opool__profile_record), bytes) &&
                 array_fits(&header->timeline, sizeof(struct opool__profile_point), bytes) &&
                 array_fits(&header->threads, sizeof(struct opool__profile_thread), bytes);
-    errno = EBADMSG;
     header->program[sizeof header->program - 1] = '\0';
     header->arguments[sizeof header->arguments - 1] = '\0';
     return good;
@@ -73,10 +75,8 @@ bool opool__save_header(int fd, struct opool__profile_header *header)
 /* What the process did at a time that it did not come to write down. */
 static void run_until(struct opool__profile_header *header, uint64_t ns)
 {
-    if (ns <= header->last_ns)
-        return;
-    header->recorded_ns += header->paused ? 0 : ns - header->last_ns;
-    header->last_ns = ns;
+    if (ns > header->last_ns)
+        header->last_ns = ns;
 }
 
 static void complete(struct opool__profile_header *header, uint32_t ended)
@@ -193,6 +193,7 @@ static bool copy_image(struct copy *copy, off_t start)
         !copy_array(copy, &header->timeline, keep))
         return false;
     header->image_bytes = copy->at;
+    header->recorded_ns = opool__profile_recorded(header);
     return lseek(copy->to, start, SEEK_SET) >= 0 && opool__save_bytes(copy->to, header, sizeof *header) &&
            lseek(copy->to, 0, SEEK_END) >= 0;
 }

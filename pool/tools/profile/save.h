@@ -8,7 +8,8 @@
 
 #include "live.h"
 
-/* The header of the image in the file `fd`, held to what the file has; false: it is none. */
+/* The header of the image in the file `fd`, held to what the file has. False: errno is EPROTONOSUPPORT for one of
+   another version, else it is none. */
 bool opool__save_header(int fd, struct opool__profile_header *header);
 
 /* All of it; false: errno says why. */

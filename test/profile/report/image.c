@@ -8,6 +8,7 @@
  *     site function=m frames=0x1010,0x1020
  *     record site=0 thread=1 allocations=10 frees=10 sizes=64:10 lifetimes=4:10
  *     point at_ns=0 live_bytes=5
+ *     thread own=100 own_ns=7000
  *
  * `image gap=3` leaves room for 3 more elements behind each array, as a live image does. Size classes follow from
  * sizes. `image` begins another one, which goes behind the first.
@@ -44,7 +45,8 @@ static const struct field header_fields[] = {
     HEADER(lost_records), HEADER(lost_blocks),    HEADER(lost_modules), HEADER(lost_children), HEADER(page_bytes),
     HEADER(faults),       HEADER(resident_bytes), HEADER(seen_ns),      HEADER(seen_cpu_ns),   HEADER(threads_begun),
 };
-static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias)};
+static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias),
+                                             MODULE(left)};
 static const struct field record_fields[] = {
     RECORD(site),          RECORD(thread),      RECORD(allocations), RECORD(bytes),      RECORD(frees),
     RECORD(foreign_frees), RECORD(live),        RECORD(live_peak),   RECORD(live_bytes), RECORD(live_bytes_peak),
@@ -56,11 +58,15 @@ static const struct field record_fields[] = {
 static const struct field point_fields[] = {POINT(at_ns), POINT(live_bytes), POINT(live_blocks), POINT(resident_bytes),
                                             POINT(allocations)};
 
+#define THREAD(name) FIELD(opool__profile_thread, name)
+static const struct field thread_fields[] = {THREAD(allocations), THREAD(frees), THREAD(own), THREAD(own_ns)};
+
 static struct opool__profile_header header;
 static struct opool__profile_module modules[MOST];
 static struct opool__profile_site sites[MOST];
 static struct opool__profile_record records[MOST];
 static struct opool__profile_point points[MOST];
+static struct opool__profile_thread threads[MOST];
 static uint32_t gap;
 static FILE *out;
 
@@ -183,6 +189,12 @@ static void point_word(char *name, char *value)
         die(name);
 }
 
+static void thread_word(char *name, char *value)
+{
+    if (!SET(&threads[header.threads.used - 1], thread_fields, name, value))
+        die(name);
+}
+
 static void place(struct opool__profile_array *array, size_t stride, uint64_t *at)
 {
     array->offset = *at;
@@ -206,6 +218,7 @@ static void write_image(void)
     place(&header.sites, sizeof *sites, &at);
     place(&header.records, sizeof *records, &at);
     place(&header.timeline, sizeof *points, &at);
+    place(&header.threads, sizeof *threads, &at);
     if (header.image_bytes == 0)
         header.image_bytes = at;
     fwrite(&header, sizeof header, 1, out);
@@ -213,6 +226,7 @@ static void write_image(void)
     write_array(sites, &header.sites);
     write_array(records, &header.records);
     write_array(points, &header.timeline);
+    write_array(threads, &header.threads);
 }
 
 static void begin_image(void)
@@ -223,6 +237,7 @@ static void begin_image(void)
     memset(sites, 0, sizeof sites);
     memset(records, 0, sizeof records);
     memset(points, 0, sizeof points);
+    memset(threads, 0, sizeof threads);
     header = (struct opool__profile_header){
         .magic = OPOOL__PROFILE_MAGIC,
         .version = OPOOL__PROFILE_VERSION,
@@ -246,9 +261,10 @@ static void read_line(char *line)
     if (count == 0)
         return;
     void (*take)(char *, char *) = NULL;
-    struct opool__profile_array *arrays[] = {&header.modules, &header.sites, &header.records, &header.timeline};
-    static const char *const names[] = {"module", "site", "record", "point"};
-    static void (*const takes[])(char *, char *) = {module_word, site_word, record_word, point_word};
+    struct opool__profile_array *arrays[] = {&header.modules, &header.sites, &header.records, &header.timeline,
+                                             &header.threads};
+    static const char *const names[] = {"module", "site", "record", "point", "thread"};
+    static void (*const takes[])(char *, char *) = {module_word, site_word, record_word, point_word, thread_word};
     if (strcmp(words[0], "image") == 0) {
         begin_image();
         take = header_word;

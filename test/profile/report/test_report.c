@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "tools/profile/collect/block.h"
 #include "tools/profile/report/gain.h"
 #include "tools/profile/report/known.h"
 #include "tools/profile/report/model.h"
@@ -308,6 +309,19 @@ START_TEST(lifetimes_are_those_of_their_class)
 END_TEST
 
 /* 10 of 64 were counted; of [64, 128) there are 15 in all, so 5 are between, at most 100. */
+/* The words of a small block have the lower 41 bits of its birth. */
+START_TEST(small_blocks_outlive_a_turn_of_the_clock)
+{
+    const uint64_t turn = UINT64_C(1) << OPOOL__BIRTH_BITS;
+    ck_assert_uint_eq(opool__birth_before(1000, 900), 900);
+    ck_assert_uint_eq(opool__birth_before(turn + 5, turn - 7), turn - 7);
+    ck_assert_uint_eq(opool__birth_before(5 * turn + 5, 3), 5 * turn + 3);
+    ck_assert_uint_eq(opool__birth_before(5 * turn + 5, 5), 5 * turn + 5);
+    ck_assert_uint_eq(opool__birth_before(5 * turn + 5, 6), 5 * turn + 5); /* another processor's clock */
+    ck_assert_uint_eq(opool__birth_before(turn + turn / 2, turn / 4), turn + turn / 4);
+}
+END_TEST
+
 START_TEST(other_sizes_are_by_their_class)
 {
     struct memory memory = {0};
@@ -378,6 +392,7 @@ int main(void)
     tcase_add_test(figures, figures_add_up);
     tcase_add_test(figures, sums_do_not_wrap);
     tcase_add_test(figures, lifetimes_are_those_of_their_class);
+    tcase_add_test(figures, small_blocks_outlive_a_turn_of_the_clock);
     tcase_add_test(figures, other_sizes_are_by_their_class);
     tcase_add_test(names, wrappers_are_known);
     tcase_add_test(names, creations_sound_like_it);

@@ -58,6 +58,14 @@ static inline bool opool__block_know(const void *at, uint32_t record, uint64_t s
     return true;
 }
 
+/* The last time before `now` with these lower bits. Shortly after it is now: another processor may be ahead. */
+static inline uint64_t opool__birth_before(uint64_t now, uint64_t lower)
+{
+    const uint64_t all = (UINT64_C(1) << OPOOL__BIRTH_BITS) - 1, ahead = 1 << 16;
+    uint64_t ago = (now - lower) & all;
+    return all - ago < ahead ? now : now - ago;
+}
+
 /* False: nothing is known of it. It is forgotten. */
 static inline bool opool__block_forget(const void *at, struct opool__known *known, uint64_t now)
 {
@@ -76,7 +84,7 @@ static inline bool opool__block_forget(const void *at, struct opool__known *know
         birth |= (second & 0xffff) << OPOOL__BIRTH_BITS;
     } else {
         known->size = small - 1;
-        birth |= now >> (OPOOL__BIRTH_SHIFT + OPOOL__BIRTH_BITS) << OPOOL__BIRTH_BITS;
+        birth = opool__birth_before(now >> OPOOL__BIRTH_SHIFT, birth);
     }
     known->birth = birth << OPOOL__BIRTH_SHIFT;
     return true;

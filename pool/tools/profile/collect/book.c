@@ -10,6 +10,7 @@
 #include "tick.h"
 
 enum { MAPPED_LEAST = 32 << 10, CHUNK_HEADER = 2 * sizeof(size_t), COUNTS_A_TICK = 256 };
+enum { INTERRUPTED_NS = 10000 }; /* what lasts longer is none of our work, but for a few stacks that are new */
 
 static const uintptr_t never_moves;
 const uintptr_t *opool__break = &never_moves;
@@ -32,8 +33,29 @@ static uint64_t faults_so_far(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_minflt : 0;
 }
 
+/* Since then, less what reading the clock took. */
+static uint64_t own_since(uint64_t from)
+{
+    uint64_t ns = opool__clock_now() - from;
+    return ns > opool__clock.reading && ns >> 63 == 0 ? ns - opool__clock.reading : 0;
+}
+
+void opool__call_open_timed(struct opool__worker *worker, struct opool__call *call)
+{
+    worker->until_timed = opool__sample_until_timed(worker);
+    call->own = opool__clock_now();
+}
+
+void opool__call_close_timed(struct opool__worker *worker, const struct opool__call *call)
+{
+    uint64_t ns = call->own_ns + own_since(call->own);
+    worker->totals->own++;
+    worker->totals->own_ns += ns < INTERRUPTED_NS ? ns : INTERRUPTED_NS;
+}
+
 void opool__call_begin_timed(struct opool__call *call)
 {
+    call->own_ns = own_since(call->own);
     call->faults = faults_so_far();
     call->ns = opool__clock_now();
 }
@@ -43,6 +65,7 @@ void opool__call_end_timed(struct opool__call *call)
     uint64_t now = opool__clock_now();
     call->ns = now > call->ns ? now - call->ns : 0;
     call->faults = faults_so_far() - call->faults;
+    call->own = opool__clock_now();
 }
 
 /* Another thread may have moved the break; that is as likely to hit one site as another. */
@@ -251,7 +274,7 @@ static struct opool__profile_record *add_free(struct opool__worker *worker, cons
 struct opool__profile_record *opool__book_free(struct opool__worker *worker, const void *at)
 {
     struct opool__known known;
-    worker->totals->frees += !opool__load_relaxed(&opool__image.header->paused);
+    worker->totals->frees += !opool__image_is_paused();
     if (opool__counting)
         return NULL;
     uint64_t now = opool__clock_now();
@@ -267,8 +290,12 @@ void opool__book_free_alone(const void *at)
     struct opool__known known;
     if (opool__counting)
         return;
+    opool__thread.inside++; /* a thread that records nothing may be here, and be interrupted by a fork */
+    opool__light_barrier();
     if (opool__sampling ? opool__sample_take(at, &known, false) : opool__block_forget(at, &known, 0))
         take_from(&opool__image.records[known.record], known.size);
+    opool__light_barrier();
+    opool__thread.inside--;
 }
 
 /* ---- realloc ---- */

@@ -9,10 +9,12 @@
 #include "stack.h"
 #include "thread.h"
 
-/* A call of the allocator behind: what it did besides. Between begin and end there is the call alone. */
+/* A call of the allocator behind: what it did besides. Between begin and end there is the call alone; between open and
+   begin, and between end and close, there is our own work. */
 struct opool__call {
     uintptr_t broke, breaks; /* where the break was before, and after */
     uint64_t ns, faults;     /* at the begin, then: how many in between */
+    uint64_t own, own_ns;    /* since when we work, and how long we did before */
     bool timed;
 };
 
@@ -28,17 +30,23 @@ OPOOL__HIDDEN void opool__book_start(bool glibc);
 /* Where the C library's break is; a word that never changes where that is not known. */
 extern OPOOL__HIDDEN const uintptr_t *opool__break;
 
+OPOOL__HIDDEN void opool__call_open_timed(struct opool__worker *worker, struct opool__call *call);
 OPOOL__HIDDEN void opool__call_begin_timed(struct opool__call *call);
 OPOOL__HIDDEN void opool__call_end_timed(struct opool__call *call);
+OPOOL__HIDDEN void opool__call_close_timed(struct opool__worker *worker, const struct opool__call *call);
 
-static inline void opool__call_begin(struct opool__worker *worker, struct opool__call *call)
+static inline void opool__call_open(struct opool__worker *worker, struct opool__call *call)
 {
     call->timed = --worker->until_timed == 0;
+    if (OPOOL__UNLIKELY(call->timed))
+        opool__call_open_timed(worker, call);
+}
+
+static inline void opool__call_begin(struct opool__call *call)
+{
     call->broke = opool__load_relaxed(opool__break);
-    if (OPOOL__UNLIKELY(call->timed)) {
-        worker->until_timed = opool__sampling ? OPOOL__TIMED_EVERY_SAMPLED : OPOOL__TIMED_EVERY;
+    if (OPOOL__UNLIKELY(call->timed))
         opool__call_begin_timed(call);
-    }
 }
 
 static inline void opool__call_end(struct opool__call *call)
@@ -46,6 +54,12 @@ static inline void opool__call_end(struct opool__call *call)
     if (OPOOL__UNLIKELY(call->timed))
         opool__call_end_timed(call);
     call->breaks = opool__load_relaxed(opool__break);
+}
+
+static inline void opool__call_close(struct opool__worker *worker, const struct opool__call *call)
+{
+    if (OPOOL__UNLIKELY(call->timed))
+        opool__call_close_timed(worker, call);
 }
 
 /* Adds it to a record, which may be NULL. */

@@ -21,6 +21,7 @@ struct opool__clock {
     bool counts;            /* by the counter */
     uint64_t from, from_ns; /* the counter, and the time then */
     uint64_t scale;         /* ns a count, in 2^-32; less than 1 */
+    uint64_t reading;       /* ns between two readings with nothing in between */
 };
 
 extern __attribute__((visibility("hidden"))) struct opool__clock opool__clock;

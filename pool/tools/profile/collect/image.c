@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "../environment.h"
 #include "os/lock.h"
 #include "os/os.h"
 
@@ -30,8 +31,10 @@ static char folder[PATH_MAX];
 static uint32_t shared_lock;
 
 static struct {
-    uint32_t *own;              /* the page that is wiped */
-    size_t bytes;               /* of the image */
+    uint32_t *own; /* the page that is wiped */
+    struct layout {
+        size_t modules, threads, bytes; /* where those arrays begin, where the image ends */
+    } layout;
     uint64_t populated[ARRAYS]; /* bytes of each array, from its offset on */
     bool all;                   /* populated */
 } live;
@@ -204,7 +207,8 @@ static bool make_image(struct opool__profile_header *header)
     opool__image.header = NULL;
     if (!good)
         return false;
-    live.bytes = (size_t)header->image_bytes;
+    live.layout =
+        (struct layout){(size_t)header->modules.offset, (size_t)header->threads.offset, (size_t)header->image_bytes};
     show(mapped);
     return true;
 }
@@ -232,9 +236,31 @@ static void describe_process(struct opool__profile_header *header)
     read_arguments(header->arguments, sizeof header->arguments);
     header->pid = (uint32_t)getpid();
     header->parent = (uint32_t)getppid();
-    header->start_ns = header->last_ns = opool__clock_monotonic();
+    header->start_ns = header->last_ns = header->switched_ns = opool__clock_monotonic();
     header->epoch_s = (uint64_t)time(NULL);
     header->page_bytes = opool__os.page_size();
+}
+
+/* What all processes were told last; `otherwise` if that can not be read. */
+static uint32_t told(uint32_t otherwise)
+{
+    char path[PATH_MAX], word;
+    int n = snprintf(path, sizeof path, "%s/%s", folder, OPOOL__PROFILE_CONTROL);
+    int fd = n > 0 && n < PATH_MAX ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return otherwise;
+    uint32_t paused = read(fd, &word, 1) == 1 ? word == '0' : otherwise;
+    close(fd);
+    return paused;
+}
+
+/* Who tells writes it down first, then tells each image that is there: what was written before this one was is read
+   here, once more than it changed. */
+static void obey(void)
+{
+    uint32_t paused = opool__image.header->paused, again;
+    while ((again = told(paused)) != paused)
+        opool__store_relaxed(&opool__image.header->paused, paused = again);
 }
 
 static bool make_own_page(void)
@@ -264,9 +290,12 @@ bool opool__image_start(const struct opool__image_setup *setup)
                                             .mode = setup->mode,
                                             .frames = setup->frames,
                                             .every = setup->every,
-                                            .paused = setup->paused};
+                                            .paused = told(false)};
     describe_process(&header);
-    return make_own_page() && make_image(&header);
+    if (!make_own_page() || !make_image(&header))
+        return false;
+    obey();
+    return true;
 }
 
 /* The child has mapped what its parent had. The loader is not asked: another thread of the parent may have held its
@@ -278,6 +307,8 @@ static void copy_modules(const struct opool__profile_header *parent)
     /* acquire: elements are zero before they count. */
     uint32_t used = opool__load_acquire(&parent->modules.used);
     for (uint32_t i = 0; i < used; i++) {
+        if (modules[i].left)
+            continue;
         uint32_t number = opool__image_take(&opool__image.header->modules);
         if (number == UINT32_MAX) {
             opool__image.header->lost_modules += used - i;
@@ -287,30 +318,75 @@ static void copy_modules(const struct opool__profile_header *parent)
     }
 }
 
+/* A part of an image that was left. */
+struct part {
+    char *at;
+    size_t bytes;
+};
+
+/* Memory in its place; what was left before that has gone. */
+static void replace(struct part *part, char *at, size_t bytes)
+{
+    if (part->at)
+        munmap(part->at, part->bytes);
+    void *memory =
+        mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    *part = (struct part){memory == MAP_FAILED ? NULL : memory, bytes};
+}
+
+/* A signal handler may have forked where the program was about to look into the header, or to count in a thread's
+   totals: those two parts remain, until the child forks itself. */
+static void leave(char *image, const struct layout *layout)
+{
+    static struct part header, threads;
+    munmap(image + layout->modules, layout->threads - layout->modules);
+    replace(&header, image, layout->modules);
+    replace(&threads, image + layout->threads, layout->bytes - layout->threads);
+}
+
+/* The system may refuse the copy: then the rest of one recording is in the parent's image twice. */
+void opool__image_detach(void)
+{
+    struct opool__profile_header *shared = opool__image.header;
+    const struct opool__profile_array *array = &shared->modules;
+    size_t bytes = live.layout.bytes;
+    *live.own = 0; /* an old kernel did not wipe it */
+    char *copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED)
+        return;
+    memcpy(copy, shared, sizeof *shared);
+    for (size_t i = 0; i < ARRAYS; i++, array++)
+        memcpy(copy + array->offset, (const char *)shared + array->offset,
+               (size_t)opool__load_acquire(&array->used) * array->stride);
+    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, shared) == MAP_FAILED)
+        munmap(copy, bytes);
+}
+
 /* The parent's stays what it is; that it has a child which is not seen is noted there. */
 bool opool__image_renew(void)
 {
     static struct opool__profile_header header;
     struct opool__profile_header *parent = opool__image.header;
-    size_t bytes = live.bytes;
+    const struct layout layout = live.layout;
     header = (struct opool__profile_header){.magic = OPOOL__PROFILE_MAGIC,
                                             .version = OPOOL__PROFILE_VERSION,
                                             .ready = 1,
                                             .mode = parent->mode,
                                             .frames = parent->frames,
                                             .every = parent->every,
-                                            .paused = parent->paused,
+                                            .paused = told(parent->paused),
                                             .own_malloc = parent->own_malloc};
     describe_process(&header);
     opool__image_reset_lock();
     bool good = make_image(&header);
     *live.own = good; /* an old kernel did not wipe it */
     if (good) {
+        obey();
         copy_modules(parent);
     } else {
         opool__image.header = NULL;
         opool__add_relaxed(&parent->lost_children, (uint64_t)1);
     }
-    munmap(parent, bytes);
+    leave((char *)parent, &layout);
     return good;
 }

@@ -46,7 +46,7 @@ extern OPOOL__HIDDEN const volatile uint32_t *opool__image_own;
 
 /* What of the header the environment says. */
 struct opool__image_setup {
-    uint32_t mode, frames, every, paused;
+    uint32_t mode, frames, every;
     const char *folder; /* copied */
 };
 
@@ -56,10 +56,21 @@ OPOOL__HIDDEN bool opool__image_start(const struct opool__image_setup *setup);
 /* In a forked child, before anything else here: the image is the parent's. True: there is a new one. */
 OPOOL__HIDDEN bool opool__image_renew(void);
 
+/* In a child that was forked in the midst of a recording, which is still to be ended: it goes into a copy of the
+   parent's image, which nobody reads. */
+OPOOL__HIDDEN void opool__image_detach(void);
+
 /* The process is not the one that made the image: a fork that called no handlers. */
 static inline bool opool__image_is_foreign(void)
 {
     return opool__image.header && !*opool__image_own;
+}
+
+/* Or there is no image. A handler of a signal that forks may take it away where it was just there. */
+static inline bool opool__image_is_paused(void)
+{
+    const struct opool__profile_header *header = opool__load_relaxed(&opool__image.header);
+    return OPOOL__UNLIKELY(!header) || opool__load_relaxed(&header->paused);
 }
 
 /* The lock under which elements are taken. Not to be held while the loader or an allocator is called. */

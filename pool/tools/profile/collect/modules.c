@@ -3,21 +3,37 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
-static bool is_known(uintptr_t address)
+#include "os/lock.h"
+#include "stack.h"
+
+static bool any_left;
+
+/* Modules that the loader names now: by whoever asks it. */
+static uint64_t present[(OPOOL__ROOM_MODULES + 63) / 64];
+
+/* The number of the last one that has this address, whether it is still there or not; UINT32_MAX: none. */
+static uint32_t last_at(uintptr_t address)
 {
     /* acquire: elements are counted after they were zeroed, filled after that: an empty one matches nothing. */
     uint32_t used = opool__load_acquire(&opool__image.header->modules.used);
     for (uint32_t i = used; i-- > 0;) {
         const struct opool__profile_module *module = &opool__image.modules[i];
         if (address >= module->start && address < module->end)
-            return true;
+            return i;
     }
-    return false;
+    return UINT32_MAX;
+}
+
+static bool is_known(uintptr_t address)
+{
+    uint32_t number = last_at(address);
+    return number != UINT32_MAX && !opool__load_relaxed(&opool__image.modules[number].left);
 }
 
 /* Notes are 4-byte aligned, their name "GNU". */
@@ -73,38 +89,124 @@ static void describe(const struct dl_phdr_info *info, const ElfW(Phdr) * code, s
             find_build_id(info, &info->dlpi_phdr[i], module);
 }
 
-static void add(const struct opool__profile_module *module)
+/* The element counts before it is filled: who needs it meanwhile notes it twice at the most. */
+static uint32_t add(const struct opool__profile_module *module)
 {
     opool__image_lock();
-    if (!is_known(module->start)) {
-        /* The element counts before it is filled: who needs it meanwhile notes it twice at the most. */
-        uint32_t number = opool__image_take(&opool__image.header->modules);
-        if (number != UINT32_MAX)
-            opool__image.modules[number] = *module;
-        else
-            opool__add_relaxed(&opool__image.header->lost_modules, (uint64_t)1);
-    }
+    uint32_t number = opool__image_take(&opool__image.header->modules);
+    if (number != UINT32_MAX)
+        opool__image.modules[number] = *module;
+    else
+        opool__add_relaxed(&opool__image.header->lost_modules, (uint64_t)1);
     opool__image_unlock();
+    return number;
 }
 
+static bool is_same(const struct opool__profile_module *a, const struct opool__profile_module *b)
+{
+    return a->start == b->start && a->end == b->end && a->file_offset == b->file_offset && a->bias == b->bias &&
+           a->id_bytes == b->id_bytes && memcmp(a->id, b->id, a->id_bytes) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+/* One that went and came again, and nothing was there in between, never went. */
+static uint32_t find_or_add(const struct opool__profile_module *module)
+{
+    uint32_t number = last_at(module->start);
+    struct opool__profile_module *there = number != UINT32_MAX ? &opool__image.modules[number] : NULL;
+    if (there && !is_same(there, module))
+        opool__stack_drop(there->start, there->end);
+    if (!there || !is_same(there, module))
+        return add(module);
+    opool__stack_show(there->start, there->end);
+    opool__store_relaxed(&there->left, (uint64_t)0);
+    return number;
+}
+
+/* The loader counts what it loads and unloads. */
+static bool is_unchanged(const struct dl_phdr_info *info, size_t size)
+{
+    static unsigned long long loaded, unloaded;
+    if (size < offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs)
+        return false;
+    bool unchanged = info->dlpi_adds == loaded && info->dlpi_subs == unloaded;
+    loaded = info->dlpi_adds;
+    unloaded = info->dlpi_subs;
+    return unchanged;
+}
+
+struct seeing {
+    struct opool__profile_module module;
+    bool begun;
+};
+
+/* Not 0: nothing is new. */
 static int see(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    struct opool__profile_module *module = arg;
-    (void)size;
+    struct seeing *seeing = arg;
+    if (!seeing->begun && is_unchanged(info, size))
+        return 1;
+    seeing->begun = true;
     for (ElfW(Half) i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || is_known(info->dlpi_addr + segment->p_vaddr))
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X))
             continue;
-        describe(info, segment, module);
-        add(module);
+        uint32_t number = last_at(info->dlpi_addr + segment->p_vaddr);
+        if (number == UINT32_MAX || opool__image.modules[number].left) {
+            describe(info, segment, &seeing->module);
+            number = find_or_add(&seeing->module);
+        }
+        if (number != UINT32_MAX)
+            present[number / 64] |= UINT64_C(1) << number % 64;
     }
     return 0;
 }
 
+/* What went is to be known no more. Sites that there are stay its own. */
+static void note_left(void)
+{
+    uint32_t used = opool__load_acquire(&opool__image.header->modules.used);
+    for (uint32_t i = 0; i < used; i++) {
+        struct opool__profile_module *module = &opool__image.modules[i];
+        if (module->left || present[i / 64] >> i % 64 & 1)
+            continue;
+        opool__stack_hide(module->start, module->end);
+        opool__store_relaxed(&any_left, true);
+        opool__store_relaxed(&module->left, (uint64_t)opool__load_relaxed(&opool__image.header->sites.used) + 1);
+    }
+}
+
+/* Held while the loader is asked. Who would wait for it may hold the loader's own lock: so nobody does but a fork. */
+static uint32_t shared_lock;
+
+void opool__modules_lock(void)
+{
+    opool__lock_take(&shared_lock);
+}
+
+void opool__modules_unlock(void)
+{
+    opool__lock_drop(&shared_lock);
+}
+
+void opool__modules_reset_lock(void)
+{
+    opool__lock_reset(&shared_lock);
+}
+
+/* Who finds another one asking leaves it to that one to ask again. */
 void opool__modules_note(void)
 {
-    struct opool__profile_module module;
-    (void)dl_iterate_phdr(see, &module);
+    static uint32_t wanted;
+    struct seeing seeing;
+    (void)opool__exchange_acquire(&wanted, 1u);
+    while (opool__load_relaxed(&wanted) && opool__lock_try(&shared_lock)) {
+        (void)opool__exchange_acquire(&wanted, 0u);
+        memset(present, 0, sizeof present);
+        seeing.begun = false;
+        if (dl_iterate_phdr(see, &seeing) == 0)
+            note_left();
+        opool__lock_drop(&shared_lock);
+    }
 }
 
 static bool all_known(const uintptr_t *addresses, uint32_t count)
@@ -120,9 +222,20 @@ void opool__modules_need(const uintptr_t *addresses, uint32_t count)
 {
     static uint64_t asked_in_vain;
     uint32_t before = opool__load_relaxed(&opool__image.header->modules.used);
-    if (all_known(addresses, count) || opool__load_relaxed(&asked_in_vain) > 1000)
+    /* In a child that was forked in the midst of this, the loader's lock may be one that nobody drops. */
+    if (!*opool__image_own || all_known(addresses, count) || opool__load_relaxed(&asked_in_vain) > 1000)
         return;
     opool__modules_note();
     if (opool__load_relaxed(&opool__image.header->modules.used) == before)
         opool__add_relaxed(&asked_in_vain, (uint64_t)1);
+}
+
+bool opool__modules_are_same(const uintptr_t *addresses, uint32_t count, uint32_t site)
+{
+    uint32_t used = opool__load_acquire(&opool__image.header->modules.used);
+    for (uint32_t i = 0; i < used && opool__load_relaxed(&any_left); i++)
+        for (uint32_t k = 0; k < count && opool__load_relaxed(&opool__image.modules[i].left); k++)
+            if (opool__profile_holds(&opool__image.modules[i], addresses[k] - 1, site))
+                return false;
+    return true;
 }

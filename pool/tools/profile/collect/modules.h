@@ -2,12 +2,20 @@
 #ifndef OPOOL_TOOLS_PROFILE_COLLECT_MODULES_H
 #define OPOOL_TOOLS_PROFILE_COLLECT_MODULES_H
 
-/* Which files are mapped where, for who looks up names afterwards. The loader is asked, at the start and where an
-   address is of none that is known: outside all locks of ours, because it has its own. */
+/* Which files are mapped where, for who looks up names afterwards. The loader is asked, at the start, after a dlclose,
+   and where an address is of none that is known: outside all locks of ours, because it has its own. */
 
 #include "image.h"
 
 OPOOL__HIDDEN void opool__modules_note(void);
+
+/* For fork: else a child could wait for ever for the loader's lock, which a thread held that is not there. */
+OPOOL__HIDDEN void opool__modules_lock(void);
+OPOOL__HIDDEN void opool__modules_unlock(void);
+OPOOL__HIDDEN void opool__modules_reset_lock(void);
+
+/* Is the code at these addresses that which was there when the site was made? */
+OPOOL__HIDDEN bool opool__modules_are_same(const uintptr_t *addresses, uint32_t count, uint32_t site);
 
 /* All of these addresses are to be known, if the loader knows them. */
 OPOOL__HIDDEN void opool__modules_need(const uintptr_t *addresses, uint32_t count);

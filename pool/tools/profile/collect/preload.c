@@ -10,7 +10,6 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <opool/inline.h>
@@ -38,11 +37,13 @@
         if (worker_) { \
             struct opool__call seen_; \
             struct opool__wish wish_ = {__VA_ARGS__, caller_}; \
-            opool__call_begin(worker_, &seen_); \
+            opool__call_open(worker_, &seen_); \
+            opool__call_begin(&seen_); \
             at_ = (call_); \
             opool__call_end(&seen_); \
             opool__book_allocation(worker_, at_, &wish_, &seen_); \
-            opool__thread.skip = opool__sample_skip(worker_); \
+            opool__sample_skip(worker_); \
+            opool__call_close(worker_, &seen_); \
             opool__thread_leave(); \
         } else { \
             at_ = (call_); \
@@ -68,11 +69,20 @@ OPOOL__EXPORTED void *malloc(size_t size)
     return malloc_slow(size, __builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE);
 }
 
-OPOOL__EXPORTED void *calloc(size_t count, size_t size)
+static __attribute__((noinline)) void *calloc_slow(size_t count, size_t size, const void *address, const uintptr_t *cfa,
+                                                   uintptr_t base)
 {
+    const struct opool__caller caller = {address, cfa, base};
     if (!opool__behind_known())
         return size && count > SIZE_MAX / size ? NULL : opool__first_aid_take(count * size);
-    return RECORDED(opool__behind.calloc(count, size), count * size, 0, 'c');
+    return RECORDED_FOR(caller, opool__behind.calloc(count, size), count * size, 0, 'c');
+}
+
+OPOOL__EXPORTED void *calloc(size_t count, size_t size)
+{
+    if (opool__skips())
+        return opool__behind.calloc(count, size);
+    return calloc_slow(count, size, __builtin_return_address(0), __builtin_dwarf_cfa(), OPOOL__CALLER_BASE);
 }
 
 static __attribute__((noinline)) void free_slow(void *at)
@@ -87,11 +97,13 @@ static __attribute__((noinline)) void free_slow(void *at)
         return;
     }
     struct opool__call call;
+    opool__call_open(worker, &call);
     struct opool__profile_record *record = opool__book_free(worker, at);
-    opool__call_begin(worker, &call);
+    opool__call_begin(&call);
     opool__behind.free(at);
     opool__call_end(&call);
     opool__call_note(&call, record);
+    opool__call_close(worker, &call);
     opool__thread_leave();
 }
 
@@ -133,12 +145,14 @@ static void *move(void *at, size_t size)
     struct opool__worker *worker = opool__enter_free();
     if (!worker)
         return move_unrecorded(at, size);
+    opool__call_open(worker, &call);
     bool is_known = opool__book_lift(at, &known);
-    opool__call_begin(worker, &call);
+    opool__call_begin(&call);
     void *to = opool__behind.realloc(at, size);
     opool__call_end(&call);
     if (is_known)
         opool__book_move(worker, &known, at, to, size, &call);
+    opool__call_close(worker, &call);
     opool__thread_leave();
     return to;
 }
@@ -211,10 +225,32 @@ OPOOL__EXPORTED void *pvalloc(size_t size)
     return RECORDED(opool__behind.memalign(page, size), size, page, 'a');
 }
 
+/* ---- what is unloaded ---- */
+
+/* Another library may come to its addresses. */
+OPOOL__EXPORTED int dlclose(void *library)
+{
+    static int (*behind)(void *);
+    int (*next)(void *) = opool__load_relaxed(&behind);
+    if (!next) {
+        void *at = dlsym(RTLD_NEXT, "dlclose");
+        memcpy(&next, &at, sizeof next);
+        opool__store_relaxed(&behind, next);
+    }
+    int r = next ? next(library) : -1;
+    if (opool__thread.inside++ == 0 && *opool__image_own)
+        opool__modules_note();
+    opool__thread.inside--;
+    return r;
+}
+
 /* ---- fork ---- */
 
+/* The thread that is to come to the end of a recording first, which a signal handler interrupted to fork. */
+static struct opool__thread *interrupted;
+
 /* The image is the parent's, and so are the sites, the records and what is known of blocks. */
-void opool__renew(void)
+static void renew(void)
 {
     int saved = errno;
     uint32_t inside = opool__thread.inside;
@@ -233,12 +269,36 @@ void opool__renew(void)
     errno = saved;
 }
 
+/* What was interrupted has addresses in the image in its hands. */
+bool opool__renew(void)
+{
+    if (opool__thread.inside > 0 || (interrupted && interrupted != &opool__thread))
+        return false;
+    interrupted = NULL;
+    renew();
+    if (opool__thread.worker)
+        opool__sample_skip(opool__thread.worker);
+    return *opool__image_own;
+}
+
+/* Locks may be this thread's, which lets go of them later all the same, or were of threads that are not here. */
+static void put_off(void)
+{
+    int saved = errno;
+    interrupted = &opool__thread;
+    opool__thread.skip = 0;
+    opool__image_detach();
+    opool__sample_forget_others();
+    errno = saved;
+}
+
 /* Handlers of other libraries run between these, and allocate: meanwhile this thread records nothing. A handler of a
    signal may fork, too: if that came inside, the locks may be this thread's already. */
 static void prepare(void)
 {
     if (opool__thread.inside++ > 0)
         return;
+    opool__modules_lock();
     opool__threads_lock();
     opool__image_lock();
 }
@@ -248,6 +308,7 @@ static void parent(void)
     if (opool__thread.inside == 1) {
         opool__image_unlock();
         opool__threads_unlock();
+        opool__modules_unlock();
     }
     opool__thread.inside--;
 }
@@ -257,9 +318,14 @@ static void child(void)
 {
     opool__image_reset_lock();
     opool__threads_reset_lock();
+    opool__modules_reset_lock();
     /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
-    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid())
-        opool__renew();
+    if (opool__image.header && opool__image.header->pid != (uint32_t)getpid()) {
+        if (opool__thread.inside > 1)
+            put_off();
+        else
+            renew();
+    }
     opool__thread.inside--;
 }
 
@@ -293,25 +359,11 @@ static bool is_glibc_behind(void)
            of_libc.dli_fbase == of_malloc.dli_fbase && opool__behind.usable_size;
 }
 
-/* What was last told to all processes. */
-static bool is_paused(const char *folder)
-{
-    char path[PATH_MAX], word = '1';
-    snprintf(path, sizeof path, "%s/%s", folder, OPOOL__PROFILE_CONTROL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool paused = read(fd, &word, 1) == 1 && word == '0';
-    close(fd);
-    return paused;
-}
-
 static void start_books(const char *folder)
 {
     struct opool__image_setup setup = {.mode = number_of(OPOOL__PROFILE_MODE, OPOOL__PROFILE_FULL),
                                        .frames = number_of(OPOOL__PROFILE_DEPTH, OPOOL__PROFILE_FRAMES),
                                        .every = number_of(OPOOL__PROFILE_EVERY, 1),
-                                       .paused = is_paused(folder),
                                        .folder = folder};
     if (setup.frames == 0 || setup.frames > OPOOL__PROFILE_FRAMES)
         setup.frames = OPOOL__PROFILE_FRAMES;

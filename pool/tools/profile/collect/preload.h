@@ -8,18 +8,13 @@
 
 #define OPOOL__EXPORTED __attribute__((visibility("default")))
 
-/* In a forked child: from here on it has its own books. */
-OPOOL__HIDDEN void opool__renew(void);
+/* In a forked child: from here on it has its own books. False: not now, or never. */
+OPOOL__HIDDEN bool opool__renew(void);
 
 /* Is there an image of this process? Another one's is left behind first. */
 static inline bool opool__has_image(void)
 {
-    if (OPOOL__LIKELY(*opool__image_own))
-        return true;
-    if (!opool__image_is_foreign())
-        return false;
-    opool__renew();
-    return *opool__image_own;
+    return OPOOL__LIKELY(*opool__image_own) || (opool__image_is_foreign() && opool__renew());
 }
 
 /* Sampled: is this allocation one that is not looked at? In other modes, and before there is a worker, none is. */
@@ -36,7 +31,7 @@ static inline bool opool__skips(void)
 /* A worker where this allocation is to be recorded. */
 static inline struct opool__worker *opool__enter(void)
 {
-    if (!opool__has_image() || OPOOL__UNLIKELY(opool__load_relaxed(&opool__image.header->paused)))
+    if (!opool__has_image() || OPOOL__UNLIKELY(opool__image_is_paused()))
         return NULL;
     struct opool__worker *worker = opool__thread_enter();
     /* A thread's first one is as likely to be looked at as any other. */
@@ -61,7 +56,7 @@ static inline bool opool__is_skipped(const void *at)
     struct opool__profile_thread *totals = opool__thread.totals;
     if (!opool__sampling || !totals || !opool__sample_excludes(at))
         return false;
-    totals->frees += !opool__load_relaxed(&opool__image.header->paused);
+    totals->frees += !opool__image_is_paused();
     return true;
 }
 

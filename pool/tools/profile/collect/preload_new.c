@@ -9,6 +9,7 @@
  * It may also call one of malloc's kin after all, which the count of the thread's calls shows.
  */
 #include <dlfcn.h>
+#include <malloc.h>
 #include <opool/inline.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 struct next {
     void *at;
     void *usual; /* the same, unless it is the allocator's own */
+    bool none;   /* it was looked for in vain */
 };
 
 static bool is_allocators(void *at)
@@ -38,20 +40,43 @@ static bool is_allocators(void *at)
 }
 
 /* A plugin may bring the C++ library with it, unseen by others: then it is asked by name. */
-static __attribute__((noinline, cold)) void find(struct next *next, const char *name)
+static void *find_in_library(const char *name)
 {
-    void *at = dlsym(RTLD_NEXT, name);
-    if (!at) {
-        void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1", "libc++abi.so.1"};
+    void *at = NULL;
+    for (size_t i = 0; !at && i < sizeof libraries / sizeof *libraries; i++) {
+        void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
         at = library ? dlsym(library, name) : NULL;
     }
-    if (!at) {
-        opool__say("profile: no C++ library has %s", name);
-        abort();
-    }
+    return at;
+}
+
+/* False: only a plugin that is linked to the C++ library statically has it, and can not be asked. */
+static __attribute__((noinline, cold)) bool find(struct next *next, const char *name)
+{
+    if (next->none)
+        return false;
+    void *at = dlsym(RTLD_NEXT, name);
+    if (!at)
+        at = find_in_library(name);
+    next->none = !at;
+    if (!at)
+        return false;
     opool__store_relaxed(&next->at, at);
     if (!is_allocators(at))
         opool__store_relaxed(&next->usual, at);
+    return true;
+}
+
+/* What the usual ones do, except that it can not throw. */
+static void *by_malloc(const char *name, size_t size, size_t alignment)
+{
+    void *at = alignment ? memalign(alignment, size ? size : 1) : malloc(size ? size : 1);
+    if (!at && !strstr(name, "nothrow")) {
+        opool__say("profile: no memory for %zu bytes, and no C++ library has %s to say so", size, name);
+        abort();
+    }
+    return at;
 }
 
 static inline uint64_t allocations_so_far(void)
@@ -67,7 +92,7 @@ static void record(const void *at, size_t size, size_t alignment, struct opool__
     if (!worker)
         return;
     opool__book_allocation(worker, at, &wish, &call);
-    opool__thread.skip = opool__sample_skip(worker);
+    opool__sample_skip(worker);
     opool__thread_leave();
 }
 
@@ -101,8 +126,8 @@ static void correct(uint64_t frees)
                                                        OPEN parameters) \
     { \
         const struct opool__caller caller = {address, cfa, base}; \
-        if (!opool__load_relaxed(&next_##name.at)) \
-            find(&next_##name, #name); \
+        if (!opool__load_relaxed(&next_##name.at) && !find(&next_##name, #name)) \
+            return by_malloc(#name, size, alignment); \
         CALL(opool__load_relaxed(&next_##name.at), void *(*)types); \
         if (opool__load_relaxed(&next_##name.usual)) \
             return call(__VA_ARGS__); \
@@ -125,8 +150,10 @@ static void correct(uint64_t frees)
     static struct next next_##name; \
     static __attribute__((noinline)) void slow_##name parameters \
     { \
-        if (!opool__load_relaxed(&next_##name.at)) \
-            find(&next_##name, #name); \
+        if (!opool__load_relaxed(&next_##name.at) && !find(&next_##name, #name)) { \
+            free(at); \
+            return; \
+        } \
         CALL(opool__load_relaxed(&next_##name.at), void(*) types); \
         uint64_t frees = opool__load_relaxed(&next_##name.usual) || !at ? 0 : forget(at); \
         call(__VA_ARGS__); \

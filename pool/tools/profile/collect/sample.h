@@ -23,11 +23,17 @@ extern OPOOL__HIDDEN uint8_t opool__sample_filter[OPOOL__FILTER_CELLS];
 
 OPOOL__HIDDEN void opool__sample_start(uint32_t mode, uint32_t every);
 
-/* How many allocations until the next one to look at. */
-OPOOL__HIDDEN uint64_t opool__sample_skip(struct opool__worker *worker);
+/* Draws this thread's `skip`. None is skipped where the image is another process's: the next event is to see that. */
+OPOOL__HIDDEN void opool__sample_skip(struct opool__worker *worker);
+
+/* How many recorded calls until the next one that is timed: drawn in all modes, a thread's first ones as well. */
+OPOOL__HIDDEN uint32_t opool__sample_until_timed(struct opool__worker *worker);
 
 /* In a forked child: no block is known. */
 OPOOL__HIDDEN void opool__sample_forget(void);
+
+/* In one that was forked in the midst of a recording: what other threads were about to change. */
+OPOOL__HIDDEN void opool__sample_forget_others(void);
 
 static inline uint8_t *opool__sample_cell(const void *at)
 {

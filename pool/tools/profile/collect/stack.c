@@ -75,6 +75,35 @@ void opool__stack_forget(void)
     tree.used = 1;
 }
 
+enum change { HIDE, SHOW, DROP };
+
+/* Hidden addresses are inverted, dropped ones all ones: no code is there. Places in `places` stay what they are. */
+static void change(uintptr_t start, uintptr_t end, enum change change)
+{
+    opool__image_lock();
+    for (uint32_t i = 1; i < tree.used; i++) {
+        uintptr_t address = tree.nodes[i].address, shown = change == HIDE ? address : ~address;
+        if (shown - 1 >= start && shown - 1 < end) /* a call may be the last instruction */
+            opool__store_relaxed(&tree.nodes[i].address, change == DROP ? UINTPTR_MAX : ~address);
+    }
+    opool__image_unlock();
+}
+
+void opool__stack_hide(uintptr_t start, uintptr_t end)
+{
+    change(start, end, HIDE);
+}
+
+void opool__stack_show(uintptr_t start, uintptr_t end)
+{
+    change(start, end, SHOW);
+}
+
+void opool__stack_drop(uintptr_t start, uintptr_t end)
+{
+    change(start, end, DROP);
+}
+
 /* ---- down the tree ---- */
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -92,7 +121,7 @@ static uint32_t next_child(uint32_t parent, uintptr_t address, uint32_t *at)
         if (!number)
             return 0;
         ++*at;
-        if (tree.nodes[number].parent == parent && tree.nodes[number].address == address)
+        if (tree.nodes[number].parent == parent && opool__load_relaxed(&tree.nodes[number].address) == address)
             return number;
     }
 }
@@ -157,7 +186,7 @@ static uint32_t find(struct opool__caller caller, uintptr_t top)
         uintptr_t word = *(const uintptr_t *)position.at;
         /* acquire: as in next_child. */
         uint32_t child = opool__load_acquire(&node->first);
-        if (!child || tree.nodes[child].address != word) {
+        if (!child || opool__load_relaxed(&tree.nodes[child].address) != word) {
             place = first_place(number, word);
             child = next_child(number, word, &place);
             if (!child)
@@ -253,7 +282,8 @@ static uint32_t find_or_make_site(const struct unwound *unwound, uint32_t functi
     for (; tree.site_places[place]; place = (place + 1) & (SITE_PLACES - 1)) {
         const struct opool__profile_site *site = &opool__image.sites[tree.site_places[place] - 1];
         if (site->key == key && site->depth == unwound->depth &&
-            memcmp(site->frames, unwound->frames, unwound->depth * sizeof *site->frames) == 0)
+            memcmp(site->frames, unwound->frames, unwound->depth * sizeof *site->frames) == 0 &&
+            opool__modules_are_same(unwound->frames, unwound->depth, tree.site_places[place] - 1))
             return tree.site_places[place] - 1;
     }
     uint32_t number = opool__image_take(&opool__image.header->sites);
@@ -366,13 +396,13 @@ static __attribute__((noinline)) uint32_t learn(struct opool__caller caller, uin
     unwind(&unwound, caller);
     if (unwound.fixed && unwound.at[unwound.depth - 1] > *top)
         *top = unwound.at[unwound.depth - 1];
+    opool__modules_need(unwound.frames, unwound.depth);
     opool__image_lock();
     cut(&unwound);
     uint32_t site = find_or_make_site(&unwound, function);
     if (unwound.fixed)
         learn_path(&unwound, site == UINT32_MAX ? LOST : site + 1);
     opool__image_unlock();
-    opool__modules_need(unwound.frames, unwound.depth);
     errno = saved;
     return site;
 }

@@ -16,7 +16,8 @@
  * next word fits, which a stale return address could do by accident. Not with x86-64 code of gcc and clang. Stacks with
  * signal frames, or code without unwind information, are unwound each time.
  *
- * Readers take no lock; nodes are never changed once they can be found. Memory is bounded: a full tree learns nothing.
+ * Readers take no lock; nodes are never changed once they can be found, but hidden where code is unloaded. Memory is
+ * bounded: a full tree learns nothing.
  */
 
 #include "image.h"
@@ -40,6 +41,12 @@ OPOOL__HIDDEN bool opool__stack_start(uint32_t frames);
 
 /* In a forked child: all is unknown again. */
 OPOOL__HIDDEN void opool__stack_forget(void);
+
+/* Code between the two was unloaded: what is known of stacks that go through it is hidden. Shown, if the same code
+   comes back; dropped, if other code comes to its place. */
+OPOOL__HIDDEN void opool__stack_hide(uintptr_t start, uintptr_t end);
+OPOOL__HIDDEN void opool__stack_show(uintptr_t start, uintptr_t end);
+OPOOL__HIDDEN void opool__stack_drop(uintptr_t start, uintptr_t end);
 
 /* The site's index; UINT32_MAX: no room. `*top` is the highest word that this thread's unwindings found to be there; it
    is not to be read beyond. `function`: for a new site. */

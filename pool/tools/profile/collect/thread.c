@@ -62,8 +62,8 @@ static void at_end(void *worker)
         return;
     }
     leave();
-    opool__thread.inside = 0;
     leave_to_next(worker);
+    opool__thread.inside = 0;
 }
 
 void opool__threads_start(void)
@@ -132,9 +132,9 @@ static __attribute__((noinline)) struct opool__worker *begin(void)
     }
     if (has_key)
         (void)pthread_setspecific(key, worker); /* refused: nobody gets it after us */
-    worker->until_timed = 1;
     worker->top = 0;
     worker->random = opool__os.seed();
+    worker->until_timed = opool__sample_until_timed(worker);
     worker->totals->begun++;
     opool__add_relaxed(&opool__image.header->threads_begun, (uint64_t)1);
     return worker;
@@ -147,7 +147,8 @@ struct opool__worker *opool__thread_begin(void)
     opool__thread.worker = worker;
     opool__thread.gone = !worker;
     opool__thread.totals = worker ? worker->totals : NULL;
-    opool__thread.skip = worker ? opool__sample_skip(worker) : 0;
+    if (worker)
+        opool__sample_skip(worker);
     errno = saved;
     return worker;
 }

@@ -10,9 +10,6 @@
 
 #include "image.h"
 
-/* One in so many recorded calls has its time and page faults taken, which are system calls. */
-enum { OPOOL__TIMED_EVERY = 128, OPOOL__TIMED_EVERY_SAMPLED = 16 };
-
 struct opool__worker {
     uint32_t number;
     uint32_t until_timed; /* calls */
@@ -23,10 +20,13 @@ struct opool__worker {
     struct opool__worker *next, *next_free;
 };
 
+struct shard;
+
 struct opool__thread {
     struct opool__worker *worker;
     struct opool__profile_thread *totals; /* the worker's; NULL: none */
-    uint64_t skip; /* sampled: allocations until the next one that is looked at, that one counted; else 0 */
+    uint64_t skip;             /* sampled: allocations until the next one that is looked at, that one counted; else 0 */
+    const struct shard *shard; /* of sample.c, whose lock it holds */
     uint32_t inside, rounds;
     bool gone; /* the last destructor ran, or there is no room */
 };

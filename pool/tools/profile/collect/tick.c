@@ -38,9 +38,8 @@ static void write_header(const struct opool__profile_thread *sum)
     struct rusage usage;
     struct timespec cpu;
     uint64_t now = opool__clock_monotonic();
-    if (!header->paused)
-        header->recorded_ns += now - header->last_ns;
     header->last_ns = now;
+    header->recorded_ns = opool__profile_recorded(header);
     header->allocations = sum->allocations;
     header->frees = sum->frees;
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0)

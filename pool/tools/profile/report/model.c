@@ -245,7 +245,8 @@ struct building {
     struct mapping {
         const struct opool__profile_module *module;
         struct binary *binary;
-    } * mappings; /* of the image, by start */
+    } * mappings;  /* of the image, by start */
+    bool has_left; /* some were unloaded: others may have been at their addresses */
 };
 
 static int compare_binaries(const void *left, const void *right)
@@ -335,14 +336,31 @@ static void take_modules(struct building *building)
 {
     const struct image *image = building->image;
     building->mappings = opool__shapes_take(building->model->memory, image->module_count * sizeof *building->mappings);
-    for (size_t i = 0; i < image->module_count; i++)
+    building->has_left = false;
+    for (size_t i = 0; i < image->module_count; i++) {
         building->mappings[i] = (struct mapping){&image->modules[i], add_binary(building, &image->modules[i])};
+        building->has_left = building->has_left || image->modules[i].left > 0;
+    }
     qsort(building->mappings, image->module_count, sizeof *building->mappings, by_start);
 }
 
-/* The last that starts at or below the address. */
-static const struct mapping *mapping_of(const struct building *building, uint64_t address)
+/* Of those that were at the address one after the other: the one that the site came from. */
+static const struct mapping *mapping_at_site(const struct building *building, uint64_t address, uint64_t site)
 {
+    const struct mapping *found = NULL;
+    for (size_t i = 0; i < building->image->module_count; i++) {
+        const struct mapping *mapping = &building->mappings[i];
+        if (opool__profile_holds(mapping->module, address, site) && (!found || mapping->module < found->module))
+            found = mapping;
+    }
+    return found;
+}
+
+/* The last that starts at or below the address. */
+static const struct mapping *mapping_of(const struct building *building, uint64_t address, uint64_t site)
+{
+    if (building->has_left)
+        return mapping_at_site(building, address, site);
     size_t low = 0, high = building->image->module_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -355,11 +373,11 @@ static const struct mapping *mapping_of(const struct building *building, uint64_
 }
 
 /* A return address is behind its call, which may be the last of its function. */
-static struct frame *add_frame(struct building *building, uint64_t returns_to)
+static struct frame *add_frame(struct building *building, uint64_t returns_to, uint64_t site)
 {
     struct model *model = building->model;
     uint64_t address = returns_to - 1;
-    const struct mapping *mapping = mapping_of(building, address);
+    const struct mapping *mapping = mapping_of(building, address, site);
     struct frame frame = {.offset = address, .address = address};
     bool is_new;
     if (mapping) {
@@ -383,13 +401,14 @@ static bool is_collector(const struct frame *frame)
     return frame->binary && strstr(frame->binary->name, "opool-profile") != NULL;
 }
 
-static struct stack *add_stack(struct building *building, const struct opool__profile_site *site)
+static struct stack *add_stack(struct building *building, uint32_t number)
 {
+    const struct opool__profile_site *site = &building->image->sites[number];
     struct model *model = building->model;
     struct stack stack = {.function = (char)site->function};
     bool is_new;
     for (uint32_t i = 0; i < site->depth; i++) {
-        struct frame *frame = add_frame(building, site->frames[i]);
+        struct frame *frame = add_frame(building, site->frames[i], number);
         if (stack.depth > 0 || !is_collector(frame))
             stack.frames[stack.depth++] = frame;
     }
@@ -418,7 +437,7 @@ static void add_records(struct building *building)
     for (size_t i = 0; i < image->record_count; i++) {
         const struct opool__profile_record *record = &image->records[i];
         if (!stacks[record->site])
-            stacks[record->site] = add_stack(building, &image->sites[record->site]);
+            stacks[record->site] = add_stack(building, record->site);
         struct figures figures = figures_of(memory, record, every);
         opool__profile_add(memory, &stacks[record->site]->figures, &figures);
         add_peak(building, stacks[record->site], record->thread, figures.live_peak);
@@ -427,17 +446,21 @@ static void add_records(struct building *building)
 
 /* ---- the whole ---- */
 
-/* A pair of calls, as measured with the collector (PROFILE.md, "The model"). */
-static const double recorded_ns = 150, passed_ns = 6, counted_ns = 40;
+/* A pair of calls that comes by the collector: what some thirty instructions take, which it does not time itself. */
+static const double passed_ns = 6;
 
-static double recorder_of(const struct opool__profile_header *header)
+/* The rest it timed in the process, with its caches: so much in each call that it looked at. */
+static double recorder_of(const struct image *image)
 {
-    double pairs = (double)header->allocations;
-    if (header->mode == OPOOL__PROFILE_COUNTS)
-        return pairs * counted_ns;
+    const struct opool__profile_header *header = &image->header;
+    double pairs = (double)header->allocations, calls = pairs + (double)header->frees, own = 0, own_ns = 0;
+    for (size_t i = 0; i < image->thread_count; i++) {
+        own += (double)image->threads[i].own;
+        own_ns += (double)image->threads[i].own_ns;
+    }
     if (header->mode == OPOOL__PROFILE_SAMPLED && header->every > 1)
-        return pairs * passed_ns + pairs / header->every * recorded_ns;
-    return pairs * recorded_ns;
+        calls /= header->every;
+    return pairs * passed_ns + (own > 0 ? calls * (own_ns / own) : 0);
 }
 
 /* Of a process that runs, what the tool saw of it later than its own last entry. */
@@ -457,7 +480,6 @@ static void add_header(struct model *model, const struct opool__profile_header *
     add_time(model, header);
     add(&model->allocations, header->allocations);
     add(&model->frees, header->frees);
-    model->recorder_ns += recorder_of(header);
     add(&model->lost, header->lost_sites);
     add(&model->lost, header->lost_records);
     add(&model->lost, header->lost_blocks);
@@ -524,6 +546,7 @@ void opool__profile_model(struct model *model, const struct images *images)
         building.image = &images->all[i];
         building.process = i;
         add_header(model, &building.image->header);
+        model->recorder_ns += recorder_of(building.image);
         model->dropped += building.image->dropped;
         take_modules(&building);
         add_records(&building);
