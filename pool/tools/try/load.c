@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,29 @@
 #include "launch.h"
 #include "options.h"
 
-enum { TEXT = 64 << 10, LOOKS = 500, LOOK_NS = 20000000, PATIENCE = 50 /* tenths of a second */ };
+enum { TEXT = 64 << 10, LOOKS = 500, LOOK_NS = 20000000, PATIENCE = 50 /* tenths of a second */, POLL_MS = 100 };
+
+/* ---- interruptions ---- */
+
+/* One that comes within that time; 0: none. opool__launch_start blocks them, so that it waits for us meanwhile. */
+static int interruption(const struct timespec *within)
+{
+    static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaddset(&set, numbers[i]);
+    int number = sigtimedwait(&set, NULL, within);
+    return number > 0 ? number : 0;
+}
+
+/* What the load has started does not end with its shell. */
+static int stop_all(int number)
+{
+    fputs("opool try: interrupted\n", stderr);
+    opool__tree_signal(SIGTERM, true);
+    return 128 + number;
+}
 
 /* ---- the server ---- */
 
@@ -36,7 +59,9 @@ static int wait_for_server(pid_t server)
             return 0;
         if (i > LOOKS / 10 && has_ended(server) && !opool__tree_lives())
             return opool__try_fail("the server ended before its load began", "");
-        nanosleep(&a_while, NULL);
+        int number = interruption(&a_while);
+        if (number)
+            return stop_all(number);
     }
     fputs("opool try: the server accepts no connections after 10 s: the load begins all the same\n", stderr);
     return 0;
@@ -69,11 +94,16 @@ static pid_t start(const char *command, int output)
     _exit(OPOOL__LAUNCH_NOT_FOUND);
 }
 
-/* Its last bytes: where totals stand. */
-static void read_output(int fd, char *text)
+/* Its last bytes: where totals stand. 0, or the signal that came first. */
+static int read_output(int fd, char *text)
 {
+    const struct timespec at_once = {.tv_nsec = 0};
+    struct pollfd output = {.fd = fd, .events = POLLIN};
     size_t used = 0;
-    for (;;) {
+    int number;
+    while ((number = interruption(&at_once)) == 0) {
+        if (poll(&output, 1, POLL_MS) <= 0)
+            continue;
         if (used == TEXT - 1) {
             memmove(text, text + TEXT / 2, used - TEXT / 2);
             used -= TEXT / 2;
@@ -88,6 +118,7 @@ static void read_output(int fd, char *text)
     for (size_t i = 0; i < used; i++)
         text[i] = text[i] ? text[i] : ' ';
     text[used] = '\0';
+    return number;
 }
 
 static bool number_before(const char *text, const char *word, uint64_t *out)
@@ -129,15 +160,17 @@ static int fail(const char *text, int status)
 static int run(const char *command, const char *units, struct opool__load *load)
 {
     static char text[TEXT];
-    int ends[2], status = 0;
+    int ends[2], status = 0, number = 0;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return opool__try_fail("the load", strerror(errno));
     pid_t started = start(command, ends[1]);
     int error = errno;
     close(ends[1]);
     if (started > 0)
-        read_output(ends[0], text);
+        number = read_output(ends[0], text);
     close(ends[0]);
+    if (number)
+        return stop_all(number);
     if (started < 0)
         return opool__try_fail("the load", strerror(error));
     while (wait4(started, &status, 0, &load->usage) < 0 && errno == EINTR)

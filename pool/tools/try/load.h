@@ -18,7 +18,8 @@ struct opool__load {
 };
 
 /* Waits until the server accepts connections, and runs `command` by the shell. 0; an exit status after a line on
-   standard error: the server ended, or the load failed. The server runs on, either way. */
+   standard error: the server ended, or the load failed, and the server runs on; or a signal that is for this process
+   came, as opool__launch_start blocks them: then all descendants have been told to end, and are not reaped. */
 int opool__load_run(pid_t server, const char *command, const char *units, struct opool__load *load);
 
 /* For opool__launch_wait: ends all processes that are left, politely at first. `arg` is an int that begins as 0. */
