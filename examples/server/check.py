@@ -249,8 +249,11 @@ def answers(server):
             report(status == 200 and body == file_bytes(name), f"GET {target}: {status}, {len(body)} bytes")
         status, head, body = client.ask("HEAD", "/large.bin")
         report(status == 200 and not body and "Content-Length: 3000000" in head, f"HEAD: {head}")
-        for method, target, wanted in (("POST", "/", 405), ("GET", "/echo", 405), ("DELETE", "/one.bin", 405),
-                                       ("GET", "/none", 404), ("GET", "/folder", 404), ("GET", "/pipe", 404)):
+        for method, target, wanted in (("POST", "/", "GET, HEAD"), ("GET", "/echo", "POST"),
+                                       ("DELETE", "/one.bin", "GET, HEAD"), ("HEAD", "/echo", "POST")):
+            status, head, _ = client.ask(method, target)
+            report(status == 405 and f"\r\nAllow: {wanted}\r\n" in head + "\r\n", f"{method} {target}: {status}, {head}")
+        for method, target, wanted in (("GET", "/none", 404), ("GET", "/folder", 404), ("GET", "/pipe", 404)):
             status = client.ask(method, target)[0]
             report(status == wanted, f"{method} {target}: {status}")
         for target, name in (("http://x/one.bin", "one.bin"), ("http://x:80/page.bin?q", "page.bin")):

@@ -255,7 +255,9 @@ static void raise_descriptors(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < settings.connections + 256)
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < settings.connections + 256)
         fprintf(stderr, "server: %llu descriptors may be too few for %zu connections\n",
                 (unsigned long long)limit.rlim_cur, settings.connections);
 }
