@@ -29,9 +29,9 @@ plain = "--rss" in sys.argv and os.environ.get("OPOOL_CHECKS") != "full"
 under = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=99"] if "--valgrind" in sys.argv else []
 extra = [option for option in sys.argv[2:] if option not in ("--short", "--rss", "--valgrind")]
 malloc = "--memory=malloc" in extra
-LIMIT = 60 # seconds until a test gives up: no answer takes long, but the machine may be busy
-# Whoever is refused here is never cut off, however long he is kept from reading that: he ends the connection himself.
-LINGER = "--linger-ms=50000"
+LIMIT = 120 # seconds until a test gives up: no answer takes long, but the machine may be busy
+# However long the machine keeps a client from his turn, the server waits for him, but where a test is of just that.
+PATIENCE = ("--idle-ms=600000", "--request-ms=600000", "--linger-ms=50000")
 work = tempfile.mkdtemp()
 root = os.path.join(work, "root")
 
@@ -53,7 +53,7 @@ class Server:
     def __init__(self, *options, descriptors=0, says=""):
         self.says = says
         self.errors = tempfile.TemporaryFile(dir=work)
-        arguments = [*under, program, "--port=0", "--root=" + root, "--epoch-ms=100", LINGER, *extra, *options]
+        arguments = [*under, program, "--port=0", "--root=" + root, "--epoch-ms=100", *PATIENCE, *extra, *options]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors,
                                         preexec_fn=lambda: descriptors and resource.setrlimit(
                                             resource.RLIMIT_NOFILE, (descriptors, descriptors)))
