@@ -26,6 +26,13 @@ static void count_status(struct worker *worker, unsigned status)
     count_up(worker, counters[status / 100 - 2], 1);
 }
 
+static const char *allowed(const struct conn *conn, unsigned status)
+{
+    if (status != HTTP_STATUS_METHOD_NOT_ALLOWED)
+        return "";
+    return request_is_for(conn->request, "/echo") ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n";
+}
+
 bool answer_head(struct conn *conn, unsigned status, const char *type, uint64_t length)
 {
     char text[512];
@@ -34,7 +41,7 @@ bool answer_head(struct conn *conn, unsigned status, const char *type, uint64_t 
     int n = snprintf(text, sizeof text,
                      "HTTP/1.1 %u %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\n%s%s\r\n", status,
                      http_status_str((enum http_status)status), date_of(conn->worker), type, (unsigned long long)length,
-                     connection, status == HTTP_STATUS_METHOD_NOT_ALLOWED ? "Allow: GET, HEAD, POST\r\n" : "");
+                     connection, allowed(conn, status));
     if (!queue_append(&conn->out, text, (size_t)n))
         return false;
     count_status(conn->worker, status);

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32, LINGER_MS = 1000 };
+enum { ENTRIES = 16, OUT_LOW = 4, ROUNDS = 32 };
 
 void conn_start(struct conn *conn, struct worker *worker, int socket)
 {
@@ -146,7 +146,6 @@ static bool parse_in(struct conn *conn)
 static size_t received(struct conn *conn, ssize_t n)
 {
     if (n > 0) {
-        conn->since = conn->worker->now;
         count_up(conn->worker, COUNT_RECEIVED, (uint64_t)n);
         return (size_t)n;
     }
@@ -234,7 +233,7 @@ bool conn_check(struct conn *conn)
     const uint64_t quiet = worker->now - conn->since;
     if (worker->stop_at && worker->now - worker->stop_at >= settings.drain_ms)
         conn->state = CONN_DEAD;
-    else if (conn->state == CONN_LINGER && worker->now - conn->request_since >= LINGER_MS)
+    else if (conn->state == CONN_LINGER && worker->now - conn->request_since >= settings.linger_ms)
         conn->state = CONN_DEAD;
     else if (idle(conn) && worker->stop_at && quiet >= settings.grace_ms &&
              worker->now - worker->stop_at >= settings.grace_ms)

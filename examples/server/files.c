@@ -60,10 +60,21 @@ static unsigned status_of(int error)
     }
 }
 
-/* `folder` is closed unless it is the root. */
+static bool is_file(int folder, const char *name)
+{
+    struct stat status;
+    if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    errno = ENOENT;
+    return S_ISREG(status.st_mode);
+}
+
+/* `folder` is closed unless it is the root. What is no file is not even opened: that alone wakes who waits to write to
+   a pipe, rewinds a tape, arms a watchdog. */
 static int step(int folder, const char *name, int flags)
 {
-    int next = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | flags);
+    const bool wanted = flags & O_DIRECTORY || is_file(folder, name);
+    int next = wanted ? openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | flags) : -1;
     const int error = errno;
     if (folder != settings.root)
         close(folder);
@@ -88,7 +99,7 @@ static int walk(const char *path, const char *end, char name[static NAME_MAX + 1
             strcpy(name, "index.html");
         if (!*name || strcmp(name, ".") == 0)
             continue;
-        at = step(at, name, last ? O_NONBLOCK : O_DIRECTORY); /* a named pipe does not hold us up */
+        at = step(at, name, last ? O_NONBLOCK : O_DIRECTORY); /* a pipe that came meanwhile does not hold us up */
         if (at < 0 || last)
             return at;
     }

@@ -229,7 +229,8 @@ class Bench:
         return workloads
 
     def burst(self, configuration):
-        """Resident bytes over time: quiet, the burst, quiet. The epochs are as long as the first quiet time."""
+        """Resident bytes over time: quiet, the burst, quiet. The epochs are as long as the first quiet time, and five of
+        them follow the burst, however long that took."""
         quiet = self.timeline / 8
         with (self.serve(configuration, int(quiet * 1000)) as server, Sampler(server) as sampler,
               Uploads(server) as uploads, Trickle(server, 4 * len(self.server_on)) as trickle):
@@ -239,7 +240,7 @@ class Bench:
                 trickle.until(sampler.start + 3 * quiet)
                 load.end()
                 uploads.finish()
-            trickle.until(sampler.start + 8 * quiet)
+            trickle.until(time.monotonic() + 5 * quiet)
         return sampler.samples
 
     def bursts(self):

@@ -33,6 +33,7 @@ struct settings settings = {.address = "127.0.0.1",
                             .idle_ms = 30000,
                             .request_ms = 30000,
                             .drain_ms = 10000,
+                            .linger_ms = 1000,
                             .grace_ms = 300,
                             .epoch_ms = 1000,
                             .pools = true};
@@ -56,8 +57,9 @@ static void usage(FILE *out)
         "  --buffers=N          most buffers of 16 KiB, without one it is 503: 4096\n"
         "  --body-max=BYTES     longer bodies get 413: 262144, at most 1048576\n"
         "  --header-max=BYTES   longer heads get 431: 8192\n"
-        "  --idle-ms=N          a connection without a byte is closed: 30000\n"
+        "  --idle-ms=N          a connection without a byte of a request or an answer is closed: 30000\n"
         "  --request-ms=N       a request that takes longer to arrive gets 408: 30000\n"
+        "  --linger-ms=N        how long who is refused may go on sending, and still reads why: 1000\n"
         "  --drain-ms=N         longest stop: 10000\n"
         "  --grace-ms=N         how long after a stop who is idle may still ask: 300\n"
         "  --epoch-ms=N         period of the pools' epochs: 1000\n"
@@ -70,7 +72,7 @@ static uint64_t number(const char *option, const char *text, uint64_t least, uin
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (errno || *end || end == text || *text == '-' || value < least || value > most) {
+    if (errno || *end || *text < '0' || *text > '9' || value < least || value > most) {
         fprintf(stderr, "server: --%s=%s: a number from %llu to %llu is wanted\n", option, text,
                 (unsigned long long)least, (unsigned long long)most);
         exit(2);
@@ -99,6 +101,7 @@ enum option_code {
     HEADER,
     IDLE,
     REQUEST,
+    LINGER,
     DRAIN,
     GRACE,
     EPOCH,
@@ -115,6 +118,7 @@ static const struct option options[] = {{"address", required_argument, NULL, ADD
                                         {"header-max", required_argument, NULL, HEADER},
                                         {"idle-ms", required_argument, NULL, IDLE},
                                         {"request-ms", required_argument, NULL, REQUEST},
+                                        {"linger-ms", required_argument, NULL, LINGER},
                                         {"drain-ms", required_argument, NULL, DRAIN},
                                         {"grace-ms", required_argument, NULL, GRACE},
                                         {"epoch-ms", required_argument, NULL, EPOCH},
@@ -157,6 +161,9 @@ static void set(int code, const char *name, const char *text)
         break;
     case REQUEST:
         settings.request_ms = number(name, text, 100, 86400000);
+        break;
+    case LINGER:
+        settings.linger_ms = number(name, text, 0, 86400000);
         break;
     case DRAIN:
         settings.drain_ms = number(name, text, 0, 86400000);
@@ -248,7 +255,9 @@ static void raise_descriptors(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < settings.connections + 256)
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < settings.connections + 256)
         fprintf(stderr, "server: %llu descriptors may be too few for %zu connections\n",
                 (unsigned long long)limit.rlim_cur, settings.connections);
 }

@@ -26,12 +26,25 @@ static const struct figure {
     {COUNT_RESETS, "server_resets", "", "", "connections that the client reset"},
 };
 
+static unsigned long long count_of(const struct worker *worker, enum counter counter)
+{
+    return atomic_load_explicit(&worker->counters[counter], memory_order_relaxed);
+}
+
 static unsigned long long sum(enum counter counter)
 {
-    uint64_t all = 0;
+    unsigned long long all = 0;
     for (unsigned i = 0; i < settings.workers; i++)
-        all += atomic_load_explicit(&workers[i].counters[counter], memory_order_relaxed);
+        all += count_of(&workers[i], counter);
     return all;
+}
+
+static void write_workers(FILE *out)
+{
+    fputs("# TYPE server_worker_connections counter\n", out);
+    fputs("# HELP server_worker_connections connections accepted, by worker\n", out);
+    for (unsigned i = 0; i < settings.workers; i++)
+        fprintf(out, "server_worker_connections_total{worker=\"%u\"} %llu\n", i, count_of(&workers[i], COUNT_ACCEPTED));
 }
 
 static void write_own(FILE *out)
@@ -46,6 +59,7 @@ static void write_own(FILE *out)
             fprintf(out, "# HELP %s %s\n", figure->name, figure->help);
         fprintf(out, "%s_total%s %llu\n", figure->name, figure->label, sum(figure->counter));
     }
+    write_workers(out);
     fputs("# TYPE server_live gauge\n# HELP server_live objects that are out, from pools or malloc\n", out);
     const char *const kinds[] = {"connection", "request", "buffer"};
     for (int kind = 0; kind < MEMORY_KINDS; kind++)

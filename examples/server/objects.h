@@ -24,6 +24,8 @@ struct request {
     uint16_t path_at, path_length; /**< in the target */
     uint8_t name_length, value_length;
     uint8_t hosts;         /**< how many headers name a host; counts to 2 */
+    uint8_t codings;       /**< how many headers say "Transfer-Encoding: chunked", and nothing else; counts to 2 */
+    bool other_coding;     /**< one says something else */
     bool wants_body;       /**< the answer is made of it */
     bool in_value;         /**< the parser's last piece of a header was of its value */
     bool expects_continue; /**< Expect: 100-continue */
@@ -47,7 +49,7 @@ struct conn {
     uint16_t refusal;      /**< status of the last answer, which needs no buffer; 0: none */
     uint16_t refusal_sent; /**< bytes of it */
     bool readable, writable, ended, counted, keep_alive, head_only;
-    uint64_t since;         /**< ms: the last byte either way */
+    uint64_t since;         /**< ms: the last byte of a request or an answer */
     uint64_t request_since; /**< ms: the first byte of the request that is being read; 0: none */
     uint64_t file_offset, file_left;
     io_buf_ref in;

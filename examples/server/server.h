@@ -17,9 +17,10 @@ struct settings {
     size_t buffers;       /**< most buffers of all connections together */
     uint64_t body_most;   /**< bytes: 413 */
     uint32_t header_most; /**< bytes: 431 */
-    uint64_t idle_ms;     /**< without a byte, between requests or while the client does not read */
+    uint64_t idle_ms;     /**< without a byte of a request or an answer */
     uint64_t request_ms;  /**< from the first byte of a request to its last: 408 */
     uint64_t drain_ms;    /**< most that a stop takes */
+    uint64_t linger_ms;   /**< who is refused may go on sending so long, and still reads why */
     uint64_t grace_ms;    /**< who is idle when a stop begins may still ask so long */
     uint64_t epoch_ms;
     bool pools;

@@ -107,6 +107,12 @@ static int wait_at_listener(struct worker *worker)
     return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->listener, &event);
 }
 
+static void take_reserve(struct worker *worker)
+{
+    if (worker->reserve < 0)
+        worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* Clients who can not be accepted now stay in the queue, where they would wake us again and again. */
 static void rest(struct worker *worker)
 {
@@ -115,8 +121,10 @@ static void rest(struct worker *worker)
 
 static void end_rest(struct worker *worker)
 {
-    if (worker->resting)
-        worker->resting = wait_at_listener(worker) != 0;
+    if (!worker->resting)
+        return;
+    take_reserve(worker);
+    worker->resting = wait_at_listener(worker) != 0;
 }
 
 /* Without descriptors: the one that is kept for this takes the client, who is turned away. False: another thread was
@@ -125,13 +133,14 @@ static bool turn_away(struct worker *worker)
 {
     if (worker->reserve >= 0)
         close(worker->reserve);
+    worker->reserve = -1;
     int socket = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
     if (socket >= 0) {
         count_up(worker, COUNT_ACCEPTED, 1);
         count_up(worker, COUNT_REFUSED, 1);
         close(socket);
     }
-    worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    take_reserve(worker);
     return socket >= 0;
 }
 
@@ -217,7 +226,8 @@ int worker_open(struct worker *worker, unsigned number, int listener)
 {
     worker->number = number;
     worker->listener = listener;
-    worker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    worker->reserve = -1;
+    take_reserve(worker);
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     return worker->reserve >= 0 && worker->epoll >= 0 && wait_at_listener(worker) == 0 ? 0 : errno;
 }

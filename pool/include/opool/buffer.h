@@ -56,7 +56,8 @@
  *     int N_printf(struct N *buffer, const char *format, ...)
  *         All of the text or none of it, since half a line is of no use to a protocol. The bytes added, without the
  *         final NUL, which needs a byte of room and is not kept; -ENOBUFS: it does not fit now, and does in an empty
- *         buffer; -EMSGSIZE: it never does; or what vsnprintf failed with. The arguments are not in the buffer itself.
+ *         buffer; -EMSGSIZE: it never does; or what vsnprintf failed with. The arguments, which may be read twice, are
+ *         not in the buffer itself.
  *     N_ref, N_ref N_ref_of(struct N *buffer), struct N *N_ref_get(N_ref ref)
  *         As of OPOOL_REF_TYPE: a buffer as a member of objects of fixed shape.
  *
@@ -67,8 +68,8 @@
  * without a pool.
  *
  *     void N_chain_init(struct N_chain *chain, struct N_pool *pool, size_t bytes_most, size_t links_most)
- *         An empty chain: nothing is taken. Its limits; OPOOL_UNLIMITED: none. The pool must outlive what the chain
- *         holds.
+ *         An empty chain: nothing is taken, and nothing is put that it held before. Its limits, in bytes and in links;
+ *         OPOOL_UNLIMITED: none. The pool must outlive what the chain holds.
  *     void N_chain_clear(struct N_chain *chain)
  *         Puts all links; the chain is empty and may be used again. An all-zero chain is empty, too.
  *     size_t N_chain_length(const struct N_chain *chain)
@@ -76,7 +77,8 @@
  *     int N_chain_append(struct N_chain *chain, const void *data, size_t n)
  *         All n bytes or none; 0.
  *     int N_chain_printf(struct N_chain *chain, const char *format, ...)
- *         All of the text, in one link, or none; the bytes added. -EMSGSIZE: no link can hold it.
+ *         All of the text, in one link, or none; the bytes added. -EMSGSIZE: no link can hold it. The arguments, which
+ *         may be read twice, are not in the chain itself.
  *     size_t N_chain_consume(struct N_chain *chain, size_t n)
  *         Drops up to n bytes at the front, as after a short write; how much that was. Empty links are put.
  *     size_t N_chain_peek(const struct N_chain *chain, void *data, size_t n)

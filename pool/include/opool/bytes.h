@@ -151,6 +151,8 @@ opool__buffer_vprintf(struct opool_buffer *buffer, size_t header, size_t capacit
         return -ENOBUFS;
     if ((size_t)length >= opool__buffer_tail(buffer, capacity))
         length = opool__format(opool__buffer_reserve(buffer, header, capacity, (size_t)length + 1), format, args);
+    if (length > 0 && (size_t)length >= opool__buffer_tail(buffer, capacity))
+        return -ENOBUFS; /* longer than a moment ago: an argument has changed */
     if (length > 0)
         opool__buffer_commit(buffer, capacity, (size_t)length);
     return length;

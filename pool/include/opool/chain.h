@@ -210,9 +210,9 @@ opool__chain_vprintf(struct opool_chain *chain, size_t capacity, const char *for
         return length;
     }
     length = opool__format(opool__link_room(link, capacity), format, args);
-    if (length <= 0) {
+    if (length <= 0 || (size_t)length >= capacity) { /* longer than a moment ago: an argument has changed */
         opool__chain_put(chain, link);
-        return length;
+        return length > 0 ? -EMSGSIZE : length;
     }
     link->length = (uint32_t)length;
     opool__chain_join(chain, link, link, 1, (size_t)length);

@@ -27,7 +27,8 @@
  *         "NAME.CAPACITY"; `arg` is not used, and a region is refused. 0, or a negative errno value as of opool_create;
  *         the ladder is as after destroy then.
  *     void N_ladder_destroy(struct N_ladder *ladder)
- *         As opool_destroy of each pool. NULL, or destroyed already: nothing happens.
+ *         As opool_destroy of each pool. NULL, or destroyed already: nothing happens. Neither of the two while another
+ *         call on the ladder is in progress.
  *     struct N *N_get(struct N_ladder *ladder, size_t n)
  *         An empty buffer of the smallest capacity that is n or more. NULL with errno: EMSGSIZE, n is above the
  *         largest; EINVAL, ladder is NULL or has no pools; else as opool_get. A pool at its capacity is EAGAIN: larger
@@ -40,7 +41,8 @@
  *     struct opool *N_ladder_base(struct N_ladder *ladder, size_t rung)
  *         The pool of a rung, 0 is the smallest, for the untyped calls; NULL: there is none.
  *     size_t N_ladder_read(struct N_ladder *ladder, struct opool_rung *rungs, size_t n)
- *         Figures of up to n rungs, exact when no call on the ladder is in progress; how many were filled.
+ *         Figures of up to n rungs, exact when no call on the ladder is in progress; how many were filled. Safe from
+ *         any thread.
  *     int N_ladder_write(struct N_ladder *ladder, FILE *out)
  *         The same as a table to read. 0; -EINVAL: a NULL; or a negative errno value: the stream failed.
  */

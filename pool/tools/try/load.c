@@ -30,12 +30,21 @@ static bool has_ended(pid_t server)
     return waitid(P_PID, (id_t)server, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == server;
 }
 
-/* Who waits later takes it (launch.h); until then it only ends what is waited for here. */
-static bool is_interrupted(void)
+/* The signal that is to end us, or 0. Who waits later takes it (launch.h); here it only ends what is waited for. */
+static int interruption(void)
 {
+    static const int numbers[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
     sigset_t pending;
-    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1 ||
-                                         sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGQUIT) == 1);
+    for (size_t i = 0; sigpending(&pending) == 0 && i < sizeof numbers / sizeof *numbers; i++)
+        if (sigismember(&pending, numbers[i]) == 1)
+            return numbers[i];
+    return 0;
+}
+
+static int interrupted(void)
+{
+    fputs("opool try: interrupted\n", stderr);
+    return 128 + interruption();
 }
 
 /* A server that went into the background left its first process; another one is there then. */
@@ -47,8 +56,8 @@ static int wait_for_server(pid_t server)
             return 0;
         if (i > LOOKS / 10 && has_ended(server) && !opool__tree_lives())
             return opool__try_fail("the server ended before its load began", "");
-        if (is_interrupted())
-            return opool__try_fail("interrupted before the load began", "");
+        if (interruption())
+            return interrupted();
         nanosleep(&a_while, NULL);
     }
     fputs("opool try: the server accepts no connections after 10 s: the load begins all the same\n", stderr);
@@ -95,7 +104,7 @@ static pid_t start(const char *command, int output)
 static bool await_output(int fd, pid_t load)
 {
     struct pollfd look = {.fd = fd, .events = POLLIN};
-    while (!is_interrupted())
+    while (!interruption())
         if (poll(&look, 1, LOOK_MS) > 0)
             return true;
     kill(load, SIGKILL);
@@ -176,7 +185,9 @@ static int run(const char *command, const char *units, struct opool__load *load)
     while (wait4(started, &status, 0, &load->usage) < 0 && errno == EINTR)
         continue;
     load->units = opool__load_units(text, units);
-    return status == 0 ? 0 : fail(text, status);
+    if (status == 0)
+        return 0;
+    return interruption() ? interrupted() : fail(text, status);
 }
 
 int opool__load_run(pid_t server, const char *command, const char *units, struct opool__load *load)

@@ -19,7 +19,7 @@ struct opool__load {
 };
 
 /* Waits until the server accepts connections, and runs `command` by the shell. 0; an exit status after a line on
-   standard error: the server ended, or the load failed. The server runs on, either way. */
+   standard error: the server ended, the load failed, or a signal came. The server runs on, either way. */
 int opool__load_run(pid_t server, const char *command, const char *units, struct opool__load *load);
 
 /* How far the server's end is; begins as zero. */
