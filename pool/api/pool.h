@@ -232,6 +232,10 @@ void opool__ticker_lock(void);
 void opool__ticker_unlock(void);
 void opool__ticker_forget(void);
 
+/* What stops it at exit, in advance: for who starts it inside malloc, where the C library may be in its list of exit
+   handlers already, and hold that lock. */
+void opool__ticker_at_exit(void);
+
 /* ---- watch.c ---- */
 
 /* In slow paths and ticks: compare with the watermarks, and tell. Outside all locks; the pool stays meanwhile. */

@@ -165,6 +165,18 @@ static void say_what_is_missing(int error)
                strerror(error));
 }
 
+static void register_at_exit(void)
+{
+    ticker.at_exit = ticker.at_exit || atexit(stop_at_exit) == 0;
+}
+
+void opool__ticker_at_exit(void)
+{
+    opool__lock_take(&ticker.lock);
+    register_at_exit();
+    opool__lock_drop(&ticker.lock);
+}
+
 /* -EBUSY: somebody began to stop it. *missing: why pressure was asked for and cannot be heeded; 0: it can. */
 static int start_locked(const struct opool_epoch_options *options, int *missing)
 {
@@ -180,7 +192,7 @@ static int start_locked(const struct opool_epoch_options *options, int *missing)
         return r;
     }
     opool__store_release(&ticker.shared_phase, (uint32_t)RUNNING);
-    ticker.at_exit = ticker.at_exit || atexit(stop_at_exit) == 0;
+    register_at_exit();
     *missing = options->use_pressure && ticker.sleeper.sources == 0 ? ticker.sleeper.error : 0;
     return 0;
 }

@@ -88,7 +88,8 @@ static void print_modules(void)
 {
     for (uint32_t i = 0; i < header()->modules.used; i++) {
         const struct opool__profile_module *module = element(&header()->modules, i);
-        printf("%s{\"path\": \"%s\", \"id\": \"", i ? ", " : "", module->path);
+        printf("%s{\"path\": \"%s\", \"range\": [%llu, %llu], \"id\": \"", i ? ", " : "", module->path,
+               (unsigned long long)module->start, (unsigned long long)module->end);
         for (uint32_t k = 0; k < module->id_bytes; k++)
             printf("%02x", module->id[k]);
         fputs("\"}", stdout);

@@ -3,7 +3,8 @@
 /* A burst, then nothing: who gives its memory back? For test/try/run. Usage: idle WAY.
    back: waits until resident memory is back, and does it again in a forked child, and in one of a process of several
    threads. stays: makes no call for half a second. hits: after the burst only requests that are hits. threads: how
-   many threads there are, what becomes of a signal that is for the process, and what is refused to several. */
+   many threads there are, what becomes of a signal that is for the process, and what is refused to several. exit: its
+   first request that is served is one of the C library's, which has the lock of its exit handlers then. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -153,6 +154,20 @@ static int run_threads(void)
     return 0;
 }
 
+static void at_exit(void)
+{
+}
+
+static int run_exit(void)
+{
+    alarm(100);
+    for (int i = 0; i < 200; i++) /* more than it has room for: it asks for blocks of 1040 bytes */
+        if (atexit(at_exit) != 0)
+            return 1;
+    puts("registered");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *way = argc == 2 ? argv[1] : "";
@@ -160,5 +175,6 @@ int main(int argc, char **argv)
            : strcmp(way, "stays") == 0   ? run_stays()
            : strcmp(way, "hits") == 0    ? run_hits()
            : strcmp(way, "threads") == 0 ? run_threads()
+           : strcmp(way, "exit") == 0    ? run_exit()
                                          : 9;
 }

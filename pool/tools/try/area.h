@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPOOL__TRY_MAGIC UINT64_C(0x31797274706f6f6c)
+#define OPOOL__TRY_MAGIC UINT64_C(0x32797274706f6f6c) /* counted up with each change of what is below */
 
 /* Environment: the file. */
 #define OPOOL__TRY_FILE "OPOOL_TRY_FILE"
@@ -94,6 +94,9 @@ enum { OPOOL__TRY_AREA_FIRST = 8192, OPOOL__TRY_AREA_BYTES = 192 << 10 };
 
 _Static_assert(sizeof(struct opool__try_file) <= OPOOL__TRY_AREA_FIRST, "areas begin behind the configuration");
 _Static_assert(sizeof(struct opool__try_area) <= OPOOL__TRY_AREA_BYTES, "an area holds what a process counts");
+/* Tool and library may be of two versions. */
+_Static_assert(sizeof(struct opool__try_file) == 2592 && sizeof(struct opool__try_area) == 174720,
+               "another size is another OPOOL__TRY_MAGIC");
 
 static inline uint64_t opool__try_file_bytes(void)
 {

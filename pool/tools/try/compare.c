@@ -82,15 +82,17 @@ static off_t input_start(void)
     return S_ISREG(status.st_mode) ? lseek(STDIN_FILENO, 0, SEEK_CUR) : -1;
 }
 
-/* A signal comes when it is known whom it is for: not between fork and the note of it. */
+/* A signal comes when it is known whom it is for: not between fork and the note of it. None is started, and `runner` is
+   0, if one came before. */
 static void start_runner(const struct opool__try_options *options, const struct opool__try_run *run, off_t input,
                          struct opool__try_cost *cost)
 {
     sigset_t set = watched_set(), before;
     fflush(NULL);
     sigprocmask(SIG_BLOCK, &set, &before);
-    runner = fork();
-    if (runner == 0) {
+    bool stopped = stopped_by != 0;
+    runner = stopped ? 0 : fork();
+    if (runner == 0 && !stopped) {
         forget_signals();
         sigprocmask(SIG_SETMASK, &before, NULL);
         give_input(input);
@@ -109,6 +111,8 @@ static int run_apart(const struct opool__try_options *options, const struct opoo
     start_runner(options, run, input, cost);
     if (runner < 0)
         return opool__try_fail("no process for a run", strerror(errno));
+    if (runner == 0)
+        return 128 + (int)stopped_by;
     while (waitpid((pid_t)runner, &status, 0) < 0 && errno == EINTR)
         continue;
     runner = 0;

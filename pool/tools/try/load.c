@@ -16,6 +16,7 @@
 #include "clean.h"
 #include "launch.h"
 #include "options.h"
+#include "tools.h"
 
 enum { TEXT = 64 << 10, LOOKS = 500, LOOK_NS = 20000000, LOOK_MS = 100 };
 
@@ -30,13 +31,20 @@ static bool has_ended(pid_t server)
     return waitid(P_PID, (id_t)server, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == server;
 }
 
+/* Blocked, it is kept though it is ignored (as under nohup). */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 /* The signal that is to end us, or 0. Who waits later takes it (launch.h); here it only ends what is waited for. */
 static int interruption(void)
 {
     static const int numbers[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
     sigset_t pending;
     for (size_t i = 0; sigpending(&pending) == 0 && i < sizeof numbers / sizeof *numbers; i++)
-        if (sigismember(&pending, numbers[i]) == 1)
+        if (sigismember(&pending, numbers[i]) == 1 && !is_ignored(numbers[i]))
             return numbers[i];
     return 0;
 }
@@ -94,7 +102,7 @@ static pid_t start(const char *command, int output)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    opool__restore_signals();
     dup2(output, STDOUT_FILENO);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     _exit(OPOOL__LAUNCH_NOT_FOUND);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/pool.h"
 #include "count.h"
 
 static unsigned period_ms;
@@ -29,6 +30,8 @@ unsigned opool__ticking_start(const struct opool__try_config *config)
     process = getpid();
     last_ms = now_ms();
     opool__store_relaxed(&shared_by_thread, (uint32_t)by_thread);
+    if (by_thread)
+        opool__ticker_at_exit();
     return by_thread ? 0 : period_ms;
 }
 

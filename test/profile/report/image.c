@@ -44,6 +44,7 @@ static const struct field header_fields[] = {
     HEADER(cpu_ns),       HEADER(epoch_s),        HEADER(allocations),  HEADER(frees),         HEADER(lost_sites),
     HEADER(lost_records), HEADER(lost_blocks),    HEADER(lost_modules), HEADER(lost_children), HEADER(page_bytes),
     HEADER(faults),       HEADER(resident_bytes), HEADER(seen_ns),      HEADER(seen_cpu_ns),   HEADER(threads_begun),
+    HEADER(switched_ns),  HEADER(before_ns),
 };
 static const struct field module_fields[] = {MODULE(start), MODULE(end), MODULE(file_offset), MODULE(bias),
                                              MODULE(left)};

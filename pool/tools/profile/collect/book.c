@@ -10,7 +10,9 @@
 #include "tick.h"
 
 enum { MAPPED_LEAST = 32 << 10, CHUNK_HEADER = 2 * sizeof(size_t), COUNTS_A_TICK = 256 };
-enum { INTERRUPTED_NS = 10000 }; /* what lasts longer is none of our work, but for a few stacks that are new */
+enum {
+    INTERRUPTED_NS = 100000
+}; /* what lasts longer is none of our work: a deep stack that is unwound takes some 10 us */
 
 static const uintptr_t never_moves;
 const uintptr_t *opool__break = &never_moves;

@@ -102,10 +102,31 @@ static uint32_t add(const struct opool__profile_module *module)
     return number;
 }
 
+/* By build-id where there is one: a path changes with the folder we are in, and when the file is replaced. */
 static bool is_same(const struct opool__profile_module *a, const struct opool__profile_module *b)
 {
     return a->start == b->start && a->end == b->end && a->file_offset == b->file_offset && a->bias == b->bias &&
-           a->id_bytes == b->id_bytes && memcmp(a->id, b->id, a->id_bytes) == 0 && strcmp(a->path, b->path) == 0;
+           a->id_bytes == b->id_bytes && memcmp(a->id, b->id, a->id_bytes) == 0 &&
+           (a->id_bytes || strcmp(a->path, b->path) == 0);
+}
+
+/* Was other code at any of its addresses since? */
+static bool was_covered(uint32_t number)
+{
+    const struct opool__profile_module *all = opool__image.modules, *module = &all[number];
+    uint32_t used = opool__load_acquire(&opool__image.header->modules.used);
+    for (uint32_t i = number + 1; i < used; i++)
+        if (all[i].start < module->end && module->start < all[i].end)
+            return true;
+    return false;
+}
+
+/* It is to be known no more. Sites that there are stay its own. */
+static void leave(struct opool__profile_module *module)
+{
+    opool__stack_hide(module->start, module->end);
+    opool__store_relaxed(&any_left, true);
+    opool__store_relaxed(&module->left, (uint64_t)opool__load_relaxed(&opool__image.header->sites.used) + 1);
 }
 
 /* One that went and came again, and nothing was there in between, never went. */
@@ -113,19 +134,24 @@ static uint32_t find_or_add(const struct opool__profile_module *module)
 {
     uint32_t number = last_at(module->start);
     struct opool__profile_module *there = number != UINT32_MAX ? &opool__image.modules[number] : NULL;
-    if (there && !is_same(there, module))
-        opool__stack_drop(there->start, there->end);
-    if (!there || !is_same(there, module))
-        return add(module);
-    opool__stack_show(there->start, there->end);
-    opool__store_relaxed(&there->left, (uint64_t)0);
-    return number;
+    if (there && is_same(there, module) && !was_covered(number)) {
+        if (there->left) {
+            opool__stack_show(there->start, there->end);
+            opool__store_relaxed(&there->left, (uint64_t)0);
+        }
+        return number;
+    }
+    if (there && !there->left) /* another thread has just unloaded it */
+        leave(there);
+    opool__stack_drop(module->start, module->end);
+    return add(module);
 }
+
+static unsigned long long loaded, unloaded;
 
 /* The loader counts what it loads and unloads. */
 static bool is_unchanged(const struct dl_phdr_info *info, size_t size)
 {
-    static unsigned long long loaded, unloaded;
     if (size < offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs)
         return false;
     bool unchanged = info->dlpi_adds == loaded && info->dlpi_subs == unloaded;
@@ -150,29 +176,20 @@ static int see(struct dl_phdr_info *info, size_t size, void *arg)
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X))
             continue;
-        uint32_t number = last_at(info->dlpi_addr + segment->p_vaddr);
-        if (number == UINT32_MAX || opool__image.modules[number].left) {
-            describe(info, segment, &seeing->module);
-            number = find_or_add(&seeing->module);
-        }
+        describe(info, segment, &seeing->module);
+        uint32_t number = find_or_add(&seeing->module);
         if (number != UINT32_MAX)
             present[number / 64] |= UINT64_C(1) << number % 64;
     }
     return 0;
 }
 
-/* What went is to be known no more. Sites that there are stay its own. */
 static void note_left(void)
 {
     uint32_t used = opool__load_acquire(&opool__image.header->modules.used);
-    for (uint32_t i = 0; i < used; i++) {
-        struct opool__profile_module *module = &opool__image.modules[i];
-        if (module->left || present[i / 64] >> i % 64 & 1)
-            continue;
-        opool__stack_hide(module->start, module->end);
-        opool__store_relaxed(&any_left, true);
-        opool__store_relaxed(&module->left, (uint64_t)opool__load_relaxed(&opool__image.header->sites.used) + 1);
-    }
+    for (uint32_t i = 0; i < used; i++)
+        if (!opool__image.modules[i].left && !(present[i / 64] >> i % 64 & 1))
+            leave(&opool__image.modules[i]);
 }
 
 /* Held while the loader is asked. Who would wait for it may hold the loader's own lock: so nobody does but a fork. */
@@ -188,9 +205,14 @@ void opool__modules_unlock(void)
     opool__lock_drop(&shared_lock);
 }
 
-void opool__modules_reset_lock(void)
+/* Nobody here will ever drop the loader's lock, perhaps. */
+static bool is_loader_lost;
+
+void opool__modules_renew(bool locked)
 {
+    is_loader_lost = is_loader_lost || (!locked && !opool__lock_try(&shared_lock));
     opool__lock_reset(&shared_lock);
+    loaded = unloaded = 0; /* some may be missing among those that were copied */
 }
 
 /* Who finds another one asking leaves it to that one to ask again. */
@@ -198,6 +220,8 @@ void opool__modules_note(void)
 {
     static uint32_t wanted;
     struct seeing seeing;
+    if (is_loader_lost)
+        return;
     (void)opool__exchange_acquire(&wanted, 1u);
     while (opool__load_relaxed(&wanted) && opool__lock_try(&shared_lock)) {
         (void)opool__exchange_acquire(&wanted, 0u);
@@ -221,12 +245,11 @@ static bool all_known(const uintptr_t *addresses, uint32_t count)
 void opool__modules_need(const uintptr_t *addresses, uint32_t count)
 {
     static uint64_t asked_in_vain;
-    uint32_t before = opool__load_relaxed(&opool__image.header->modules.used);
     /* In a child that was forked in the midst of this, the loader's lock may be one that nobody drops. */
     if (!*opool__image_own || all_known(addresses, count) || opool__load_relaxed(&asked_in_vain) > 1000)
         return;
     opool__modules_note();
-    if (opool__load_relaxed(&opool__image.header->modules.used) == before)
+    if (!all_known(addresses, count))
         opool__add_relaxed(&asked_in_vain, (uint64_t)1);
 }
 

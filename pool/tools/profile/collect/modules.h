@@ -12,7 +12,10 @@ OPOOL__HIDDEN void opool__modules_note(void);
 /* For fork: else a child could wait for ever for the loader's lock, which a thread held that is not there. */
 OPOOL__HIDDEN void opool__modules_lock(void);
 OPOOL__HIDDEN void opool__modules_unlock(void);
-OPOOL__HIDDEN void opool__modules_reset_lock(void);
+
+/* In a child. `locked`: by fork's handler in the parent; else a thread that is not here may have been asking the
+   loader, whose lock nobody drops then: it is not asked any more. */
+OPOOL__HIDDEN void opool__modules_renew(bool locked);
 
 /* Is the code at these addresses that which was there when the site was made? */
 OPOOL__HIDDEN bool opool__modules_are_same(const uintptr_t *addresses, uint32_t count, uint32_t site);

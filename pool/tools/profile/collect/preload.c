@@ -275,6 +275,7 @@ bool opool__renew(void)
     if (opool__thread.inside > 0 || (interrupted && interrupted != &opool__thread))
         return false;
     interrupted = NULL;
+    opool__modules_renew(false);
     renew();
     if (opool__thread.worker)
         opool__sample_skip(opool__thread.worker);
@@ -296,6 +297,7 @@ static void put_off(void)
    signal may fork, too: if that came inside, the locks may be this thread's already. */
 static void prepare(void)
 {
+    (void)opool__has_image(); /* a child of a fork that told nobody: locks may be those of threads that are not here */
     if (opool__thread.inside++ > 0)
         return;
     opool__modules_lock();
@@ -318,7 +320,7 @@ static void child(void)
 {
     opool__image_reset_lock();
     opool__threads_reset_lock();
-    opool__modules_reset_lock();
+    opool__modules_renew(opool__thread.inside == 1);
     /* The page that is wiped tells less than we know: an old kernel does not wipe it. */
     if (opool__image.header && opool__image.header->pid != (uint32_t)getpid()) {
         if (opool__thread.inside > 1)

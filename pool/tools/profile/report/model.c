@@ -467,9 +467,11 @@ static double recorder_of(const struct image *image)
 static void add_time(struct model *model, const struct opool__profile_header *header)
 {
     uint64_t cpu = header->cpu_ns, ns = header->recorded_ns;
-    if (header->ended == OPOOL__PROFILE_RUNNING && header->seen_ns > header->last_ns && !header->paused) {
+    if (header->ended == OPOOL__PROFILE_RUNNING && header->seen_ns > header->last_ns) {
+        struct opool__profile_header then = *header;
+        then.last_ns = header->seen_ns;
         raise_to(&cpu, header->seen_cpu_ns);
-        add(&ns, header->seen_ns - header->last_ns);
+        ns = opool__profile_recorded(&then);
     }
     add(&model->cpu_ns, cpu);
     model->seconds += (double)ns / 1e9;
