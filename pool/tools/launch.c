@@ -211,15 +211,20 @@ int opool__launch_preload(const struct opool__launcher *by, const char *library,
 
 /* ---- start ---- */
 
+const int opool__launch_ends[OPOOL__LAUNCH_ENDS] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+
+void opool__launch_add_ends(sigset_t *set)
+{
+    for (size_t i = 0; i < OPOOL__LAUNCH_ENDS; i++)
+        sigaddset(set, opool__launch_ends[i]);
+}
+
 static sigset_t watched_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    opool__launch_add_ends(&set);
     return set;
 }
 

@@ -5,6 +5,7 @@
 /* Starts a program with a library preloaded, and waits for it and whatever it leaves behind. Not thread-safe:
    signals. */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -24,6 +25,13 @@ int opool__launch_fail(const char *tool, const char *what, const char *why);
 
 /* Of wrong arguments: "opool TOOL: WHATARGUMENT (opool TOOL --help says more)". The same result. */
 int opool__launch_refuse(const char *tool, const char *what, const char *argument);
+
+/* Signals by which users end a command. */
+enum { OPOOL__LAUNCH_ENDS = 4 };
+extern const int opool__launch_ends[OPOOL__LAUNCH_ENDS];
+
+/* Adds them. */
+void opool__launch_add_ends(sigset_t *set);
 
 /* The value of "--name VALUE" or "--name=VALUE"; NULL: another argument. `*at` moves to its last word. */
 const char *opool__launch_value(const char *name, char **argv, int *at);

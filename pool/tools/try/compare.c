@@ -32,17 +32,6 @@ static void note_only(int number)
     stopped_by = number;
 }
 
-static const int watched[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-
-static sigset_t watched_set(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        sigaddset(&set, watched[i]);
-    return set;
-}
-
 static void watch_signals(void)
 {
     struct sigaction action = {.sa_handler = pass_on};
@@ -56,8 +45,8 @@ static void watch_signals(void)
 
 static void forget_signals(void)
 {
-    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        signal(watched[i], SIG_DFL);
+    for (size_t i = 0; i < OPOOL__LAUNCH_ENDS; i++)
+        signal(opool__launch_ends[i], SIG_DFL);
 }
 
 /* A file is read from where it stands now, in each run; anything else could be read once only. */
@@ -87,7 +76,9 @@ static off_t input_start(void)
 static void start_runner(const struct opool__try_options *options, const struct opool__try_run *run, off_t input,
                          struct opool__try_cost *cost)
 {
-    sigset_t set = watched_set(), before;
+    sigset_t set, before;
+    sigemptyset(&set);
+    opool__launch_add_ends(&set);
     fflush(NULL);
     sigprocmask(SIG_BLOCK, &set, &before);
     bool stopped = stopped_by != 0;

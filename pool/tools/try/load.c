@@ -41,11 +41,12 @@ static bool is_ignored(int number)
 /* The signal that is to end us, or 0. Who waits later takes it (launch.h); here it only ends what is waited for. */
 static int interruption(void)
 {
-    static const int numbers[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
     sigset_t pending;
-    for (size_t i = 0; sigpending(&pending) == 0 && i < sizeof numbers / sizeof *numbers; i++)
-        if (sigismember(&pending, numbers[i]) == 1 && !is_ignored(numbers[i]))
-            return numbers[i];
+    if (sigpending(&pending) != 0)
+        return 0;
+    for (size_t i = 0; i < OPOOL__LAUNCH_ENDS; i++)
+        if (sigismember(&pending, opool__launch_ends[i]) == 1 && !is_ignored(opool__launch_ends[i]))
+            return opool__launch_ends[i];
     return 0;
 }
 

@@ -228,9 +228,12 @@ static void read_arguments(char *out, size_t size)
     out[n > 0 ? n : 0] = '\0';
 }
 
-static void describe_process(struct opool__profile_header *header)
+static void fill_header(struct opool__profile_header *header)
 {
     ssize_t n = readlink("/proc/self/exe", header->program, sizeof header->program - 1);
+    header->magic = OPOOL__PROFILE_MAGIC;
+    header->version = OPOOL__PROFILE_VERSION;
+    header->ready = 1;
     header->program[n > 0 ? n : 0] = '\0';
     memset(header->arguments, 0, sizeof header->arguments);
     read_arguments(header->arguments, sizeof header->arguments);
@@ -284,14 +287,9 @@ bool opool__image_start(const struct opool__image_setup *setup)
         return false;
     }
     memcpy(folder, setup->folder, strlen(setup->folder) + 1);
-    header = (struct opool__profile_header){.magic = OPOOL__PROFILE_MAGIC,
-                                            .version = OPOOL__PROFILE_VERSION,
-                                            .ready = 1,
-                                            .mode = setup->mode,
-                                            .frames = setup->frames,
-                                            .every = setup->every,
-                                            .paused = told(false)};
-    describe_process(&header);
+    header = (struct opool__profile_header){
+        .mode = setup->mode, .frames = setup->frames, .every = setup->every, .paused = told(false)};
+    fill_header(&header);
     if (!make_own_page() || !make_image(&header))
         return false;
     obey();
@@ -368,15 +366,12 @@ bool opool__image_renew(void)
     static struct opool__profile_header header;
     struct opool__profile_header *parent = opool__image.header;
     const struct layout layout = live.layout;
-    header = (struct opool__profile_header){.magic = OPOOL__PROFILE_MAGIC,
-                                            .version = OPOOL__PROFILE_VERSION,
-                                            .ready = 1,
-                                            .mode = parent->mode,
+    header = (struct opool__profile_header){.mode = parent->mode,
                                             .frames = parent->frames,
                                             .every = parent->every,
                                             .paused = told(parent->paused),
                                             .own_malloc = parent->own_malloc};
-    describe_process(&header);
+    fill_header(&header);
     opool__image_reset_lock();
     bool good = make_image(&header);
     *live.own = good; /* an old kernel did not wipe it */
